@@ -1,0 +1,95 @@
+// Accuracy with confidence, paired comparison, layer by layer error, size and speed.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "nibble/data.h"
+#include "nibble/graph.h"
+#include "nibble/runtime.h"
+
+namespace nibble {
+
+struct Interval {
+  double low = 0;
+  double high = 0;
+};
+
+/// Clopper-Pearson (exact) two-sided interval of a proportion. Source: Clopper and Pearson,
+/// Biometrika 26 (1934).
+Interval binomial_interval(int64_t successes, int64_t trials, double confidence = 0.95);
+
+/// McNemar's exact test on the samples on which exactly one of two models is right: two-sided
+/// p-value.
+double mcnemar_exact(int64_t only_first_right, int64_t only_second_right);
+/// Interval of the paired difference of two proportions (second minus first), in share of `trials`:
+/// Tango's score interval (Statistics in Medicine 17, 1998).
+Interval paired_difference_interval(int64_t only_first_right, int64_t only_second_right,
+                                    int64_t trials, double confidence = 0.95);
+
+struct Evaluation {
+  int64_t samples = 0;
+  int64_t correct = 0;
+  Interval interval;           // 95 %
+  std::vector<uint8_t> right;  // per sample, in data set order: what paired tests need
+  std::vector<int32_t> predicted;
+  double accuracy() const {
+    return samples == 0 ? 0 : static_cast<double>(correct) / static_cast<double>(samples);
+  }
+};
+
+struct EvaluateOptions {
+  Arithmetic arithmetic = Arithmetic::integer;
+  int batch = 32;
+  int threads = 0;
+  ProgressSink* progress = nullptr;
+};
+
+/// Top-1 accuracy of the graph's first output: the class of the largest element; with a single
+/// element, class 1 above 0.5 (a sigmoid's output) .
+Evaluation evaluate(const Graph& graph, const Dataset& data, const EvaluateOptions& options = {});
+
+struct PairedTest {
+  int64_t only_first_right = 0;
+  int64_t only_second_right = 0;
+  double difference = 0;  // second minus first, share of samples
+  Interval interval;      // 95 %
+  double p_value = 1;
+};
+PairedTest compare_paired(const Evaluation& first, const Evaluation& second);
+
+/// Error of one value between two graphs of the same network.
+struct LayerError {
+  std::string value;
+  std::string node;
+  std::string op;
+  double sqnr_db = 0;
+  double cosine = 1;
+  double max_abs_error = 0;
+};
+/// Matches values by name and runs both graphs on the same samples; worst SQNR first.
+std::vector<LayerError> compare_layers(const Graph& reference, const Graph& quantized,
+                                       const Dataset& data, int64_t samples,
+                                       const EvaluateOptions& options = {});
+
+struct Latency {
+  int threads = 1;
+  int64_t batch = 1;
+  int runs = 0;
+  double median_s = 0;
+  double p95_s = 0;
+  double samples_per_second = 0;
+};
+struct BenchOptions {
+  std::vector<int> threads = {1};
+  int64_t batch = 1;
+  double seconds = 1.0;  // per model and thread count, after warm-up
+  ProgressSink* progress = nullptr;
+};
+/// Runs the graphs in turns (interleaved), so that what disturbs the machine disturbs them alike.
+/// Result: [graph][thread count].
+std::vector<std::vector<Latency>> bench(const std::vector<Graph>& graphs,
+                                        const BenchOptions& options = {});
+
+}  // namespace nibble

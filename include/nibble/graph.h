@@ -1,0 +1,178 @@
+// The graph IR: nodes and values held in vectors and named by ids. Quantization is part of a
+// value's type.
+#pragma once
+
+#include <compare>
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <variant>
+#include <vector>
+
+#include "nibble/tensor.h"
+
+namespace nibble {
+
+struct ValueId {
+  int32_t index = -1;  // -1: no value (an optional input left out)
+  explicit operator bool() const { return index >= 0; }
+  auto operator<=>(const ValueId&) const = default;
+};
+
+struct NodeId {
+  int32_t index = -1;
+  explicit operator bool() const { return index >= 0; }
+  auto operator<=>(const NodeId&) const = default;
+};
+
+class Graph;
+
+/// An attribute kind Nibble does not interpret; kept as serialized ONNX AttributeProto and written
+/// back as it was.
+struct OpaqueAttribute {
+  std::string bytes;
+};
+
+using Attribute = std::variant<int64_t, float, std::string, Tensor, std::shared_ptr<const Graph>,
+                               std::vector<int64_t>, std::vector<float>, std::vector<std::string>,
+                               OpaqueAttribute>;
+
+/// Named attributes in file order.
+class Attributes {
+ public:
+  const Attribute* find(std::string_view name) const;
+  void set(std::string_view name, Attribute value);
+  void erase(std::string_view name);
+  bool has(std::string_view name) const { return find(name) != nullptr; }
+
+  /// The attribute, or `fallback` if it is absent. Throws Error{invalid_model} if it has another
+  /// type.
+  int64_t integer(std::string_view name, int64_t fallback) const;
+  float real(std::string_view name, float fallback) const;
+  std::string text(std::string_view name, std::string_view fallback) const;
+  std::vector<int64_t> integers(std::string_view name, std::vector<int64_t> fallback = {}) const;
+  std::vector<float> reals(std::string_view name, std::vector<float> fallback = {}) const;
+  /// The attribute, which must be there: else Error{invalid_model}.
+  int64_t required_integer(std::string_view name) const;
+
+  auto begin() const { return items_.begin(); }
+  auto end() const { return items_.end(); }
+  bool empty() const { return items_.empty(); }
+
+ private:
+  std::vector<std::pair<std::string, Attribute>> items_;
+};
+
+/// A tensor that flows along an edge, or a constant. A constant's `data` holds the reals, or, when
+/// its type is quantized, the integers in type.quant->storage.
+struct Value {
+  std::string name;
+  TensorType type;
+  Tensor data;  // empty() unless constant
+  /// Symbolic names of unknown dimensions ("batch"), parallel to the shape; empty if there are
+  /// none.
+  std::vector<std::string> dim_names;
+  std::string doc;
+
+  bool is_constant() const { return !data.empty(); }
+};
+
+struct Node {
+  std::string op;  // "Conv"
+  std::string
+      domain;  // "" is ONNX's own; "nibble" for operators that exist only between compile and run
+  std::string name;  // may be empty in the file; load_onnx then invents a unique one
+  std::vector<ValueId> inputs;
+  std::vector<ValueId> outputs;
+  Attributes attributes;
+  /// Values of this graph that the node's subgraphs (If, Loop, Scan bodies) use: each subgraph
+  /// names them by name.
+  std::vector<ValueId> captures;
+  std::string doc;
+
+  ValueId input(size_t i) const { return i < inputs.size() ? inputs[i] : ValueId{}; }
+  ValueId output(size_t i) const { return i < outputs.size() ? outputs[i] : ValueId{}; }
+};
+
+/// "node conv1 (Conv)": how messages name a node.
+std::string describe(const Node& node);
+
+/// Single assignment: each value has at most one producer. Nodes are kept in an order in which
+/// producers precede consumers. Ids stay valid until compact().
+class Graph {
+ public:
+  ValueId add_value(std::string name, TensorType type);
+  ValueId add_constant(std::string name, Tensor data);
+  /// Quantized constant: `codes` has type.quant->storage as its element type.
+  ValueId add_constant(std::string name, Tensor codes, QuantParams quant);
+  NodeId add_node(Node node);  // at the end
+  /// Inserts before `position` (a node of this graph).
+  NodeId insert_node(NodeId position, Node node);
+  /// The node is taken out; its outputs have no producer afterwards.
+  void remove_node(NodeId id);
+
+  Value& value(ValueId id) { return values_[static_cast<size_t>(id.index)]; }
+  const Value& value(ValueId id) const { return values_[static_cast<size_t>(id.index)]; }
+  Node& node(NodeId id) { return nodes_[static_cast<size_t>(id.index)]; }
+  const Node& node(NodeId id) const { return nodes_[static_cast<size_t>(id.index)]; }
+  int32_t value_count() const { return static_cast<int32_t>(values_.size()); }
+
+  /// Live nodes in execution order (a copy: the graph may be edited while walking it).
+  std::vector<NodeId> nodes() const { return order_; }
+  /// The node that computes `value`; none for inputs and constants.
+  std::optional<NodeId> producer(ValueId value) const;
+  /// Nodes that read `value` (inputs or captures), in execution order, each once.
+  std::vector<NodeId> consumers(ValueId value) const;
+  std::optional<ValueId> find_value(std::string_view name) const;
+  bool is_input(ValueId value) const;
+  bool is_output(ValueId value) const;
+  /// A value name derived from `stem` that the graph does not use yet; likewise for nodes.
+  std::string unique_value_name(std::string_view stem) const;
+  std::string unique_node_name(std::string_view stem) const;
+
+  /// Every reader of `from` (nodes, captures and graph outputs) reads `to` instead. A graph output
+  /// keeps its name: the names of the two values are exchanged if `from` was a graph output.
+  void replace_uses(ValueId from, ValueId to);
+  /// Sorts the nodes; throws Error{invalid_model} naming a node on a cycle.
+  void sort();
+  /// Removes nodes whose results are not used (and that lead to no output), and forgets the data of
+  /// unused constants.
+  void prune();
+  /// The checks every graph must pass: ids in range, one producer per value, every read value
+  /// produced, an input or constant, unique value names, quantized constants with the right storage
+  /// and counts. Throws Error{invalid_model}.
+  void validate() const;
+
+  std::vector<ValueId> inputs;  // excluding initializers
+  std::vector<ValueId> outputs;
+  std::string name = "nibble";
+  std::string doc;
+
+  // What belongs to the model file as a whole.
+  std::map<std::string, int64_t> opsets;        // domain -> version
+  std::map<std::string, std::string> metadata;  // ONNX metadata_props
+  int64_t ir_version = 10;
+  std::string producer_name;
+  std::string producer_version;
+  /// Serialized parts that Nibble does not interpret (functions, training info, ...), written back
+  /// as they were.
+  std::string opaque_model_fields;
+  /// Constants that the file also lists as graph inputs (IR version 3 and older style).
+  std::vector<ValueId> overridable_constants;
+
+  int opset() const;  // of the ONNX domain; 21 if none is set
+
+ private:
+  std::vector<Value> values_;
+  std::vector<Node> nodes_;
+  std::vector<NodeId> order_;
+};
+
+/// One line per node, for tests and for people: "%y:f32[1,8,4,4] = Conv(%x, %w) {pads=[1,1,1,1]}".
+std::string to_text(const Graph& graph);
+
+}  // namespace nibble

@@ -1,0 +1,109 @@
+// Choosing bit-widths, and post-training quantization.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "nibble/data.h"
+#include "nibble/graph.h"
+#include "nibble/ranges.h"
+
+namespace nibble {
+
+/// How the range of a tensor is turned into a scale.
+enum class ObserverKind : uint8_t {
+  min_max,
+  mse,         // the clipping that minimises the mean squared error
+  percentile,  // clips 0.01 % on each side
+};
+
+/// Bit-widths of one weighted layer. activation_bits 0: its input stays in float (weight-only).
+struct LayerBits {
+  int weight_bits = 8;
+  int activation_bits = 8;
+  bool operator==(const LayerBits&) const = default;
+};
+
+/// Bit-widths by node name; layers not named use `fallback`.
+struct BitPlan {
+  LayerBits fallback;
+  std::map<std::string, LayerBits> layers;
+  const LayerBits& of(const std::string& node) const;
+};
+
+/// What choose_bits must keep to; exactly one is set.
+struct Budget {
+  std::optional<double> average_weight_bits;  // over all weights
+  std::optional<int64_t> file_bytes;          // of the exported model
+};
+
+/// Output SQNR in dB of the network when only this layer's weights have `bits` bits.
+struct Sensitivity {
+  std::string node;
+  int bits = 8;
+  double sqnr_db = 0;
+  int64_t weights = 0;
+};
+
+struct ChooseOptions {
+  std::vector<int> candidates = {8, 4};
+  int activation_bits = 8;
+  int64_t samples = 64;
+  int threads = 0;
+  ProgressSink* progress = nullptr;
+};
+
+struct BitChoice {
+  BitPlan plan;
+  std::vector<Sensitivity> sensitivities;
+  double average_weight_bits = 0;
+};
+
+/// Measures each layer's sensitivity, then picks the bits that meet the budget at the least summed
+/// noise.
+BitChoice choose_bits(const Graph& graph, const RangeReport& ranges, const Dataset& data,
+                      const Budget& budget, const ChooseOptions& options = {});
+
+struct QuantizeOptions {
+  ObserverKind weight_observer = ObserverKind::mse;
+  ObserverKind activation_observer = ObserverKind::min_max;
+  int64_t weight_block_size = 0;    // 0: per output channel; else blocks along the reduction axis
+  bool first_and_last_8bit = true;  // the first and last weighted layers never go under 8 bits
+  bool dynamic =
+      false;  // activation ranges at run time: DynamicQuantizeLinear and MatMulInteger/ConvInteger
+  std::vector<std::string> skip;  // node names that stay in float
+};
+
+struct QuantizeReport {
+  struct Skipped {
+    std::string node;
+    std::string reason;
+  };
+  std::vector<Skipped> why_not;
+  int quantized_layers = 0;
+};
+/// The same graph, folded (BatchNorm, constants), its tensors now typed int8/int4/... A layer that
+/// cannot be quantized stays in float; `report->why_not` says why. Throws Error{invalid_data} for
+/// NaN weights or ranges.
+Graph quantize(const Graph& graph, const RangeReport& ranges, const BitPlan& plan,
+               const QuantizeOptions& options = {}, QuantizeReport* report = nullptr);
+
+/// The float graph that analyze and quantize both see: constants and BatchNorm folded, identities
+/// removed.
+Graph prepare_for_quantization(const Graph& graph);
+
+/// For `nibble inspect`: each node, with what would be done to it and why not.
+struct NodeSupport {
+  std::string node;
+  std::string op;
+  bool quantizable = false;
+  std::string reason;
+  int64_t parameters = 0;
+  int64_t macs = 0;
+};
+std::vector<NodeSupport> inspect_nodes(const Graph& graph);
+
+}  // namespace nibble

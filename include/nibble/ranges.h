@@ -1,0 +1,96 @@
+// Dynamic range analysis of weights and activations, in one pass and constant memory.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <map>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "nibble/data.h"
+#include "nibble/graph.h"
+
+namespace nibble {
+
+/// A histogram of equal bins over [low, high) that grows by doubling its bin width (merging
+/// neighbours), so that no second pass over the data is needed. Zero is always a bin edge. Never
+/// holds more than kBins counts.
+class Histogram {
+ public:
+  static constexpr int kBins = 2048;
+
+  void add(std::span<const float> values);
+  /// Adds another histogram's counts; both then cover the union.
+  void merge(const Histogram& other);
+
+  double bin_width() const { return width_; }
+  double low() const { return static_cast<double>(first_) * width_; }
+  const std::vector<int64_t>& counts() const { return counts_; }
+  int64_t total() const { return total_; }
+  /// Value below which a share `p` in [0,1] of the samples lies, interpolated within a bin.
+  double quantile(double p) const;
+
+ private:
+  void grow(float low, float high);
+  double width_ = 0;
+  int64_t first_ = 0;  // index of the first bin: it covers [first * width, (first + 1) * width)
+  std::vector<int64_t> counts_;
+  int64_t total_ = 0;
+};
+
+/// Streaming moments (Welford, merged by Chan et al.) and extremes.
+struct Moments {
+  int64_t count = 0;
+  float minimum = 0;
+  float maximum = 0;
+  double mean = 0;
+  double m2 = 0;  // sum of squared deviations from the mean
+  int64_t zeros = 0;
+
+  void add(std::span<const float> values);
+  void merge(const Moments& other);
+  double stddev() const;
+};
+
+/// Predicted signal-to-quantization-noise ratio, in dB, of a tensor at a bit-width.
+struct BitError {
+  int bits = 8;
+  double sqnr_db = 0;
+};
+
+struct TensorRange {
+  std::string name;  // of the graph value
+  std::string node;  // that reads the weight or computes the activation
+  bool is_weight = false;
+  Shape shape;  // activations: of one sample batch, unknown first dimension
+  Moments total;
+  int channel_axis = 0;  // 0 for most weights, 1 for activations
+  std::vector<Moments> channels;
+  Histogram histogram;
+  double outlier_share = 0;  // |x - mean| > 4 standard deviations, from the histogram
+  std::vector<BitError>
+      errors;  // at 8, 6, 4, 3 and 2 bits; weights per channel symmetric, activations per tensor
+};
+
+struct RangeReport {
+  int64_t samples = 0;
+  std::vector<TensorRange> tensors;  // in execution order
+  const TensorRange* find(std::string_view name) const;
+};
+
+struct AnalyzeOptions {
+  int batch = 32;
+  int threads = 0;
+  ProgressSink* progress = nullptr;
+};
+
+/// Runs `data` through the float graph and gathers the range of every weight and every activation.
+RangeReport analyze(const Graph& graph, const Dataset& data, const AnalyzeOptions& options = {});
+
+std::string to_json(const RangeReport& report);
+/// The table for a terminal of `columns` characters.
+std::string to_table(const RangeReport& report, int columns = 100);
+
+}  // namespace nibble

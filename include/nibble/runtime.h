@@ -1,0 +1,92 @@
+// compile(Graph) -> Program: float, integer or mixed execution with a memory plan.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "nibble/graph.h"
+
+namespace nibble {
+
+enum class Arithmetic : uint8_t {
+  integer,        // quantized values are integers, between integer kernels where there is one
+  fake_quantize,  // quantized values are rounded to their grid, all arithmetic is f32 (what
+                  // training sees)
+  f32,            // activations are not rounded at all; quantized constants are dequantized
+};
+
+/// Instruction sets the integer kernels are written for, slowest first. All give the same bits.
+enum class Isa : uint8_t { reference, portable, avx2, avx512_vnni };
+std::string_view name_of(Isa isa);
+/// The best this CPU has, or what NIBBLE_ISA names (reference, portable, avx2, avx512_vnni):
+/// Error{invalid_argument} if it names nothing, or something this CPU lacks.
+Isa best_isa();
+
+struct CompileOptions {
+  Arithmetic arithmetic = Arithmetic::integer;
+  /// Shapes for inputs with unknown dimensions, by input name. Inputs not named keep their shape; a
+  /// dimension that stays unknown makes what depends on it allocate while running.
+  std::map<std::string, Shape> input_shapes;
+  int threads = 1;  // 0: one per core
+  /// Off: every value of the graph is computed as the graph says (no fusion, no layout change), so
+  /// it can be observed.
+  bool optimize = true;
+};
+
+/// One line of a profile.
+struct StepProfile {
+  std::string node;
+  std::string op;
+  std::string kernel;
+  double seconds = 0;  // total over all runs since profiling started
+};
+
+/// A compiled graph. Not thread-safe: one run at a time.
+class Program {
+ public:
+  Program(Program&&) noexcept;
+  Program& operator=(Program&&) noexcept;
+  ~Program();
+
+  const std::vector<std::string>& input_names() const;
+  const std::vector<TensorType>& input_types() const;
+  const std::vector<std::string>& output_names() const;
+  const std::vector<TensorType>& output_types() const;
+
+  /// Inputs in input_names() order. Wrong element type, rank or extent: Error{invalid_argument}
+  /// naming the input. The results borrow the program's memory and are valid until the next run;
+  /// clone() to keep one.
+  std::span<const Tensor> run(std::span<const Tensor> inputs);
+
+  /// Called after each value is computed, in real numbers, with its id in the graph that was
+  /// compiled. Needs CompileOptions::optimize = false to see them all.
+  using Observer = std::function<void(ValueId, const Tensor&)>;
+  void observe(Observer observer);
+
+  size_t arena_bytes() const;     // activations, after reuse
+  size_t constant_bytes() const;  // weights as the kernels hold them
+  /// Number of nodes run by integer kernels, and all nodes.
+  struct Coverage {
+    int integer_nodes = 0;
+    int nodes = 0;
+  };
+  Coverage coverage() const;
+  void profile(bool on);
+  std::vector<StepProfile> profile() const;
+
+  struct Impl;
+  explicit Program(std::unique_ptr<Impl> impl);
+
+ private:
+  std::unique_ptr<Impl> impl_;
+};
+
+/// Throws Error{unsupported} for an operator that is not in the table, Error{invalid_model} for
+/// types that do not fit.
+Program compile(const Graph& graph, const CompileOptions& options = {});
+
+}  // namespace nibble

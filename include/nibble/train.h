@@ -1,0 +1,73 @@
+// Training, quantization-aware training (QAT) and fine-tuning (QAFT). Needs libnibble_train.so
+// (libtorch), which is loaded by the first call; Error{unsupported} if it is not installed.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "nibble/data.h"
+#include "nibble/graph.h"
+#include "nibble/quantize.h"
+
+namespace nibble {
+
+/// A network to be trained from scratch: freshly initialised (He normal, by seed).
+struct ArchitectureRow {
+  std::string_view name;
+  std::string_view summary;
+  Shape sample_shape;  // its usual input [C,H,W]
+  Graph (*build)(const Shape& sample, int classes, uint64_t seed);
+};
+std::span<const ArchitectureRow> architectures();
+/// Throws Error{invalid_argument} listing the names.
+Graph build_architecture(std::string_view name, const Shape& sample, int classes, uint64_t seed);
+
+enum class Optimizer : uint8_t { sgd, adamw };
+
+struct TrainOptions {
+  Optimizer optimizer = Optimizer::sgd;
+  int epochs = 30;
+  int batch = 64;
+  double learning_rate = 0.05;  // cosine schedule to zero after a linear warm-up of `warmup_epochs`
+  double warmup_epochs = 1;
+  double momentum = 0.9;
+  double weight_decay = 5e-4;
+  double label_smoothing = 0;
+  bool flip = false;     // mirror left-right at random
+  int crop_padding = 0;  // random crop after padding by this many pixels
+  uint64_t seed = 0;
+  int threads = 0;
+  /// Written after each epoch and resumed from if it exists; empty: none.
+  std::string checkpoint;
+  ProgressSink* progress = nullptr;
+};
+
+struct Epoch {
+  double train_loss = 0;
+  double validation_accuracy = 0;
+  int64_t validation_samples = 0;
+  double learning_rate = 0;
+};
+
+struct TrainResult {
+  Graph graph;  // of the epoch with the best validation accuracy
+  std::vector<Epoch> epochs;
+  int best_epoch = 0;
+};
+
+/// Trains a float graph. `validation` chooses the best epoch and is never trained on.
+TrainResult train(const Graph& graph, const Dataset& training, const Dataset& validation,
+                  const TrainOptions& options);
+
+/// Trains with quantization in the loop: every quantized value of `graph` (as quantize() typed it)
+/// is fake-quantized with a straight-through estimator and a learned step size (LSQ, Esser et al.
+/// 2020, arXiv:1902.08153). `float_graph` gives the real-valued weights to start from; with none,
+/// they are the dequantized ones: that is fine-tuning (QAFT). The result is quantized as `graph`
+/// was.
+TrainResult train_quantized(const Graph& graph, const Graph* float_graph, const Dataset& training,
+                            const Dataset& validation, const TrainOptions& options);
+
+}  // namespace nibble

@@ -1,0 +1,70 @@
+#include "base/file.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+
+#include "base/check.h"
+
+namespace nibble {
+namespace {
+
+[[noreturn]] void fail_io(const char* action, const std::filesystem::path& path, int error) {
+  fail(ErrorCode::io, "cannot {} '{}': {}", action, path.string(), std::strerror(error));
+}
+
+struct Descriptor {
+  int fd = -1;
+  ~Descriptor() {
+    if (fd >= 0) ::close(fd);
+  }
+};
+
+}  // namespace
+
+std::string read_file(const std::filesystem::path& path) {
+  Descriptor file{::open(path.c_str(), O_RDONLY | O_CLOEXEC)};
+  if (file.fd < 0) fail_io("read", path, errno);
+  struct stat info {};
+  if (::fstat(file.fd, &info) != 0) fail_io("read", path, errno);
+  if (S_ISDIR(info.st_mode)) fail_io("read", path, EISDIR);
+  std::string bytes(static_cast<size_t>(info.st_size), '\0');
+  size_t filled = 0;
+  for (;;) {
+    if (filled == bytes.size())
+      bytes.resize(bytes.size() + 4096);  // also serves pipes, whose size is 0
+    const ssize_t got = ::read(file.fd, bytes.data() + filled, bytes.size() - filled);
+    if (got < 0 && errno == EINTR) continue;
+    if (got < 0) fail_io("read", path, errno);
+    if (got == 0) break;
+    filled += static_cast<size_t>(got);
+  }
+  bytes.resize(filled);
+  return bytes;
+}
+
+void write_file(const std::filesystem::path& path, std::string_view bytes) {
+  std::string temporary = path.string() + ".XXXXXX";
+  Descriptor file{::mkostemp(temporary.data(), O_CLOEXEC)};
+  if (file.fd < 0) fail_io("write", path, errno);
+  const auto abandon = [&](int error) {
+    ::unlink(temporary.c_str());
+    fail_io("write", path, error);
+  };
+  while (!bytes.empty()) {
+    const ssize_t put = ::write(file.fd, bytes.data(), bytes.size());
+    if (put < 0 && errno == EINTR) continue;
+    if (put < 0) abandon(errno);
+    bytes.remove_prefix(static_cast<size_t>(put));
+  }
+  const mode_t mask = ::umask(0);
+  ::umask(mask);
+  if (::fchmod(file.fd, 0666 & ~mask) != 0) abandon(errno);
+  if (::fsync(file.fd) != 0) abandon(errno);
+  if (::rename(temporary.c_str(), path.c_str()) != 0) abandon(errno);
+}
+
+}  // namespace nibble

@@ -1,0 +1,17 @@
+// Reading and writing whole files, such that a file is either complete or untouched.
+#pragma once
+
+#include <filesystem>
+#include <string>
+#include <string_view>
+
+namespace nibble {
+
+/// The whole file as bytes. Throws Error{io} naming the file.
+std::string read_file(const std::filesystem::path& path);
+
+/// Writes to a temporary name beside `path`, syncs, then renames: an error (a full disk, say)
+/// leaves `path` as it was and removes the temporary. Throws Error{io}.
+void write_file(const std::filesystem::path& path, std::string_view bytes);
+
+}  // namespace nibble

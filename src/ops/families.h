@@ -1,0 +1,19 @@
+// The operator families: each is a table of rows in the file of the same name.
+#pragma once
+
+#include <array>
+#include <span>
+
+#include "ops/op.h"
+
+namespace nibble {
+
+using OpFamily = std::span<const OpRow> (*)();
+
+std::span<const OpRow> identity_ops();
+
+inline constexpr std::array kFamilies = {
+    OpFamily{identity_ops},
+};
+
+}  // namespace nibble

@@ -1,0 +1,45 @@
+// Graph rewrites. Each pass takes a graph that validates and leaves one that does; run_passes can
+// stop after N rewrites, so that a wrong one is found by bisection.
+#pragma once
+
+#include <map>
+#include <span>
+#include <string>
+#include <string_view>
+
+#include "nibble/graph.h"
+
+namespace nibble {
+
+/// Fills in the type of every value that the inputs determine. Shapes already declared must agree.
+void infer_types(Graph& graph);
+/// As above after giving the inputs these shapes.
+void infer_types(Graph& graph, const std::map<std::string, Shape>& input_shapes);
+
+/// Evaluates what depends on constants only (and Shape of known shapes). DequantizeLinear of a
+/// constant is not folded: it is what makes a constant quantized. Returns the number of nodes
+/// folded, likewise below.
+int fold_constants(Graph& graph);
+/// BatchNormalization after Conv, ConvTranspose or Gemm goes into its weights and bias.
+int fold_batch_norm(Graph& graph);
+/// QuantizeLinear/DequantizeLinear pairs and DequantizeLinear of constants become types. What
+/// cannot be folded stays.
+int fold_qdq(Graph& graph);
+/// The inverse, for export.
+int insert_qdq(Graph& graph);
+/// Identity, Dropout at inference, Cast to the same type, Reshape to the same shape and the like.
+int eliminate_identities(Graph& graph);
+/// Activation (Relu, Clip, ...) into the preceding Conv/Gemm/Add as the attribute
+/// nibble_activation; for compile only.
+int fuse_activations(Graph& graph);
+/// Spatial operators run channels last; Transpose nodes at the borders only; for compile only.
+int channels_last(Graph& graph);
+
+struct PassRow {
+  std::string_view name;
+  int (*run)(Graph&);
+  std::string_view purpose;
+};
+std::span<const PassRow> pass_table();
+
+}  // namespace nibble

@@ -1,0 +1,165 @@
+#include "nibble/tensor.h"
+
+#include <cmath>
+#include <cstdlib>
+#include <cstring>
+#include <new>
+
+#include "base/check.h"
+
+namespace nibble {
+namespace {
+
+constexpr size_t kAlignment = 64;
+
+size_t bytes_for(DType dtype, int64_t elements) {
+  return (static_cast<size_t>(elements) * static_cast<size_t>(bits_of(dtype)) + 7) / 8;
+}
+
+std::shared_ptr<void> allocate(size_t bytes) {
+  const size_t rounded = (bytes + kAlignment - 1) / kAlignment * kAlignment + kAlignment;
+  void* memory = std::aligned_alloc(kAlignment, rounded);
+  if (memory == nullptr) throw std::bad_alloc();
+  std::memset(memory, 0, rounded);
+  return {memory, std::free};
+}
+
+template <typename From, typename To>
+To convert_element(From value) {
+  if constexpr (std::is_same_v<From, To>) {
+    return value;
+  } else if constexpr (std::is_same_v<From, Half> || std::is_same_v<From, BFloat16>) {
+    return convert_element<float, To>(to_float(value));
+  } else if constexpr (std::is_same_v<To, Half>) {
+    return to_half(static_cast<float>(value));
+  } else if constexpr (std::is_same_v<To, BFloat16>) {
+    return to_bfloat16(static_cast<float>(value));
+  } else if constexpr (std::is_same_v<To, bool>) {
+    return value != From{};
+  } else {
+    return static_cast<To>(value);
+  }
+}
+
+}  // namespace
+
+namespace detail {
+
+void fail_dtype(DType wanted, DType have) {
+  if (wanted == DType::undefined) {
+    fail(ErrorCode::unsupported, "element type {} is not supported here", name_of(have));
+  }
+  if (have == DType::undefined) {
+    throw std::logic_error("internal error: a tensor was given the wrong number of values");
+  }
+  throw std::logic_error(fmt::format("internal error: a tensor of {} was accessed as {}",
+                                     name_of(have), name_of(wanted)));
+}
+
+}  // namespace detail
+
+Tensor::Tensor(DType dtype, const Shape& shape)
+    : dtype_(dtype), shape_(shape), elements_(shape.elements()) {
+  owner_ = allocate(bytes_for(dtype, elements_));
+  data_ = owner_.get();
+}
+
+Tensor Tensor::borrow(DType dtype, const Shape& shape, void* data) {
+  Tensor tensor;
+  tensor.dtype_ = dtype;
+  tensor.shape_ = shape;
+  tensor.elements_ = shape.elements();
+  tensor.data_ = data;
+  return tensor;
+}
+
+size_t Tensor::bytes() const { return bytes_for(dtype_, elements_); }
+
+Tensor Tensor::clone() const {
+  if (empty()) return {};
+  Tensor copy(dtype_, shape_);
+  if (bytes() > 0) std::memcpy(copy.data_, data_, bytes());
+  return copy;
+}
+
+Tensor Tensor::reshaped(const Shape& shape) const {
+  check(shape.elements() == elements_, "reshaped() must keep the number of elements");
+  Tensor result = *this;
+  result.shape_ = shape;
+  return result;
+}
+
+Tensor convert(const Tensor& tensor, DType dtype) {
+  if (tensor.dtype() == dtype) return tensor;
+  if (is_integer(tensor.dtype()) && bits_of(tensor.dtype()) < 8) {
+    return convert(Tensor::of<int32_t>(tensor.shape(), unpack_integers(tensor)), dtype);
+  }
+  if (is_integer(dtype) && bits_of(dtype) < 8) {
+    return pack_integers(dtype, tensor.shape(), convert(tensor, DType::i32).data<int32_t>());
+  }
+  Tensor result(dtype, tensor.shape());
+  with_type(tensor.dtype(), [&](auto from) {
+    with_type(dtype, [&](auto to) {
+      using From = decltype(from);
+      using To = decltype(to);
+      const std::span<const From> in = tensor.data<From>();
+      const std::span<To> out = result.data<To>();
+      for (size_t i = 0; i < in.size(); ++i) out[i] = convert_element<From, To>(in[i]);
+    });
+  });
+  return result;
+}
+
+std::vector<int32_t> unpack_integers(const Tensor& tensor) {
+  const DType dtype = tensor.dtype();
+  check(is_integer(dtype), "unpack_integers needs an integer tensor");
+  std::vector<int32_t> values(static_cast<size_t>(tensor.elements()));
+  const int bits = bits_of(dtype);
+  if (bits >= 8) {
+    with_type(dtype, [&](auto zero) {
+      using T = decltype(zero);
+      const std::span<const T> in = tensor.data<T>();
+      for (size_t i = 0; i < in.size(); ++i) values[i] = convert_element<T, int32_t>(in[i]);
+    });
+    return values;
+  }
+  const auto* bytes = static_cast<const uint8_t*>(tensor.raw());
+  const size_t per_byte = static_cast<size_t>(8 / bits);
+  const int mask = (1 << bits) - 1;
+  const int sign = is_signed(dtype) ? 1 << (bits - 1) : 0;
+  for (size_t i = 0; i < values.size(); ++i) {
+    const int code = (bytes[i / per_byte] >> (static_cast<int>(i % per_byte) * bits)) & mask;
+    values[i] = (code ^ sign) - sign;  // sign extension
+  }
+  return values;
+}
+
+Tensor pack_integers(DType dtype, const Shape& shape, std::span<const int32_t> values) {
+  Tensor result(dtype, shape);
+  check(static_cast<int64_t>(values.size()) == result.elements(),
+        "pack_integers: wrong number of values");
+  const int bits = bits_of(dtype);
+  const int64_t low = lowest_of(dtype);
+  const int64_t high = highest_of(dtype);
+  for (int32_t value : values) {
+    check(value >= low && value <= high, "pack_integers: a value does not fit its type");
+  }
+  if (bits >= 8) {
+    with_type(dtype, [&](auto zero) {
+      using T = decltype(zero);
+      const std::span<T> out = result.data<T>();
+      for (size_t i = 0; i < out.size(); ++i) out[i] = convert_element<int32_t, T>(values[i]);
+    });
+    return result;
+  }
+  auto* bytes = static_cast<uint8_t*>(result.raw());
+  const size_t per_byte = static_cast<size_t>(8 / bits);
+  const int mask = (1 << bits) - 1;
+  for (size_t i = 0; i < values.size(); ++i) {
+    const int shift = static_cast<int>(i % per_byte) * bits;
+    bytes[i / per_byte] = static_cast<uint8_t>(bytes[i / per_byte] | ((values[i] & mask) << shift));
+  }
+  return result;
+}
+
+}  // namespace nibble
