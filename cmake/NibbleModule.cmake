@@ -1,7 +1,7 @@
 # nibble_module(NAME deps...): one folder of src/, one target. Object libraries may not depend on each other in a cycle,
 # so a dependency against the arrows of docs/architecture.md does not configure.
 function(nibble_options target)
-  target_compile_options(${target} PRIVATE -Wall -Wextra -Wshadow=local -Wnon-virtual-dtor
+  target_compile_options(${target} PRIVATE -Wall -Wextra -Wshadow=local -Wnon-virtual-dtor -Wno-missing-field-initializers
                                            # The same integers and floats on every CPU: no contraction to FMA.
                                            -ffp-contract=off)
   if(NIBBLE_WERROR)
