@@ -29,3 +29,14 @@ function(nibble_module name)
   endforeach()
   set_property(GLOBAL APPEND PROPERTY NIBBLE_MODULES nibble_${name})
 endfunction()
+
+# nibble_embed(target FILE NAME): the bytes of FILE become nibble::NAME and nibble::NAME_size in `target`.
+function(nibble_embed target file name)
+  set(script ${PROJECT_SOURCE_DIR}/cmake/Embed.cmake)
+  set(output ${CMAKE_CURRENT_BINARY_DIR}/${name}.cpp)
+  add_custom_command(
+    OUTPUT ${output}
+    COMMAND ${CMAKE_COMMAND} -DINPUT=${file} -DOUTPUT=${output} -DNAME=${name} -P ${script}
+    DEPENDS ${file} ${script})
+  target_sources(${target} PRIVATE ${output})
+endfunction()

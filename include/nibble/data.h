@@ -20,6 +20,10 @@ namespace nibble {
 /// From a decoded image (bytes, interleaved) to the network's input [C,H,W]: resize, crop, order of
 /// channels, then x = (byte * scale - mean[c]) / std[c]. Stored as JSON in the ONNX metadata key
 /// "nibble.preprocess".
+/// Resizing is bilinear and antialiased: when an image is made smaller, the triangle filter widens
+/// by the same factor, and each of the two passes rounds to bytes (as Pillow does; accuracy depends
+/// on it). The longer side is truncated to whole pixels; a crop that leaves an odd margin rounds it
+/// half to even. Grey is (19595 R + 38470 G + 7471 B + 32768) >> 16.
 struct Preprocess {
   enum class Color : uint8_t { rgb, bgr, grey };
   Color color = Color::rgb;
@@ -57,15 +61,20 @@ class Dataset {
   virtual void read(int64_t index, std::span<float> out) const = 0;
   /// "cifar/test: 5,000 samples, 10 classes".
   virtual std::string describe() const = 0;
+  /// How the images were turned into samples, to be stored in a model trained or calibrated on
+  /// them; none if the samples are not images.
+  virtual std::optional<Preprocess> preprocess() const { return std::nullopt; }
 };
 
 enum class Split : uint8_t { train, validation, test };
 
 struct DataOptions {
   Split split = Split::test;
-  Preprocess preprocess;
+  /// None: the source's own. That is grey 1/16 for "digits", 1/255 for all others, rgb or grey as
+  /// the images are.
+  std::optional<Preprocess> preprocess;
   /// Share of the training samples set aside as the validation split (chosen by `seed`, stratified
-  /// by class).
+  /// by class). The split `train` never holds them. Ignored where the source has a validation part.
   double validation_share = 0.1;
   uint64_t seed = 0;
 };
@@ -73,11 +82,14 @@ struct DataOptions {
 /// Opens `spec`: "digits" (embedded), a folder of class folders with JPEG/PNG (train/ and test/ or
 /// val/ inside where present), a folder with labels.csv, IDX files (a folder, gzipped or not),
 /// CIFAR-10 binary, or X.npy,Y.npy / FILE.npz. A source without a test part serves its single part
-/// for every split but `validation`, which is taken from it. Throws Error{invalid_data} or {io},
-/// naming the file.
+/// whole as `test`, and divided as `train` and `validation`. "digits" is always divided in the same
+/// way: 1,000 / 297 / 500. All samples have one shape: images of different sizes need a resize or a
+/// crop. What is held in memory: labels and file names; gzipped IDX and .npz files as bytes.
+/// Bytes of .npy/.npz arrays ([N,H,W] or [N,H,W,C]) are preprocessed as images; floats are taken as
+/// they are. Throws Error{invalid_data} or {io}, naming the file.
 std::unique_ptr<Dataset> open_dataset(const std::string& spec, const DataOptions& options);
 
-/// View of chosen samples.
+/// View of chosen samples. An index out of range: Error{invalid_argument}.
 std::unique_ptr<Dataset> subset(std::shared_ptr<const Dataset> dataset,
                                 std::vector<int64_t> indices);
 /// The first `count` of a seeded permutation: a calibration set. All, if count <= 0 or more than
@@ -85,7 +97,8 @@ std::unique_ptr<Dataset> subset(std::shared_ptr<const Dataset> dataset,
 std::unique_ptr<Dataset> random_subset(std::shared_ptr<const Dataset> dataset, int64_t count,
                                        uint64_t seed);
 
-/// Decodes samples [begin, begin+count) (or the given ones) into one [N,...] tensor, in parallel.
+/// Decodes samples [begin, begin+count) (or the given ones) into one [N,...] tensor, in parallel on
+/// `threads` threads (0: one per core), which are kept for the next batch.
 Tensor read_batch(const Dataset& dataset, std::span<const int64_t> indices, int threads);
 Tensor read_batch(const Dataset& dataset, int64_t begin, int64_t count, int threads);
 

@@ -1,0 +1,12 @@
+// Small pieces of text for people.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+namespace nibble {
+
+/// 1234567 -> "1,234,567".
+std::string group_digits(int64_t value);
+
+}  // namespace nibble

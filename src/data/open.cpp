@@ -1,0 +1,94 @@
+// open_dataset: finds the format, then the split.
+#include <algorithm>
+#include <cmath>
+#include <filesystem>
+
+#include "base/check.h"
+#include "data/samples.h"
+#include "data/source.h"
+
+namespace nibble {
+namespace {
+
+constexpr FormatRow kFormats[] = {
+    {"digits", find_digits},
+};
+
+Source find_source(const std::string& spec, const OptionalPreprocess& preprocess) {
+  for (const FormatRow& row : kFormats) {
+    if (auto source = row.find(spec, preprocess)) return *std::move(source);
+  }
+  if (!std::filesystem::exists(spec)) {
+    fail(ErrorCode::io, "data set '{}': no such file or folder", spec);
+  }
+  std::string names;
+  for (const FormatRow& row : kFormats) {
+    names += (names.empty() ? "" : ", ") + std::string(row.name);
+  }
+  fail(ErrorCode::invalid_data, "data set '{}': no data in a form that is known ({})", spec, names);
+}
+
+std::shared_ptr<const Dataset> require_samples(std::shared_ptr<const Dataset> dataset) {
+  if (dataset->size() == 0) {
+    fail(ErrorCode::invalid_data, "the data set is empty: {}", dataset->describe());
+  }
+  return dataset;
+}
+
+// The training part without (or only) its validation share.
+std::unique_ptr<Dataset> divide(const Source& source, const DataOptions& options) {
+  if (!(options.validation_share >= 0 && options.validation_share < 1)) {
+    fail(ErrorCode::invalid_argument, "the validation share must be in [0, 1), got {}",
+         options.validation_share);
+  }
+  const auto all = require_samples(source.parts.at(Split::train)());
+  std::vector<int32_t> labels(static_cast<size_t>(all->size()));
+  for (size_t i = 0; i < labels.size(); ++i) {
+    labels[i] = static_cast<int32_t>(all->label(static_cast<int64_t>(i)));
+  }
+  std::vector<int64_t> order = stratified_order(labels, options.seed);
+  const auto count = std::llround(options.validation_share * static_cast<double>(order.size()));
+  const bool validation = options.split == Split::validation;
+  if (validation ? count == 0 : count == all->size()) {
+    fail(ErrorCode::invalid_data, "data set '{}': a validation share of {} leaves no samples to {}",
+         source.name, options.validation_share, validation ? "validate" : "train");
+  }
+  std::vector<int64_t> indices = validation ? std::vector(order.begin(), order.begin() + count)
+                                            : std::vector(order.begin() + count, order.end());
+  std::sort(indices.begin(), indices.end());
+  return named_subset(all, std::move(indices),
+                      source.name + (validation ? "/validation" : "/train"));
+}
+
+// The part as it is, as a unique_ptr.
+std::unique_ptr<Dataset> whole(const std::shared_ptr<const Dataset>& dataset, std::string name) {
+  std::vector<int64_t> indices(static_cast<size_t>(dataset->size()));
+  for (size_t i = 0; i < indices.size(); ++i) indices[i] = static_cast<int64_t>(i);
+  return named_subset(dataset, std::move(indices), std::move(name));
+}
+
+}  // namespace
+
+std::span<const FormatRow> format_table() { return kFormats; }
+
+std::unique_ptr<Dataset> open_dataset(const std::string& spec, const DataOptions& options) {
+  const Source source = find_source(spec, options.preprocess);
+  const bool own_validation = source.parts.contains(Split::validation);
+  const bool from_train =
+      options.split == Split::validation ? !own_validation : options.split == Split::train;
+  if (from_train && !source.parts.contains(Split::train)) {
+    fail(ErrorCode::invalid_data, "data set '{}' has no training part", spec);
+  }
+  if (from_train && !own_validation) return divide(source, options);
+  auto part = source.parts.find(options.split);
+  if (part == source.parts.end() && source.whole) part = source.parts.find(Split::train);
+  if (part == source.parts.end()) {
+    fail(ErrorCode::invalid_data, "data set '{}' has no test part", spec);
+  }
+  const char* suffix = options.split == Split::train        ? "/train"
+                       : options.split == Split::validation ? "/validation"
+                                                            : "/test";
+  return whole(require_samples(part->second()), source.name + suffix);
+}
+
+}  // namespace nibble

@@ -1,0 +1,36 @@
+// The formats a data set can be read from: one row each.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+
+#include "nibble/data.h"
+
+namespace nibble {
+
+using OptionalPreprocess = std::optional<Preprocess>;
+
+/// The parts a source has by itself. Opened when they are asked for; every name in a message names
+/// the file. A source that is not divided has the part `train` alone and `whole` set.
+struct Source {
+  std::string name;
+  std::map<Split, std::function<std::shared_ptr<const Dataset>()>> parts;
+  bool whole = false;
+};
+
+struct FormatRow {
+  std::string_view name;
+  /// The source, if `spec` names one of this format. Throws if it does and is malformed.
+  std::optional<Source> (*find)(const std::string& spec, const OptionalPreprocess& preprocess);
+};
+
+std::optional<Source> find_digits(const std::string& spec, const OptionalPreprocess& preprocess);
+
+std::span<const FormatRow> format_table();
+
+}  // namespace nibble
