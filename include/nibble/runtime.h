@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "nibble/graph.h"
+#include "nibble/isa.h"
 
 namespace nibble {
 
@@ -18,13 +19,6 @@ enum class Arithmetic : uint8_t {
                   // training sees)
   f32,            // activations are not rounded at all; quantized constants are dequantized
 };
-
-/// Instruction sets the integer kernels are written for, slowest first. All give the same bits.
-enum class Isa : uint8_t { reference, portable, avx2, avx512_vnni };
-std::string_view name_of(Isa isa);
-/// The best this CPU has, or what NIBBLE_ISA names (reference, portable, avx2, avx512_vnni):
-/// Error{invalid_argument} if it names nothing, or something this CPU lacks.
-Isa best_isa();
 
 struct CompileOptions {
   Arithmetic arithmetic = Arithmetic::integer;

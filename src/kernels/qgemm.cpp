@@ -1,0 +1,74 @@
+#include "kernels/qgemm.h"
+
+#include <fmt/format.h>
+
+#include <vector>
+
+#include "base/check.h"
+#include "kernels/reference.h"
+
+namespace nibble {
+
+struct QGemm::Impl {
+  Shape shape;
+  OutputStage stage;
+  Isa isa;
+  int32_t input_zero_point;
+  std::vector<int8_t> weights;  // [n, k]
+  std::vector<int32_t> bias;
+
+  /// The product as a 1x1 convolution over `rows` pixels.
+  ReferenceConv reference(int64_t rows) const {
+    const ConvShape conv = {
+        .window = {.in_w = rows, .out_w = rows}, .in_channels = shape.k, .out_channels = shape.n};
+    return {conv, weights, bias, input_zero_point};
+  }
+};
+
+QGemm::QGemm(const Shape& shape, std::span<const int8_t> weights, std::span<const int32_t> bias,
+             int32_t input_zero_point, OutputStage stage, Isa isa) {
+  if (shape.k <= 0 || shape.n <= 0 || static_cast<int64_t>(weights.size()) != shape.k * shape.n)
+    fail(ErrorCode::invalid_argument, "the product has {} weights, expected {} x {}",
+         weights.size(), shape.k, shape.n);
+  if (!bias.empty() && static_cast<int64_t>(bias.size()) != shape.n)
+    fail(ErrorCode::invalid_argument, "the product has {} biases, expected {}", bias.size(),
+         shape.n);
+  if (input_zero_point < 0 || input_zero_point > 255)
+    fail(ErrorCode::invalid_argument, "the input zero point {} does not fit u8", input_zero_point);
+  validate(stage, shape.n);
+  auto impl = std::make_unique<Impl>();
+  impl->shape = shape;
+  impl->stage = std::move(stage);
+  impl->isa = isa;
+  impl->input_zero_point = input_zero_point;
+  impl->weights.assign(weights.begin(), weights.end());
+  if (shape.layout == Layout::kn) {
+    for (int64_t n = 0; n < shape.n; ++n) {
+      for (int64_t k = 0; k < shape.k; ++k)
+        impl->weights[static_cast<size_t>(n * shape.k + k)] =
+            weights[static_cast<size_t>(k * shape.n + n)];
+    }
+  }
+  impl->bias.assign(bias.begin(), bias.end());
+  impl->bias.resize(static_cast<size_t>(shape.n), 0);
+  prove_int32(impl->weights, impl->bias, shape.k);
+  impl_ = std::move(impl);
+}
+
+QGemm::QGemm(QGemm&&) noexcept = default;
+QGemm& QGemm::operator=(QGemm&&) noexcept = default;
+QGemm::~QGemm() = default;
+
+void QGemm::run(const uint8_t* a, int64_t rows, void* output, void* /*workspace*/,
+                ThreadPool& pool) const {
+  run_reference(impl_->reference(rows), impl_->stage, a, output, pool);
+}
+
+size_t QGemm::workspace_bytes(int64_t /*rows*/) const { return 0; }
+size_t QGemm::constant_bytes() const {
+  return impl_->weights.size() + 4 * (impl_->bias.size() + impl_->stage.multiplier.size());
+}
+
+std::string QGemm::describe() const { return fmt::format("gemm u8s8 {}", name_of(impl_->isa)); }
+
+}  // namespace nibble

@@ -1,0 +1,12 @@
+#if defined(__x86_64__)
+#include "kernels/row_kernels.h"
+
+namespace nibble {
+namespace {
+#include "kernels/row_simd.inl"
+}
+
+const RowKernels& row_kernels_avx512() { return kKernels; }
+
+}  // namespace nibble
+#endif

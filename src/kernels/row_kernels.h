@@ -1,0 +1,38 @@
+// The innermost loops over contiguous codes, one set per instruction set. The functions of
+// elementwise.h, pool.h and layout.h are these plus walking and threading.
+#pragma once
+
+#include "kernels/elementwise.h"
+#include "kernels/pool.h"
+
+namespace nibble {
+
+/// Everything works on `n` contiguous elements; outputs may be an input, but not overlap one
+/// otherwise.
+struct RowKernels {
+  void (*add)(const AddParams&, const uint8_t* a, const uint8_t* b, uint8_t* out, int64_t n);
+  void (*mul)(const MulParams&, const uint8_t* a, const uint8_t* b, uint8_t* out, int64_t n);
+  void (*requantize)(const RequantizeParams&, const uint8_t* in, uint8_t* out, int64_t n);
+  void (*table)(const uint8_t* table, const uint8_t* in, uint8_t* out, int64_t n);
+  void (*quantize)(const QuantizeParams&, const float* in, uint8_t* out, int64_t n);
+  void (*dequantize)(float scale, int32_t zero_point, const uint8_t* in, float* out, int64_t n);
+  /// out = max(out, in).
+  void (*max)(const uint8_t* in, uint8_t* out, int64_t n);
+  /// sums += in.
+  void (*accumulate)(const uint8_t* in, int32_t* sums, int64_t n);
+  /// out = code of (sums - bias) * multiplier.
+  void (*average)(const AveragePoolParams&, const int32_t* sums, int32_t bias, float multiplier,
+                  uint8_t* out, int64_t n);
+};
+
+const RowKernels& row_kernels(Isa isa);
+
+// One per file compiled with its own target flags.
+const RowKernels& row_kernels_reference();
+const RowKernels& row_kernels_portable();
+#if defined(__x86_64__)
+const RowKernels& row_kernels_avx2();
+const RowKernels& row_kernels_avx512();
+#endif
+
+}  // namespace nibble

@@ -1,0 +1,76 @@
+// Row kernels written so that compilers vectorize them; included by one file per instruction set,
+// inside its own namespace, so that no code compiled for a wider instruction set is shared.
+
+// Branch-free round_half_to_even and clamp: see round_clamped in output_stage.h.
+struct Rounding {
+  float low;
+  float high;
+  int32_t zero_point;
+
+  Rounding(int32_t zero, int32_t qmin, int32_t qmax)
+      : low(static_cast<float>(qmin - zero)),
+        high(static_cast<float>(qmax - zero)),
+        zero_point(zero) {}
+  uint8_t operator()(float real) const {
+    const float above = real > low ? real : low;
+    const float inside = above < high ? above : high;
+    const float rounded = (inside + 12582912.0F) - 12582912.0F;
+    return static_cast<uint8_t>(static_cast<int32_t>(rounded) + zero_point);
+  }
+};
+
+void add(const AddParams& params, const uint8_t* a, const uint8_t* b, uint8_t* out, int64_t n) {
+  const AddParams p = params;  // a local copy: stores to `out` cannot change it
+  const Rounding code(p.out_zero, p.qmin, p.qmax);
+  for (int64_t i = 0; i < n; ++i) {
+    const float left = static_cast<float>(a[i] - p.a_zero) * p.a_ratio;
+    const float right = static_cast<float>(b[i] - p.b_zero) * p.b_ratio;
+    out[i] = code(left + right);
+  }
+}
+
+void mul(const MulParams& params, const uint8_t* a, const uint8_t* b, uint8_t* out, int64_t n) {
+  const MulParams p = params;
+  const Rounding code(p.out_zero, p.qmin, p.qmax);
+  for (int64_t i = 0; i < n; ++i) {
+    const auto product = static_cast<float>((a[i] - p.a_zero) * (b[i] - p.b_zero));
+    out[i] = code(product * p.multiplier);
+  }
+}
+
+void requantize(const RequantizeParams& params, const uint8_t* in, uint8_t* out, int64_t n) {
+  const RequantizeParams p = params;
+  const Rounding code(p.out_zero, p.qmin, p.qmax);
+  for (int64_t i = 0; i < n; ++i) out[i] = code(static_cast<float>(in[i] - p.in_zero) * p.ratio);
+}
+
+void table(const uint8_t* table, const uint8_t* in, uint8_t* out, int64_t n) {
+  for (int64_t i = 0; i < n; ++i) out[i] = table[in[i]];
+}
+
+void quantize(const QuantizeParams& params, const float* in, uint8_t* out, int64_t n) {
+  const QuantizeParams p = params;
+  const Rounding code(p.zero_point, p.qmin, p.qmax);
+  for (int64_t i = 0; i < n; ++i) out[i] = code(in[i] / p.scale);
+}
+
+void dequantize(float scale, int32_t zero_point, const uint8_t* in, float* out, int64_t n) {
+  for (int64_t i = 0; i < n; ++i) out[i] = scale * static_cast<float>(in[i] - zero_point);
+}
+
+void max(const uint8_t* in, uint8_t* out, int64_t n) {
+  for (int64_t i = 0; i < n; ++i) out[i] = in[i] > out[i] ? in[i] : out[i];
+}
+
+void accumulate(const uint8_t* in, int32_t* sums, int64_t n) {
+  for (int64_t i = 0; i < n; ++i) sums[i] += in[i];
+}
+
+void average(const AveragePoolParams& params, const int32_t* sums, int32_t bias, float multiplier,
+             uint8_t* out, int64_t n) {
+  const Rounding code(params.out_zero, params.qmin, params.qmax);
+  for (int64_t i = 0; i < n; ++i) out[i] = code(static_cast<float>(sums[i] - bias) * multiplier);
+}
+
+constexpr RowKernels kKernels = {add,        mul, requantize, table,  quantize,
+                                 dequantize, max, accumulate, average};
