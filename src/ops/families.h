@@ -10,9 +10,11 @@ namespace nibble {
 
 using OpFamily = std::span<const OpRow> (*)();
 
+std::span<const OpRow> conv_ops();
 std::span<const OpRow> identity_ops();
 
 inline constexpr std::array kFamilies = {
+    OpFamily{conv_ops},
     OpFamily{identity_ops},
 };
 
