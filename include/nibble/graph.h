@@ -77,6 +77,9 @@ struct Value {
   /// none.
   std::vector<std::string> dim_names;
   std::string doc;
+  /// What else the file says of the value (a sequence type, a denotation, metadata, fields newer
+  /// than Nibble): a serialized ONNX ValueInfoProto, or TensorProto for a constant, written back.
+  std::string opaque_fields;
 
   bool is_constant() const { return !data.empty(); }
 };
@@ -93,6 +96,7 @@ struct Node {
   /// names them by name.
   std::vector<ValueId> captures;
   std::string doc;
+  std::string opaque_fields;  // the rest of the file's NodeProto, as in Value
 
   ValueId input(size_t i) const { return i < inputs.size() ? inputs[i] : ValueId{}; }
   ValueId output(size_t i) const { return i < outputs.size() ? outputs[i] : ValueId{}; }
@@ -161,6 +165,7 @@ class Graph {
   /// Serialized parts that Nibble does not interpret (functions, training info, ...), written back
   /// as they were.
   std::string opaque_model_fields;
+  std::string opaque_graph_fields;  // the same of the GraphProto
   /// Constants that the file also lists as graph inputs (IR version 3 and older style).
   std::vector<ValueId> overridable_constants;
 

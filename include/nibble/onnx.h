@@ -3,6 +3,7 @@
 
 #include <filesystem>
 #include <string>
+#include <string_view>
 
 #include "nibble/graph.h"
 
@@ -27,6 +28,7 @@ std::string serialize_onnx(const Graph& graph, Target target = Target::onnxrunti
 
 /// ONNX TensorProto files (.pb).
 Tensor load_tensor_proto(const std::filesystem::path& path);
+Tensor parse_tensor_proto(std::string_view bytes);
 void save_tensor_proto(const Tensor& tensor, const std::string& name,
                        const std::filesystem::path& path);
 

@@ -46,6 +46,24 @@ std::string read_file(const std::filesystem::path& path) {
   return bytes;
 }
 
+std::string read_file_range(const std::filesystem::path& path, int64_t offset, int64_t length) {
+  Descriptor file{::open(path.c_str(), O_RDONLY | O_CLOEXEC)};
+  if (file.fd < 0) fail_io("read", path, errno);
+  std::string bytes(static_cast<size_t>(length), '\0');
+  size_t filled = 0;
+  while (filled < bytes.size()) {
+    const ssize_t got = ::pread(file.fd, bytes.data() + filled, bytes.size() - filled,
+                                offset + static_cast<off_t>(filled));
+    if (got < 0 && errno == EINTR) continue;
+    if (got < 0) fail_io("read", path, errno);
+    if (got == 0) {
+      fail(ErrorCode::io, "'{}' ends before byte {}", path.string(), offset + length);
+    }
+    filled += static_cast<size_t>(got);
+  }
+  return bytes;
+}
+
 void write_file(const std::filesystem::path& path, std::string_view bytes) {
   std::string temporary = path.string() + ".XXXXXX";
   Descriptor file{::mkostemp(temporary.data(), O_CLOEXEC)};

@@ -1,6 +1,7 @@
 // Reading and writing whole files, such that a file is either complete or untouched.
 #pragma once
 
+#include <cstdint>
 #include <filesystem>
 #include <string>
 #include <string_view>
@@ -9,6 +10,8 @@ namespace nibble {
 
 /// The whole file as bytes. Throws Error{io} naming the file.
 std::string read_file(const std::filesystem::path& path);
+/// Bytes [offset, offset + length). Throws Error{io} if the file has not that many.
+std::string read_file_range(const std::filesystem::path& path, int64_t offset, int64_t length);
 
 /// Writes to a temporary name beside `path`, syncs, then renames: an error (a full disk, say)
 /// leaves `path` as it was and removes the temporary. Throws Error{io}.

@@ -42,7 +42,8 @@ ValueId Graph::add_value(std::string value_name, TensorType type) {
                      .type = std::move(type),
                      .data = {},
                      .dim_names = {},
-                     .doc = {}});
+                     .doc = {},
+                     .opaque_fields = {}});
   return {static_cast<int32_t>(values_.size()) - 1};
 }
 

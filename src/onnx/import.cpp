@@ -1,0 +1,105 @@
+// Reading models: bytes -> ModelProto -> Graph.
+#include <algorithm>
+#include <cmath>
+
+#include "base/check.h"
+#include "base/file.h"
+#include "nibble/onnx.h"
+#include "onnx/import_graph.h"
+#include "onnx/proto.h"
+
+namespace nibble {
+namespace {
+
+constexpr int64_t kOldestOpset = 7;
+constexpr int64_t kNewestOpset = 28;
+
+std::map<std::string, int64_t> read_opsets(const onnx::ModelProto& proto) {
+  std::map<std::string, int64_t> opsets;
+  for (const auto& import : proto.opset_import()) {
+    const std::string domain = import.domain() == "ai.onnx" ? std::string() : import.domain();
+    opsets[domain] = std::max(opsets[domain], import.version());
+  }
+  const auto own = opsets.find("");
+  if (own != opsets.end() && (own->second < kOldestOpset || own->second > kNewestOpset)) {
+    fail(ErrorCode::unsupported, "the model uses opset {}; Nibble reads {} to {}", own->second,
+         kOldestOpset, kNewestOpset);
+  }
+  return opsets;
+}
+
+template <typename T>
+bool has_nan(const Tensor& tensor) {
+  return std::ranges::any_of(tensor.data<T>(), [](T value) {
+    if constexpr (std::is_floating_point_v<T>) {
+      return std::isnan(value);
+    } else {
+      return std::isnan(to_float(value));
+    }
+  });
+}
+
+// A weight that is not a number makes every result not a number. Scalars may be: masks are built
+// from them.
+void refuse_nan(const Graph& graph) {
+  for (int32_t i = 0; i < graph.value_count(); ++i) {
+    const Value& value = graph.value({i});
+    if (!value.is_constant() || !is_float(value.data.dtype()) || value.data.elements() < 2)
+      continue;
+    const bool bad = with_type(value.data.dtype(), [&](auto zero) {
+      using T = decltype(zero);
+      if constexpr (std::is_floating_point_v<T> || std::is_same_v<T, Half> ||
+                    std::is_same_v<T, BFloat16>) {
+        return has_nan<T>(value.data);
+      } else {
+        return false;
+      }
+    });
+    if (bad) fail(ErrorCode::invalid_model, "tensor '{}' contains NaN", value.name);
+  }
+}
+
+Graph read_model(onnx::ModelProto& proto, const std::filesystem::path& directory) {
+  if (!proto.has_graph()) {
+    fail(ErrorCode::invalid_model, "this is not an ONNX model: it contains no graph");
+  }
+  const ModelContext model{directory, read_opsets(proto)};
+  Graph graph = GraphReader(model).read(*proto.mutable_graph());
+  graph.ir_version = proto.ir_version();
+  graph.producer_name = proto.producer_name();
+  graph.producer_version = proto.producer_version();
+  for (const auto& entry : proto.metadata_props()) graph.metadata[entry.key()] = entry.value();
+  proto.clear_graph();
+  proto.clear_opset_import();
+  proto.clear_ir_version();
+  proto.clear_producer_name();
+  proto.clear_producer_version();
+  proto.clear_metadata_props();
+  graph.opaque_model_fields = proto.ByteSizeLong() == 0 ? "" : serialize_proto(proto);
+  graph.validate();
+  refuse_nan(graph);
+  return graph;
+}
+
+}  // namespace
+
+Graph parse_onnx(std::string_view bytes, const std::filesystem::path& directory) {
+  if (bytes.size() >= size_t{1} << 31U) {
+    fail(ErrorCode::unsupported, "the model file is larger than 2 GiB, which ONNX does not allow");
+  }
+  onnx::ModelProto proto;
+  if (bytes.empty() || !parse_proto(proto, bytes)) {
+    fail(ErrorCode::invalid_model, "this is not an ONNX model, or it is damaged");
+  }
+  return read_model(proto, directory);
+}
+
+Graph load_onnx(const std::filesystem::path& path) {
+  return with_context([&] { return fmt::format("loading {}", path.string()); },
+                      [&] {
+                        const std::filesystem::path parent = path.parent_path();
+                        return parse_onnx(read_file(path), parent.empty() ? "." : parent);
+                      });
+}
+
+}  // namespace nibble

@@ -1,0 +1,202 @@
+// Types of values from the types of inputs, in execution order.
+//
+// Before: input %x:f32[1,3,8,8]      %s = Shape(%x)           %y = Reshape(%f, %s)
+// After:  input %x:f32[1,3,8,8]      %s:i64[4] = Shape(%x)    %y:f32[1,3,8,8] = Reshape(%f, %s)
+//
+// Small integer values that follow from constants and known shapes are computed on the way
+// (nothing in the graph changes), so that Reshape, Slice, Expand and the like see their arguments.
+#include <algorithm>
+#include <vector>
+
+#include "base/check.h"
+#include "ops/op.h"
+#include "passes/evaluate.h"
+#include "passes/pass.h"
+
+namespace nibble {
+namespace {
+
+constexpr int64_t kMaxKnownElements = 4096;
+
+class TypeInference {
+ public:
+  TypeInference(Graph& graph) : graph_(graph), known_(static_cast<size_t>(graph.value_count())) {
+    for (int32_t i = 0; i < graph.value_count(); ++i) {
+      const Value& value = graph.value({i});
+      if (!value.is_constant()) continue;
+      // Large quantized constants are of no use to a shape rule.
+      if (!value.type.quant || value.data.elements() <= kMaxKnownElements) {
+        known_[static_cast<size_t>(i)] = real_constant(value);
+      }
+    }
+  }
+
+  void run() {
+    for (NodeId id : graph_.nodes()) {
+      with_context([&] { return describe(graph_.node(id)); }, [&] { infer(id); });
+    }
+  }
+
+ private:
+  void infer(NodeId id);
+  void infer_bodies(Node& node);
+  void infer_branches(const Node& node);
+  void merge(ValueId id, const TensorType& type);
+  void learn_values(const Node& node, std::span<const Tensor> constants);
+
+  Graph& graph_;
+  std::vector<Tensor> known_;  // by value id; empty: not known
+};
+
+void TypeInference::infer(NodeId id) {
+  Node& node = graph_.node(id);
+  infer_bodies(node);
+  const OpRow* row = find_op(node.op, node.domain);
+  if (row == nullptr || !row->infer) return infer_branches(node);
+  std::vector<TensorType> types;
+  std::vector<Tensor> constants;
+  for (ValueId input : node.inputs) {
+    types.push_back(input ? graph_.value(input).type : TensorType{});
+    constants.push_back(input ? known_[static_cast<size_t>(input.index)] : Tensor());
+    // An input whose element type nobody knows would look as if it were left out.
+    if (input && types.back().dtype == DType::undefined) return infer_branches(node);
+  }
+  const NodeTypes node_types(node, graph_.opset(), types, constants);
+  const std::vector<TensorType> results = row->infer.function(node_types);
+  for (size_t i = 0; i < results.size() && i < node.outputs.size(); ++i) {
+    if (node.outputs[i]) merge(node.outputs[i], results[i]);
+  }
+  infer_branches(node);
+  learn_values(node, constants);
+}
+
+// Both the declared and the inferred type hold: each may know dimensions that the other does not.
+void TypeInference::merge(ValueId id, const TensorType& type) {
+  Value& value = graph_.value(id);
+  const auto conflict = [&] {
+    fail(ErrorCode::invalid_model, "'{}' is declared as {} but computed as {}", value.name,
+         to_string(value.type), to_string(type));
+  };
+  if (type.dtype != DType::undefined) {
+    if (value.type.dtype != DType::undefined && value.type.dtype != type.dtype) conflict();
+    value.type.dtype = type.dtype;
+  }
+  if (!type.shape.has_rank()) return;
+  if (!value.type.shape.has_rank()) {
+    value.type.shape = type.shape;
+    return;
+  }
+  if (value.type.shape.rank() != type.shape.rank()) conflict();
+  for (int axis = 0; axis < type.shape.rank(); ++axis) {
+    if (type.shape[axis] < 0) continue;
+    if (value.type.shape[axis] >= 0 && value.type.shape[axis] != type.shape[axis]) conflict();
+    value.type.shape[axis] = type.shape[axis];
+  }
+}
+
+// Evaluates a node whose inputs are known and whose outputs are small.
+void TypeInference::learn_values(const Node& node, std::span<const Tensor> constants) {
+  if (node.outputs.empty() || !is_pure(node)) return;
+  std::vector<Tensor> inputs(constants.begin(), constants.end());
+  const bool is_shape = node.op == "Shape" || node.op == "Size";
+  for (size_t i = 0; i < inputs.size(); ++i) {
+    if (!node.inputs[i]) continue;
+    const TensorType& type = graph_.value(node.inputs[i]).type;
+    if (is_shape && inputs[i].empty() && type.shape.is_static()) {
+      inputs[i] = Tensor::borrow(type.dtype, type.shape, nullptr);  // only its shape is read
+    }
+    if (inputs[i].empty() || (!is_shape && inputs[i].elements() > kMaxKnownElements)) return;
+  }
+  for (ValueId output : node.outputs) {
+    if (!output) continue;
+    const Shape& shape = graph_.value(output).type.shape;
+    if (!shape.is_static() || shape.elements() > kMaxKnownElements) return;
+  }
+  const auto results = evaluate_node(node, graph_.opset(), inputs);
+  if (!results) return;
+  for (size_t i = 0; i < results->size(); ++i) {
+    if (node.outputs[i]) known_[static_cast<size_t>(node.outputs[i].index)] = (*results)[i];
+  }
+}
+
+// Bodies of If, Loop and Scan: the types of captured values are known to them.
+void TypeInference::infer_bodies(Node& node) {
+  std::vector<std::pair<std::string, Graph>> bodies;
+  for (const auto& [name, attribute] : node.attributes) {
+    if (const auto* body = std::get_if<std::shared_ptr<const Graph>>(&attribute)) {
+      bodies.emplace_back(name, **body);
+    }
+  }
+  for (auto& [name, body] : bodies) {
+    for (ValueId capture : node.captures) {
+      const Value& outer = graph_.value(capture);
+      const auto inner = body.find_value(outer.name);
+      if (!inner || body.value(*inner).is_constant() || body.is_input(*inner)) continue;
+      body.value(*inner).type = outer.type;
+    }
+    infer_types(body);
+    node.attributes.set(name, std::make_shared<const Graph>(std::move(body)));
+  }
+}
+
+// If: what both branches agree on.
+void TypeInference::infer_branches(const Node& node) {
+  if (node.op != "If" || !node.domain.empty()) return;
+  std::vector<const Graph*> branches;
+  for (const auto& [name, attribute] : node.attributes) {
+    if (const auto* body = std::get_if<std::shared_ptr<const Graph>>(&attribute)) {
+      branches.push_back(body->get());
+    }
+  }
+  if (branches.size() != 2) return;
+  for (size_t i = 0; i < node.outputs.size(); ++i) {
+    if (!node.outputs[i] || i >= branches[0]->outputs.size() || i >= branches[1]->outputs.size()) {
+      continue;
+    }
+    const TensorType& a = branches[0]->value(branches[0]->outputs[i]).type;
+    const TensorType& b = branches[1]->value(branches[1]->outputs[i]).type;
+    if (a.dtype != b.dtype) continue;
+    TensorType both{.dtype = a.dtype, .shape = a.shape, .quant = {}};
+    if (a.shape.rank() != b.shape.rank()) both.shape = Shape::unknown_rank();
+    for (int axis = 0; axis < both.shape.rank(); ++axis) {
+      if (a.shape[axis] != b.shape[axis]) both.shape[axis] = Shape::kUnknown;
+    }
+    merge(node.outputs[i], both);
+  }
+}
+
+}  // namespace
+
+void infer_types(Graph& graph) { TypeInference(graph).run(); }
+
+void infer_types(Graph& graph, const std::map<std::string, Shape>& input_shapes) {
+  if (input_shapes.empty()) return infer_types(graph);
+  for (const auto& [name, shape] : input_shapes) {
+    const bool known = std::ranges::any_of(
+        graph.inputs, [&](ValueId input) { return graph.value(input).name == name; });
+    if (!known) fail(ErrorCode::invalid_argument, "the model has no input named '{}'", name);
+  }
+  // Shapes declared for other input shapes no longer hold.
+  for (int32_t i = 0; i < graph.value_count(); ++i) {
+    Value& value = graph.value({i});
+    if (!value.is_constant() && !graph.is_input({i})) value.type.shape = Shape::unknown_rank();
+  }
+  for (ValueId input : graph.inputs) {
+    Value& value = graph.value(input);
+    const auto it = input_shapes.find(value.name);
+    if (it == input_shapes.end()) continue;
+    const Shape& declared = value.type.shape;
+    bool fits = !declared.has_rank() || declared.rank() == it->second.rank();
+    for (int axis = 0; fits && axis < declared.rank(); ++axis) {
+      fits = declared[axis] < 0 || it->second[axis] < 0 || declared[axis] == it->second[axis];
+    }
+    if (!fits) {
+      fail(ErrorCode::invalid_argument, "input '{}' is {}, which {} does not fit", value.name,
+           to_string(value.type), it->second.to_string());
+    }
+    value.type.shape = it->second;
+  }
+  infer_types(graph);
+}
+
+}  // namespace nibble
