@@ -52,21 +52,33 @@ BroadcastLoop<N> broadcast_loop(const Shape& shape, const std::array<const Shape
 template <size_t N>
 template <typename Body>
 void BroadcastLoop<N>::walk(int64_t begin, int64_t end, const Body& body) const {
+  if (begin >= end) return;
   const int64_t length = run();
-  while (begin < end) {
-    std::array<int64_t, N> offsets{};
-    const int64_t within = begin % length;
-    int64_t rest = begin / length;
-    for (int axis = rank - 2; axis >= 0; --axis) {
-      const auto a = static_cast<size_t>(axis);
-      const int64_t at = rest % extent[a];
-      rest /= extent[a];
-      for (size_t k = 0; k < N; ++k) offsets[k] += at * stride[k][a];
-    }
-    for (size_t k = 0; k < N; ++k) offsets[k] += within * step(k);
+  std::array<int64_t, Shape::kMaxRank> at{};  // where the current run is, on the outer axes
+  std::array<int64_t, N> offsets{};           // of the start of the current run
+  int64_t rest = begin / length;
+  for (int axis = rank - 2; axis >= 0; --axis) {
+    const auto a = static_cast<size_t>(axis);
+    at[a] = rest % extent[a];
+    rest /= extent[a];
+    for (size_t k = 0; k < N; ++k) offsets[k] += at[a] * stride[k][a];
+  }
+  int64_t within = begin % length;
+  for (;;) {
     const int64_t count = length - within < end - begin ? length - within : end - begin;
-    body(begin, count, offsets);
+    std::array<int64_t, N> first = offsets;
+    for (size_t k = 0; k < N; ++k) first[k] += within * step(k);
+    body(begin, count, first);
     begin += count;
+    if (begin >= end) return;
+    within = 0;
+    for (int axis = rank - 2; axis >= 0; --axis) {  // the next run, as an odometer counts
+      const auto a = static_cast<size_t>(axis);
+      for (size_t k = 0; k < N; ++k) offsets[k] += stride[k][a];
+      if (++at[a] < extent[a]) break;
+      for (size_t k = 0; k < N; ++k) offsets[k] -= extent[a] * stride[k][a];
+      at[a] = 0;
+    }
   }
 }
 

@@ -10,12 +10,27 @@ namespace nibble {
 
 using OpFamily = std::span<const OpRow> (*)();
 
+std::span<const OpRow> activation_ops();
+std::span<const OpRow> arithmetic_ops();
+std::span<const OpRow> cast_ops();
 std::span<const OpRow> conv_ops();
 std::span<const OpRow> identity_ops();
+std::span<const OpRow> logic_ops();
+std::span<const OpRow> unary_ops();
+std::span<const OpRow> variadic_ops();
 
+// One to a line, sorted.
+// clang-format off
 inline constexpr std::array kFamilies = {
+    OpFamily{activation_ops},
+    OpFamily{arithmetic_ops},
+    OpFamily{cast_ops},
     OpFamily{conv_ops},
     OpFamily{identity_ops},
+    OpFamily{logic_ops},
+    OpFamily{unary_ops},
+    OpFamily{variadic_ops},
 };
+// clang-format on
 
 }  // namespace nibble

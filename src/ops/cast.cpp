@@ -1,0 +1,172 @@
+// Cast and CastLike: conversion between element types.
+//
+// Float to integer truncates towards zero; what does not fit wraps (modulo 2^bits) as numpy on x86
+// does, and what does not even fit int64, NaN included, becomes its lowest value.
+#include <array>
+#include <cmath>
+
+#include "ops/compute.h"
+#include "ops/families.h"
+#include "ops/infer.h"
+
+namespace nibble {
+namespace {
+
+// TensorProto.DataType as the attribute `to` gives it.
+DType dtype_of_onnx(int64_t code) {
+  switch (code) {
+    case 1:
+      return DType::f32;
+    case 2:
+      return DType::u8;
+    case 3:
+      return DType::i8;
+    case 4:
+      return DType::u16;
+    case 5:
+      return DType::i16;
+    case 6:
+      return DType::i32;
+    case 7:
+      return DType::i64;
+    case 9:
+      return DType::boolean;
+    case 10:
+      return DType::f16;
+    case 11:
+      return DType::f64;
+    case 12:
+      return DType::u32;
+    case 13:
+      return DType::u64;
+    case 16:
+      return DType::bf16;
+    case 21:
+      return DType::u4;
+    case 22:
+      return DType::i4;
+    case 25:
+      return DType::u2;
+    case 26:
+      return DType::i2;
+    default:
+      fail(ErrorCode::unsupported,
+           "element type {} of the attribute 'to' (strings, complex and 8-bit floats) is not "
+           "supported",
+           code);
+  }
+}
+
+template <typename From>
+int64_t to_int64(From value) {
+  if constexpr (std::is_floating_point_v<From>) {
+    const bool fits = value >= static_cast<From>(-0x1.0p63) && value < static_cast<From>(0x1.0p63);
+    return fits ? static_cast<int64_t>(value) : INT64_MIN;
+  } else {
+    return static_cast<int64_t>(value);
+  }
+}
+
+template <typename From, typename To>
+To cast(From value) {
+  if constexpr (std::is_same_v<From, To>) {
+    return value;
+  } else if constexpr (std::is_same_v<From, Half> || std::is_same_v<From, BFloat16>) {
+    return cast<float, To>(to_float(value));
+  } else if constexpr (std::is_same_v<To, Half>) {
+    return to_half(static_cast<float>(value));
+  } else if constexpr (std::is_same_v<To, BFloat16>) {
+    return to_bfloat16(static_cast<float>(value));
+  } else if constexpr (std::is_same_v<To, bool>) {
+    return value != From{};
+  } else if constexpr (std::is_floating_point_v<To>) {
+    return static_cast<To>(value);
+  } else if constexpr (std::is_same_v<To, uint64_t> && std::is_floating_point_v<From>) {
+    if (value >= static_cast<From>(0x1.0p63) && value < static_cast<From>(0x1.0p64)) {
+      return static_cast<uint64_t>(value);
+    }
+    return static_cast<uint64_t>(to_int64(value));
+  } else {
+    return static_cast<To>(to_int64(value));
+  }
+}
+
+template <typename From, typename To>
+void cast_elements(ThreadPool& pool, const Tensor& in, Tensor& out) {
+  const From* from = in.data<From>().data();
+  To* to = out.data<To>().data();
+  pool.parallel_ranges(in.elements(), kCheapGrain, [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i) to[i] = cast<From, To>(from[i]);
+  });
+}
+
+void cast_tensor(ThreadPool& pool, const Tensor& in, Tensor& out) {
+  with_type(in.dtype(), [&](auto from) {
+    with_type(out.dtype(),
+              [&](auto to) { cast_elements<decltype(from), decltype(to)>(pool, in, out); });
+  });
+}
+
+bool is_packed(DType dtype) { return bits_of(dtype) < 8; }
+
+// Sub-byte codes: the low bits of the truncated integer, sign-extended.
+Tensor cast_to_packed(ThreadPool& pool, const Tensor& in, DType dtype) {
+  Tensor wide(DType::i64, in.shape());
+  cast_tensor(pool, in, wide);
+  const std::span<const int64_t> from = wide.data<int64_t>();
+  std::vector<int32_t> codes(from.size());
+  const int bits = bits_of(dtype);
+  const int32_t sign = is_signed(dtype) ? 1 << (bits - 1) : 0;
+  for (size_t i = 0; i < codes.size(); ++i) {
+    const auto low = static_cast<int32_t>(from[i] & ((1 << bits) - 1));
+    codes[i] = (low ^ sign) - sign;
+  }
+  return pack_integers(dtype, in.shape(), codes);
+}
+
+void cast_to(EvalContext& context, DType dtype) {
+  Tensor in = context.input(0);
+  if (in.dtype() == dtype) return context.set_output(0, in);
+  if (is_packed(in.dtype())) in = Tensor::of<int32_t>(in.shape(), unpack_integers(in));
+  if (is_packed(dtype)) return context.set_output(0, cast_to_packed(context.pool, in, dtype));
+  cast_tensor(context.pool, in, context.output(0, dtype, in.shape()));
+}
+
+void eval_cast(EvalContext& context) {
+  cast_to(context, dtype_of_onnx(context.node.attributes.required_integer("to")));
+}
+
+void eval_cast_like(EvalContext& context) { cast_to(context, context.input(1).dtype()); }
+
+std::vector<TensorType> infer_cast(const NodeTypes& types) {
+  return one_output(dtype_of_onnx(types.node.attributes.required_integer("to")), types.shape(0));
+}
+
+std::vector<TensorType> infer_cast_like(const NodeTypes& types) {
+  return one_output(types.input(1).dtype, types.shape(0));
+}
+
+constexpr OpRow conversion(std::string_view name, int inputs, InferSignature* infer,
+                           EvalSignature* eval) {
+  return {.name = name,
+          .min_inputs = inputs,
+          .max_inputs = inputs,
+          .infer = infer,
+          .eval = eval,
+          .prepare = "one pass over memory in eval already",
+          .integer = "changes what the numbers mean: stays as it is",
+          .gradient = Gradient::autograd,
+          .layout = inputs == 1 ? LayoutRole::elementwise : LayoutRole::fixed,
+          .tolerance = 0};
+}
+
+constexpr std::array kRows = {
+    conversion("Cast", 1, infer_cast, eval_cast),
+    conversion("CastLike", 2, infer_cast_like, eval_cast_like),
+};
+
+}  // namespace
+
+std::span<const OpRow> cast_ops() { return kRows; }
+
+}  // namespace nibble

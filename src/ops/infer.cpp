@@ -1,0 +1,46 @@
+#include "ops/infer.h"
+
+#include "base/check.h"
+#include "ops/broadcast.h"
+
+namespace nibble {
+namespace {
+
+Shape broadcast_all(const NodeTypes& types) {
+  Shape shape = types.shape(0);
+  for (size_t i = 1; i < types.input_count(); ++i) {
+    if (types.input(i).dtype != types.input(0).dtype && types.has(i) && types.has(0)) {
+      fail(ErrorCode::invalid_model, "operands have different element types, {} and {}",
+           name_of(types.input(0).dtype), name_of(types.input(i).dtype));
+    }
+    shape = broadcast_shapes(shape, types.shape(i));
+  }
+  return shape;
+}
+
+}  // namespace
+
+std::vector<TensorType> infer_same(const NodeTypes& types) {
+  return one_output(types.input(0).dtype, types.shape(0));
+}
+
+std::vector<TensorType> infer_predicate(const NodeTypes& types) {
+  return one_output(DType::boolean, types.shape(0));
+}
+
+std::vector<TensorType> infer_broadcast(const NodeTypes& types) {
+  return one_output(types.input(0).dtype, broadcast_all(types));
+}
+
+std::vector<TensorType> infer_comparison(const NodeTypes& types) {
+  return one_output(DType::boolean, broadcast_all(types));
+}
+
+void require_rank(const NodeTypes& types, size_t i, int least, int most) {
+  const Shape& shape = types.shape(i);
+  if (!shape.has_rank() || (shape.rank() >= least && shape.rank() <= most)) return;
+  fail(ErrorCode::invalid_model, "input {} is {}, expected {} to {} dimensions", i,
+       shape.to_string(), least, most);
+}
+
+}  // namespace nibble
