@@ -2,9 +2,13 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <cstring>
+#include <optional>
 #include <vector>
 
 #include "base/check.h"
+#include "kernels/packed_product.h"
 #include "kernels/reference.h"
 
 namespace nibble {
@@ -32,6 +36,61 @@ void validate_shape(const ConvShape& shape, size_t weights, size_t bias, int32_t
     fail(ErrorCode::invalid_argument, "the input zero point {} does not fit u8", zero_point);
 }
 
+// [O, I, H, W] to [O, H, W, I], the order in which a channels-last input is met.
+std::vector<int8_t> channels_last_weights(const ConvShape& shape, std::span<const int8_t> weights) {
+  const int64_t inputs = shape.group_inputs();
+  const int64_t taps = shape.window.taps();
+  std::vector<int8_t> result(weights.size());
+  for (int64_t o = 0; o < shape.out_channels; ++o) {
+    for (int64_t i = 0; i < inputs; ++i) {
+      for (int64_t t = 0; t < taps; ++t)
+        result[static_cast<size_t>((o * taps + t) * inputs + i)] =
+            weights[static_cast<size_t>((o * inputs + i) * taps + t)];
+    }
+  }
+  return result;
+}
+
+// The input as the kernels see it: every tap of every output pixel lies inside. Where that is not
+// so already, the input is copied into the workspace with a frame of zero points.
+struct Frame {
+  int64_t h = 0;
+  int64_t w = 0;
+  int64_t image_bytes = 0;
+  bool copy = false;
+
+  explicit Frame(const ConvShape& shape, int64_t segment_bytes) {
+    const Window& win = shape.window;
+    const auto reach = [](int64_t out, int64_t stride, int64_t kernel, int64_t dilation) {
+      return (out - 1) * stride + (kernel - 1) * dilation + 1;
+    };
+    h = std::max(win.pad_top + win.in_h,
+                 reach(win.out_h, win.stride_h, win.kernel_h, win.dilation_h));
+    w = std::max(win.pad_left + win.in_w,
+                 reach(win.out_w, win.stride_w, win.kernel_w, win.dilation_w));
+    image_bytes = h * w * shape.in_channels;
+    // The kernels read up to three bytes beyond a segment that is no multiple of four.
+    copy = h != win.in_h || w != win.in_w || segment_bytes % 4 != 0;
+  }
+  static constexpr int64_t kSlack = 64;
+};
+
+ProductShape product_shape(const ConvShape& shape, int64_t frame_w) {
+  const Window& w = shape.window;
+  // Taps side by side are one run of bytes.
+  const bool merged = shape.groups == 1 && w.dilation_w == 1;
+  ProductShape product{.segment_bytes = shape.group_inputs() * (merged ? w.kernel_w : 1),
+                       .groups = shape.groups,
+                       .group_inputs = shape.group_inputs(),
+                       .group_outputs = shape.group_outputs()};
+  for (int64_t ky = 0; ky < w.kernel_h; ++ky) {
+    for (int64_t kx = 0; kx < (merged ? 1 : w.kernel_w); ++kx)
+      product.segments.push_back((ky * w.dilation_h * frame_w + kx * w.dilation_w) *
+                                 shape.in_channels);
+  }
+  return product;
+}
+
 }  // namespace
 
 struct QConv::Impl {
@@ -39,25 +98,87 @@ struct QConv::Impl {
   OutputStage stage;
   Isa isa;
   int32_t input_zero_point;
-  std::vector<int8_t> weights;
+  Frame frame;
+  std::vector<int8_t> weights;  // for the reference only
   std::vector<int32_t> bias;
+  std::optional<PackedProduct> product;
+
+  Impl(const ConvShape& conv, OutputStage output, Isa wanted, int32_t zero_point)
+      : shape(conv),
+        stage(std::move(output)),
+        isa(wanted),
+        input_zero_point(zero_point),
+        frame(conv, product_shape(conv, 0).segment_bytes) {}
 
   ReferenceConv reference() const { return {shape, weights, bias, input_zero_point}; }
+  void copy_framed(const uint8_t* input, uint8_t* framed, ThreadPool& pool) const;
+  PixelLines lines(const uint8_t* framed) const;
 };
+
+void QConv::Impl::copy_framed(const uint8_t* input, uint8_t* framed, ThreadPool& pool) const {
+  const Window& w = shape.window;
+  const int64_t channels = shape.in_channels;
+  const auto zero = static_cast<uint8_t>(input_zero_point);
+  const int64_t row_bytes = frame.w * channels;
+  const int64_t left = w.pad_left * channels;
+  // A frame smaller than the input: the far end of the input is not used.
+  const int64_t used = std::min(w.in_w * channels, row_bytes - left);
+  const int64_t grain = std::max<int64_t>(1, 65536 / std::max<int64_t>(row_bytes, 1));
+  pool.parallel_ranges(w.batch * frame.h, grain, [&](int64_t begin, int64_t end) {
+    for (int64_t row = begin; row < end; ++row) {
+      uint8_t* to = framed + row * row_bytes;
+      const int64_t y = row % frame.h - w.pad_top;
+      if (y < 0 || y >= w.in_h) {
+        std::memset(to, zero, static_cast<size_t>(row_bytes));
+        continue;
+      }
+      const uint8_t* from = input + (row / frame.h * w.in_h + y) * w.in_w * channels;
+      std::memset(to, zero, static_cast<size_t>(left));
+      std::memcpy(to + left, from, static_cast<size_t>(used));
+      std::memset(to + left + used, zero, static_cast<size_t>(row_bytes - left - used));
+    }
+  });
+  std::memset(framed + w.batch * frame.image_bytes, zero, Frame::kSlack);
+}
+
+PixelLines QConv::Impl::lines(const uint8_t* framed) const {
+  const Window& w = shape.window;
+  const int64_t channels = shape.in_channels;
+  PixelLines result{.input = framed,
+                    .images = w.batch,
+                    .image_step = frame.image_bytes,
+                    .lines = w.out_h,
+                    .line_step = w.stride_h * frame.w * channels,
+                    .pixels = w.out_w,
+                    .pixel_step = w.stride_w * channels};
+  const auto merge = [](int64_t& pixels, int64_t& lines, int64_t pixel_step, int64_t line_step) {
+    if (lines == 1 || line_step != pixels * pixel_step) return;
+    pixels *= lines;
+    lines = 1;
+  };
+  // Pixels at one distance all through are one long line: 1x1 convolutions, and whole images.
+  if (w.out_w == 1) result.pixel_step = w.out_h == 1 ? result.image_step : result.line_step;
+  merge(result.pixels, result.lines, result.pixel_step, result.line_step);
+  if (result.lines == 1) merge(result.pixels, result.images, result.pixel_step, result.image_step);
+  return result;
+}
 
 QConv::QConv(const ConvShape& shape, std::span<const int8_t> weights, std::span<const int32_t> bias,
              int32_t input_zero_point, OutputStage stage, Isa isa) {
   validate_shape(shape, weights.size(), bias.size(), input_zero_point);
   validate(stage, shape.out_channels);
-  auto impl = std::make_unique<Impl>();
-  impl->shape = shape;
-  impl->stage = std::move(stage);
-  impl->isa = isa;
-  impl->input_zero_point = input_zero_point;
-  impl->weights.assign(weights.begin(), weights.end());
-  impl->bias.assign(bias.begin(), bias.end());
-  impl->bias.resize(static_cast<size_t>(shape.out_channels), 0);
-  prove_int32(impl->weights, impl->bias, shape.depth());
+  auto impl = std::make_unique<Impl>(shape, std::move(stage), isa, input_zero_point);
+  std::vector<int32_t> biases(bias.begin(), bias.end());
+  biases.resize(static_cast<size_t>(shape.out_channels), 0);
+  prove_int32(weights, biases, shape.depth());
+  if (isa == Isa::reference) {
+    impl->weights.assign(weights.begin(), weights.end());
+    impl->bias = std::move(biases);
+  } else {
+    impl->product.emplace(product_shape(shape, impl->frame.w),
+                          channels_last_weights(shape, weights), biases, input_zero_point,
+                          impl->stage, isa);
+  }
   impl_ = std::move(impl);
 }
 
@@ -65,14 +186,27 @@ QConv::QConv(QConv&&) noexcept = default;
 QConv& QConv::operator=(QConv&&) noexcept = default;
 QConv::~QConv() = default;
 
-void QConv::run(const uint8_t* input, void* output, void* /*workspace*/, ThreadPool& pool) const {
-  run_reference(impl_->reference(), impl_->stage, input, output, pool);
+void QConv::run(const uint8_t* input, void* output, void* workspace, ThreadPool& pool) const {
+  if (impl_->isa == Isa::reference)
+    return run_reference(impl_->reference(), impl_->stage, input, output, pool);
+  if (impl_->frame.copy) {
+    auto* framed = static_cast<uint8_t*>(workspace);
+    impl_->copy_framed(input, framed, pool);
+    input = framed;
+  }
+  impl_->product->run(impl_->lines(input), output, pool);
 }
 
-size_t QConv::workspace_bytes() const { return 0; }
+size_t QConv::workspace_bytes() const {
+  if (impl_->isa == Isa::reference || !impl_->frame.copy) return 0;
+  return static_cast<size_t>(impl_->shape.window.batch * impl_->frame.image_bytes + Frame::kSlack);
+}
+
 size_t QConv::constant_bytes() const {
+  if (impl_->product) return impl_->product->constant_bytes();
   return impl_->weights.size() + 4 * (impl_->bias.size() + impl_->stage.multiplier.size());
 }
+
 const ConvShape& QConv::shape() const { return impl_->shape; }
 
 std::string QConv::describe() const {

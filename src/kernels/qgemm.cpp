@@ -2,20 +2,32 @@
 
 #include <fmt/format.h>
 
+#include <cstring>
+#include <optional>
 #include <vector>
 
 #include "base/check.h"
+#include "kernels/packed_product.h"
 #include "kernels/reference.h"
 
 namespace nibble {
+namespace {
+
+constexpr int64_t kSlack = 64;
+
+}  // namespace
 
 struct QGemm::Impl {
   Shape shape;
   OutputStage stage;
   Isa isa;
   int32_t input_zero_point;
-  std::vector<int8_t> weights;  // [n, k]
+  std::vector<int8_t> weights;  // [n, k]; for the reference only, as bias
   std::vector<int32_t> bias;
+  std::optional<PackedProduct> product;
+
+  // The kernels read up to three bytes beyond the last row.
+  bool copies() const { return product.has_value() && shape.k % 4 != 0; }
 
   /// The product as a 1x1 convolution over `rows` pixels.
   ReferenceConv reference(int64_t rows) const {
@@ -52,6 +64,17 @@ QGemm::QGemm(const Shape& shape, std::span<const int8_t> weights, std::span<cons
   impl->bias.assign(bias.begin(), bias.end());
   impl->bias.resize(static_cast<size_t>(shape.n), 0);
   prove_int32(impl->weights, impl->bias, shape.k);
+  if (isa != Isa::reference) {
+    ProductShape product{.segments = {0},
+                         .segment_bytes = shape.k,
+                         .groups = 1,
+                         .group_inputs = shape.k,
+                         .group_outputs = shape.n};
+    impl->product.emplace(std::move(product), impl->weights, impl->bias, input_zero_point,
+                          impl->stage, isa);
+    impl->weights = {};
+    impl->bias = {};
+  }
   impl_ = std::move(impl);
 }
 
@@ -59,13 +82,28 @@ QGemm::QGemm(QGemm&&) noexcept = default;
 QGemm& QGemm::operator=(QGemm&&) noexcept = default;
 QGemm::~QGemm() = default;
 
-void QGemm::run(const uint8_t* a, int64_t rows, void* output, void* /*workspace*/,
+void QGemm::run(const uint8_t* a, int64_t rows, void* output, void* workspace,
                 ThreadPool& pool) const {
-  run_reference(impl_->reference(rows), impl_->stage, a, output, pool);
+  const int64_t k = impl_->shape.k;
+  if (rows <= 0) return;
+  if (!impl_->product) {
+    return run_reference(impl_->reference(rows), impl_->stage, a, output, pool);
+  }
+  if (impl_->copies()) {
+    auto* copy = static_cast<uint8_t*>(workspace);
+    std::memcpy(copy, a, static_cast<size_t>(rows * k));
+    std::memset(copy + rows * k, 0, kSlack);
+    a = copy;
+  }
+  impl_->product->run({.input = a, .pixels = rows, .pixel_step = k}, output, pool);
 }
 
-size_t QGemm::workspace_bytes(int64_t /*rows*/) const { return 0; }
+size_t QGemm::workspace_bytes(int64_t rows) const {
+  return impl_->copies() ? static_cast<size_t>(rows * impl_->shape.k + kSlack) : 0;
+}
+
 size_t QGemm::constant_bytes() const {
+  if (impl_->product) return impl_->product->constant_bytes();
   return impl_->weights.size() + 4 * (impl_->bias.size() + impl_->stage.multiplier.size());
 }
 

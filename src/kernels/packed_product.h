@@ -1,0 +1,82 @@
+// Weights packed for the micro kernels, and the walk of tiles and panels over an output: what
+// convolution and matrix product have in common.
+#pragma once
+
+#include <cstddef>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "base/thread_pool.h"
+#include "kernels/micro.h"
+#include "kernels/output_stage.h"
+#include "nibble/isa.h"
+
+namespace nibble {
+
+/// Lines of output pixels, and where the input of each pixel begins.
+struct PixelLines {
+  const uint8_t* input = nullptr;
+  int64_t images = 1;
+  int64_t image_step = 0;  // bytes of input from image to image
+  int64_t lines = 1;       // per image
+  int64_t line_step = 0;
+  int64_t pixels = 1;  // per line
+  int64_t pixel_step = 0;
+};
+
+/// What each output pixel sums over: `segments.size()` runs of `segment_bytes` bytes at these
+/// offsets from its first byte, in each of `groups` groups of channels.
+struct ProductShape {
+  std::vector<int64_t> segments;
+  int64_t segment_bytes = 0;
+  int64_t groups = 1;
+  int64_t group_inputs = 0;   // bytes from the input of one group to that of the next
+  int64_t group_outputs = 0;  // output channels of each group
+
+  int64_t depth() const { return static_cast<int64_t>(segments.size()) * segment_bytes; }
+  int64_t outputs() const { return groups * group_outputs; }
+};
+
+class PackedProduct {
+ public:
+  /// `weights` is [outputs, segments, segment_bytes]. The input zero point goes into the bias.
+  PackedProduct(ProductShape shape, std::span<const int8_t> weights, std::span<const int32_t> bias,
+                int32_t input_zero_point, const OutputStage& stage, Isa isa);
+
+  /// Writes [images * lines * pixels, outputs]. The input must be readable for up to three bytes
+  /// after the last segment unless segment_bytes is a multiple of 4.
+  void run(const PixelLines& lines, void* output, ThreadPool& pool) const;
+
+  size_t constant_bytes() const;
+
+ private:
+  // Output channels computed together: one to MicroKernels::kMaxBlocks blocks of one group.
+  struct Panel {
+    int64_t group = 0;
+    int64_t first_block = 0;
+    int64_t first_output = 0;
+    int64_t channels = 0;
+    int blocks = 1;
+  };
+  struct Split;
+  void pack(std::span<const int8_t> weights, std::span<const int32_t> bias,
+            int32_t input_zero_point, const OutputStage& stage);
+  void make_panels();
+  void run_tiles(const PixelLines& lines, const Split& split, int64_t first_tile, int64_t last_tile,
+                 size_t first_panel, size_t last_panel, std::byte* output) const;
+
+  ProductShape shape_;
+  const MicroKernels& micro_;
+  StageArgs stage_;
+  int64_t element_bytes_ = 1;
+  int64_t quads_ = 0;        // per segment
+  int64_t block_bytes_ = 0;  // packed weights of one block
+  std::shared_ptr<std::byte[]> weights_;
+  size_t weight_bytes_ = 0;
+  std::vector<int32_t> bias_;  // padded to whole blocks in each group, as multiplier_
+  std::vector<float> multiplier_;
+  std::vector<Panel> panels_;
+};
+
+}  // namespace nibble
