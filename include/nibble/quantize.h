@@ -13,13 +13,6 @@
 
 namespace nibble {
 
-/// How the range of a tensor is turned into a scale.
-enum class ObserverKind : uint8_t {
-  min_max,
-  mse,         // the clipping that minimises the mean squared error
-  percentile,  // clips 0.01 % on each side
-};
-
 /// Bit-widths of one weighted layer. activation_bits 0: its input stays in float (weight-only).
 struct LayerBits {
   int weight_bits = 8;
@@ -90,10 +83,6 @@ struct QuantizeReport {
 /// NaN weights or ranges.
 Graph quantize(const Graph& graph, const RangeReport& ranges, const BitPlan& plan,
                const QuantizeOptions& options = {}, QuantizeReport* report = nullptr);
-
-/// The float graph that analyze and quantize both see: constants and BatchNorm folded, identities
-/// removed.
-Graph prepare_for_quantization(const Graph& graph);
 
 /// For `nibble inspect`: each node, with what would be done to it and why not.
 struct NodeSupport {

@@ -15,25 +15,32 @@
 namespace nibble {
 
 /// A histogram of equal bins over [low, high) that grows by doubling its bin width (merging
-/// neighbours), so that no second pass over the data is needed. Zero is always a bin edge. Never
-/// holds more than kBins counts.
+/// neighbours), so that no second pass over the data is needed. The width is the least power of two
+/// for which [min(x, 0), max(x, 0)] takes at most kBins bins; so zero is always an edge, and the
+/// result depends on the set of values alone, not on their order or on how they were split and
+/// merged.
 class Histogram {
  public:
   static constexpr int kBins = 2048;
 
+  /// Throws Error{invalid_data} if a value is NaN or infinite; the histogram is then unchanged.
   void add(std::span<const float> values);
   /// Adds another histogram's counts; both then cover the union.
   void merge(const Histogram& other);
 
-  double bin_width() const { return width_; }
+  double bin_width() const { return width_; }  // 0 while empty
   double low() const { return static_cast<double>(first_) * width_; }
   const std::vector<int64_t>& counts() const { return counts_; }
   int64_t total() const { return total_; }
   /// Value below which a share `p` in [0,1] of the samples lies, interpolated within a bin.
   double quantile(double p) const;
+  /// Share of the samples below `value`, interpolated within a bin; the inverse of quantile().
+  double share_below(double value) const;
+  bool operator==(const Histogram&) const = default;
 
  private:
-  void grow(float low, float high);
+  void cover(double low, double high);
+  void set_width(double width);
   double width_ = 0;
   int64_t first_ = 0;  // index of the first bin: it covers [first * width, (first + 1) * width)
   std::vector<int64_t> counts_;
@@ -49,9 +56,18 @@ struct Moments {
   double m2 = 0;  // sum of squared deviations from the mean
   int64_t zeros = 0;
 
+  /// Throws Error{invalid_data} naming the first NaN or infinity; the moments are then unchanged.
   void add(std::span<const float> values);
   void merge(const Moments& other);
-  double stddev() const;
+  double stddev() const;  // of the population
+  double power() const;   // mean of the squares
+};
+
+/// How the range of a tensor is turned into a scale.
+enum class ObserverKind : uint8_t {
+  min_max,
+  mse,         // the clipping that minimises the mean squared error
+  percentile,  // clips 0.01 % on each side
 };
 
 /// Predicted signal-to-quantization-noise ratio, in dB, of a tensor at a bit-width.
@@ -64,14 +80,15 @@ struct TensorRange {
   std::string name;  // of the graph value
   std::string node;  // that reads the weight or computes the activation
   bool is_weight = false;
-  Shape shape;  // activations: of one sample batch, unknown first dimension
+  Shape shape;  // activations: the first dimension is unknown
   Moments total;
   int channel_axis = 0;  // 0 for most weights, 1 for activations
   std::vector<Moments> channels;
   Histogram histogram;
   double outlier_share = 0;  // |x - mean| > 4 standard deviations, from the histogram
-  std::vector<BitError>
-      errors;  // at 8, 6, 4, 3 and 2 bits; weights per channel symmetric, activations per tensor
+  /// At 8, 6, 4, 3 and 2 bits, with the clipping of least squared error: weights symmetric per
+  /// output channel (exact), activations asymmetric per tensor (from the histogram).
+  std::vector<BitError> errors;
 };
 
 struct RangeReport {
@@ -86,7 +103,14 @@ struct AnalyzeOptions {
   ProgressSink* progress = nullptr;
 };
 
-/// Runs `data` through the float graph and gathers the range of every weight and every activation.
+/// The float graph that analyze and quantize both see: types of an already quantized graph dropped,
+/// constants and BatchNorm folded, identities removed. Idempotent; a dynamic batch stays dynamic.
+Graph prepare_for_quantization(const Graph& graph);
+
+/// Runs `data` through prepare_for_quantization(graph) and gathers the range of every weight and
+/// every activation. The result does not depend on the number of threads. Throws
+/// Error{invalid_data} naming the value and the sample that is NaN or infinite, or if the data set
+/// is empty; Error{invalid_argument} if the samples do not fit the model's one input.
 RangeReport analyze(const Graph& graph, const Dataset& data, const AnalyzeOptions& options = {});
 
 std::string to_json(const RangeReport& report);

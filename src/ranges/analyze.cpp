@@ -1,0 +1,222 @@
+// Dynamic range analysis: the prepared float graph is run batch by batch, and what each value
+// holds is added to its Collector and forgotten.
+#include <algorithm>
+#include <array>
+#include <map>
+
+#include "base/check.h"
+#include "nibble/ranges.h"
+#include "nibble/runtime.h"
+#include "ops/op.h"
+#include "ranges/collector.h"
+#include "ranges/observer.h"
+#include "ranges/weight_axes.h"
+
+namespace nibble {
+namespace {
+
+constexpr std::array kPredictedBits = {8, 6, 4, 3, 2};
+
+// The model's one input, and how many samples it takes at a time (0: any number).
+struct Feed {
+  std::string input;
+  int64_t fixed_batch = 0;
+};
+
+Feed find_feed(const Graph& graph, const Dataset& data) {
+  if (graph.inputs.size() != 1) {
+    fail(ErrorCode::invalid_argument, "range analysis needs a model with one input, this has {}",
+         graph.inputs.size());
+  }
+  const Value& input = graph.value(graph.inputs[0]);
+  if (input.type.dtype != DType::f32) {
+    fail(ErrorCode::invalid_argument, "input '{}' is {}: range analysis needs f32", input.name,
+         name_of(input.type.dtype));
+  }
+  const Shape& shape = input.type.shape;
+  const Shape sample = data.sample_shape();
+  if (!shape.has_rank()) return {input.name};
+  bool fits = shape.rank() == sample.rank() + 1;
+  for (int axis = 0; fits && axis < sample.rank(); ++axis) {
+    fits = shape[axis + 1] < 0 || shape[axis + 1] == sample[axis];
+  }
+  if (!fits) {
+    fail(ErrorCode::invalid_argument, "samples of {} are {}, but input '{}' is {}", data.describe(),
+         sample.to_string(), input.name, shape.to_string());
+  }
+  return {input.name, std::max<int64_t>(shape[0], 0)};
+}
+
+Tensor read_samples(const Dataset& data, int64_t begin, int64_t count, ThreadPool& pool) {
+  Shape shape{count};
+  for (const int64_t dim : data.sample_shape().dims()) shape.push_back(dim);
+  Tensor batch(DType::f32, shape);
+  const std::span<float> out = batch.data<float>();
+  const auto stride = static_cast<size_t>(data.sample_shape().elements());
+  pool.parallel_for(count, [&](int64_t i) {
+    data.read(begin + i, out.subspan(static_cast<size_t>(i) * stride, stride));
+  });
+  return batch;
+}
+
+// Float constants that some node reads as a weight (input 1 of a weighted layer) or that have two
+// dimensions and more.
+std::map<ValueId, Collector> weight_collectors(const Graph& graph) {
+  std::map<ValueId, Collector> found;
+  for (const NodeId id : graph.nodes()) {
+    const Node& node = graph.node(id);
+    const OpRow* row = find_op(node.op, node.domain);
+    const bool weighted = row != nullptr && row->quant == QuantRole::weighted;
+    for (size_t i = 0; i < node.inputs.size(); ++i) {
+      if (!node.inputs[i] || found.contains(node.inputs[i])) continue;
+      const Value& value = graph.value(node.inputs[i]);
+      const bool is_weight = weighted && i == 1;
+      if (!value.is_constant() || value.data.dtype() != DType::f32) continue;
+      if (!is_weight && value.data.shape().rank() < 2) continue;
+      const int axis = is_weight ? output_channel_axis(node, value.data.shape()) : 0;
+      found.emplace(node.inputs[i], Collector(value.name, node.name, axis, true));
+    }
+  }
+  return found;
+}
+
+std::vector<BitError> predict_errors(const TensorRange& range, const Tensor* weight,
+                                     ThreadPool& pool) {
+  std::vector<BitError> errors;
+  const double signal = range.total.power();
+  for (const int bits : kPredictedBits) {
+    double noise = 0;
+    if (weight != nullptr) {
+      const QuantParams params =
+          weight_params(*weight, {.axis = range.channels.size() > 1 ? range.channel_axis : -1},
+                        bits, ObserverKind::mse, pool);
+      noise = squared_error(*weight, params) / static_cast<double>(weight->elements());
+    } else {
+      const QuantParams params =
+          activation_params(range.total, range.histogram, bits, ObserverKind::mse);
+      noise = rounding_error(range.total, range.histogram, params.scale[0], params.zero_point[0],
+                             activation_codes(bits));
+    }
+    errors.push_back({bits, sqnr_db(signal, noise)});
+  }
+  return errors;
+}
+
+// In execution order: a node's weights, then its results.
+std::vector<ValueId> reporting_order(const Graph& graph) {
+  std::vector<ValueId> order(graph.inputs);
+  for (const NodeId id : graph.nodes()) {
+    const Node& node = graph.node(id);
+    for (const ValueId input : node.inputs) {
+      if (input && graph.value(input).is_constant() &&
+          std::ranges::find(order, input) == order.end()) {
+        order.push_back(input);
+      }
+    }
+    for (const ValueId output : node.outputs) {
+      if (output) order.push_back(output);
+    }
+  }
+  return order;
+}
+
+class Analysis {
+ public:
+  Analysis(const Graph& graph, const Dataset& data, const AnalyzeOptions& options)
+      : graph_(graph), data_(data), options_(options), pool_(options.threads) {
+    weights_ = weight_collectors(graph);
+    for (auto& [id, collector] : weights_) collector.add(graph.value(id).data, 0, pool_);
+    for (const NodeId id : graph.nodes()) {
+      for (const ValueId output : graph.node(id).outputs) {
+        if (output) producer_[output] = graph.node(id).name;
+      }
+    }
+  }
+
+  RangeReport run() {
+    const Feed feed = find_feed(graph_, data_);
+    const int64_t batch = feed.fixed_batch > 0 ? feed.fixed_batch : std::max(options_.batch, 1);
+    int64_t done = 0;
+    report_progress(options_.progress, "analyzing ranges", 0, data_.size());
+    // A shorter last batch needs a program of its own; a model with a fixed batch leaves it out.
+    for (const int64_t size : {batch, data_.size() % batch}) {
+      if (size == 0 || done + size > data_.size()) continue;
+      if (feed.fixed_batch > 0 && size != batch) continue;
+      Program program = compile_for(feed.input, size);
+      program.observe([&](ValueId id, const Tensor& tensor) { observe(id, tensor, done); });
+      for (; done + size <= data_.size(); done += size) {
+        const Tensor samples = read_samples(data_, done, size, pool_);
+        program.run(std::span(&samples, 1));
+        report_progress(options_.progress, "analyzing ranges", done + size, data_.size());
+      }
+    }
+    if (done == 0) {
+      fail(ErrorCode::invalid_data, "{} has fewer samples than the {} the model takes at a time",
+           data_.describe(), batch);
+    }
+    return report(done);
+  }
+
+ private:
+  Program compile_for(const std::string& input, int64_t batch) const {
+    Shape shape{batch};
+    for (const int64_t dim : data_.sample_shape().dims()) shape.push_back(dim);
+    return compile(graph_, {.arithmetic = Arithmetic::f32,
+                            .input_shapes = {{input, shape}},
+                            .threads = options_.threads,
+                            .optimize = false});
+  }
+
+  void observe(ValueId id, const Tensor& tensor, int64_t first_sample) {
+    if (tensor.dtype() != DType::f32) return;
+    Collector& collector = activations_[id];
+    if (collector.empty()) {
+      const int axis = tensor.shape().rank() > 1 ? 1 : -1;
+      collector = Collector(graph_.value(id).name, producer_[id], axis, false);
+    }
+    collector.add(tensor, first_sample, pool_);
+  }
+
+  RangeReport report(int64_t samples) {
+    RangeReport report{.samples = samples};
+    std::vector<const Tensor*> data;
+    for (const ValueId id : reporting_order(graph_)) {
+      const bool is_weight = weights_.contains(id);
+      if (!is_weight && !activations_.contains(id)) continue;
+      const Collector& collector = is_weight ? weights_.at(id) : activations_.at(id);
+      if (collector.empty()) continue;
+      report.tensors.push_back(collector.finish());
+      data.push_back(is_weight ? &graph_.value(id).data : nullptr);
+    }
+    pool_.parallel_for(static_cast<int64_t>(report.tensors.size()), [&](int64_t i) {
+      TensorRange& range = report.tensors[static_cast<size_t>(i)];
+      range.errors = predict_errors(range, data[static_cast<size_t>(i)], pool_);
+    });
+    return report;
+  }
+
+  const Graph& graph_;
+  const Dataset& data_;
+  const AnalyzeOptions& options_;
+  ThreadPool pool_;
+  std::map<ValueId, Collector> weights_;
+  std::map<ValueId, Collector> activations_;
+  std::map<ValueId, std::string> producer_;
+};
+
+}  // namespace
+
+const TensorRange* RangeReport::find(std::string_view name) const {
+  const auto at = std::ranges::find(tensors, name, &TensorRange::name);
+  return at == tensors.end() ? nullptr : &*at;
+}
+
+RangeReport analyze(const Graph& graph, const Dataset& data, const AnalyzeOptions& options) {
+  if (data.size() == 0) {
+    fail(ErrorCode::invalid_data, "{} is empty: ranges cannot be measured", data.describe());
+  }
+  const Graph prepared = prepare_for_quantization(graph);
+  return Analysis(prepared, data, options).run();
+}
+
+}  // namespace nibble

@@ -1,0 +1,111 @@
+#include "ranges/collector.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "base/check.h"
+
+namespace nibble {
+namespace {
+
+// A tensor seen as [outer, channels, inner].
+struct ChannelView {
+  int64_t outer = 1;
+  int64_t channels = 1;
+  int64_t inner = 1;
+
+  ChannelView(const Shape& shape, int axis) {
+    if (shape.rank() <= axis || axis < 0) {
+      inner = shape.elements();
+      return;
+    }
+    outer = shape.elements(0, axis);
+    channels = shape[axis];
+    inner = shape.elements(axis + 1, shape.rank());
+  }
+};
+
+double outlier_share(const Moments& total, const Histogram& histogram) {
+  constexpr double kDeviations = 4;
+  const double reach = kDeviations * total.stddev();
+  if (reach == 0) return 0;
+  const double above = 1 - histogram.share_below(total.mean + reach);
+  return std::clamp(histogram.share_below(total.mean - reach) + above, 0.0, 1.0);
+}
+
+}  // namespace
+
+Collector::Collector(std::string name, std::string node, int channel_axis, bool is_weight)
+    : name_(std::move(name)), node_(std::move(node)), axis_(channel_axis), is_weight_(is_weight) {}
+
+void Collector::refuse(const Tensor& tensor, int64_t first_sample) const {
+  const std::span<const float> values = tensor.data<float>();
+  const auto at = std::ranges::find_if(values, [](float value) { return !std::isfinite(value); });
+  const std::string_view what = std::isnan(*at) ? "NaN" : "infinite";
+  if (is_weight_) {
+    fail(ErrorCode::invalid_data, "element {} of the weight '{}' of node '{}' is {}",
+         at - values.begin(), name_, node_, what);
+  }
+  const int64_t rows = tensor.shape().rank() > 0 ? tensor.shape()[0] : 1;
+  const int64_t row = (at - values.begin()) / std::max<int64_t>(tensor.elements() / rows, 1);
+  fail(ErrorCode::invalid_data, "value '{}' is {} for sample {} of the data set", name_, what,
+       first_sample + row);
+}
+
+void Collector::add(const Tensor& tensor, int64_t first_sample, ThreadPool& pool) {
+  const ChannelView view(tensor.shape(), axis_);
+  if (tensor.elements() == 0) return;
+  if (channels_.empty()) {
+    channels_.resize(static_cast<size_t>(view.channels));
+    histograms_.resize(static_cast<size_t>(std::min<int64_t>(pool.threads(), view.channels)));
+    shape_ = tensor.shape();
+    if (!is_weight_ && shape_.rank() > 0) shape_[0] = Shape::kUnknown;
+  }
+  if (static_cast<int64_t>(channels_.size()) != view.channels) {
+    fail(ErrorCode::unsupported, "value '{}' has {} channels in one batch and {} in another", name_,
+         channels_.size(), view.channels);
+  }
+  const float* data = tensor.data<float>().data();
+  const auto slices = static_cast<int64_t>(histograms_.size());
+  try {
+    pool.parallel_for(slices, [&](int64_t slice) {
+      Histogram& histogram = histograms_[static_cast<size_t>(slice)];
+      std::vector<float> column(view.inner == 1 ? static_cast<size_t>(view.outer) : 0);
+      for (int64_t c = view.channels * slice / slices; c < view.channels * (slice + 1) / slices;
+           ++c) {
+        Moments& moments = channels_[static_cast<size_t>(c)];
+        const auto add = [&](std::span<const float> values) {
+          moments.add(values);
+          histogram.add(values);
+        };
+        if (view.inner == 1) {
+          for (int64_t n = 0; n < view.outer; ++n) {
+            column[static_cast<size_t>(n)] = data[n * view.channels + c];
+          }
+          add(column);
+          continue;
+        }
+        for (int64_t n = 0; n < view.outer; ++n) {
+          add({data + (n * view.channels + c) * view.inner, static_cast<size_t>(view.inner)});
+        }
+      }
+    });
+  } catch (const Error&) {
+    refuse(tensor, first_sample);
+  }
+}
+
+TensorRange Collector::finish() const {
+  TensorRange range{.name = name_,
+                    .node = node_,
+                    .is_weight = is_weight_,
+                    .shape = shape_,
+                    .channel_axis = std::max(axis_, 0),
+                    .channels = channels_};
+  for (const Moments& channel : channels_) range.total.merge(channel);
+  for (const Histogram& histogram : histograms_) range.histogram.merge(histogram);
+  range.outlier_share = outlier_share(range.total, range.histogram);
+  return range;
+}
+
+}  // namespace nibble

@@ -1,0 +1,117 @@
+// The streaming histogram. Widths are powers of two, so that x / width is exact and floor() of it
+// is the same bin however the width was reached.
+#include <algorithm>
+#include <cmath>
+
+#include "base/check.h"
+#include "nibble/ranges.h"
+#include "ranges/extremes.h"
+
+namespace nibble {
+namespace {
+
+constexpr int kSmallestExponent = -110;  // of the width; below it all values count as about zero
+
+int64_t bin_of(double value, double width) {
+  return static_cast<int64_t>(std::floor(value / width));
+}
+
+}  // namespace
+
+// The bins of [low, high] and of what is held already, made to fit by doubling the width. Both
+// ranges include zero, hence a width that was needed once is needed by every wider range too.
+void Histogram::cover(double low, double high) {
+  low = std::min(low, 0.0);
+  high = std::max(high, 0.0);
+  if (width_ == 0) {
+    const double magnitude = std::max(-low, high);
+    // At this exponent the larger side alone has at least kBins bins, unless all is about zero.
+    const int exponent = magnitude > 0 ? std::ilogb(magnitude) - 11 : kSmallestExponent;
+    width_ = std::ldexp(1.0, std::max(exponent, kSmallestExponent));
+    first_ = 0;
+    counts_.assign(1, 0);
+  }
+  double width = width_;
+  const auto bins = [&] {
+    const double old_high = this->low() + (static_cast<double>(counts_.size()) - 0.5) * width_;
+    return bin_of(std::max(high, old_high), width) - bin_of(std::min(low, this->low()), width) + 1;
+  };
+  while (bins() > kBins) width *= 2;
+  set_width(width);
+  const int64_t first = std::min(first_, bin_of(low, width_));
+  const int64_t last =
+      std::max(first_ + static_cast<int64_t>(counts_.size()) - 1, bin_of(high, width_));
+  counts_.insert(counts_.begin(), static_cast<size_t>(first_ - first), 0);
+  counts_.resize(static_cast<size_t>(last - first + 1), 0);
+  first_ = first;
+}
+
+void Histogram::set_width(double width) {
+  while (width_ < width) {
+    const int64_t first = first_ >> 1;  // rounds down, as floor() does
+    const int64_t last = (first_ + static_cast<int64_t>(counts_.size()) - 1) >> 1;
+    std::vector<int64_t> merged(static_cast<size_t>(last - first + 1), 0);
+    for (size_t i = 0; i < counts_.size(); ++i) {
+      merged[static_cast<size_t>(((first_ + static_cast<int64_t>(i)) >> 1) - first)] += counts_[i];
+    }
+    counts_ = std::move(merged);
+    first_ = first;
+    width_ *= 2;
+  }
+}
+
+void Histogram::add(std::span<const float> values) {
+  if (values.empty()) return;
+  const Extremes range = extremes(values);
+  if (!range.finite) fail(ErrorCode::invalid_data, "NaN or infinity in a histogram");
+  cover(range.minimum, range.maximum);
+  const double inverse = 1.0 / width_;
+  int64_t* counts = counts_.data() - first_;
+  for (const float value : values) {
+    const double scaled = static_cast<double>(value) * inverse;
+    const auto truncated = static_cast<int32_t>(scaled);
+    ++counts[truncated - (scaled < truncated ? 1 : 0)];
+  }
+  total_ += static_cast<int64_t>(values.size());
+}
+
+void Histogram::merge(const Histogram& other) {
+  if (other.width_ == 0) return;
+  cover(other.low(),
+        other.low() + (static_cast<double>(other.counts_.size()) - 0.5) * other.width_);
+  Histogram same = other;
+  if (same.width_ < width_) same.set_width(width_);
+  if (width_ < same.width_) set_width(same.width_);
+  cover(same.low(), same.low() + (static_cast<double>(same.counts_.size()) - 0.5) * same.width_);
+  const auto shift = static_cast<size_t>(same.first_ - first_);
+  for (size_t i = 0; i < same.counts_.size(); ++i) counts_[shift + i] += same.counts_[i];
+  total_ += other.total_;
+}
+
+double Histogram::quantile(double p) const {
+  if (total_ == 0) return 0;
+  const double wanted = std::clamp(p, 0.0, 1.0) * static_cast<double>(total_);
+  double below = 0;
+  double edge = low();
+  for (const int64_t count : counts_) {
+    const auto here = static_cast<double>(count);
+    if (count > 0 && below + here >= wanted) return edge + width_ * (wanted - below) / here;
+    below += here;
+    edge += width_;
+  }
+  return edge;
+}
+
+double Histogram::share_below(double value) const {
+  if (total_ == 0) return 0;
+  double below = 0;
+  double edge = low();
+  for (const int64_t count : counts_) {
+    if (value <= edge) break;
+    below += static_cast<double>(count) * std::min(1.0, (value - edge) / width_);
+    edge += width_;
+  }
+  return below / static_cast<double>(total_);
+}
+
+}  // namespace nibble
