@@ -47,18 +47,6 @@ Feed find_feed(const Graph& graph, const Dataset& data) {
   return {input.name, std::max<int64_t>(shape[0], 0)};
 }
 
-Tensor read_samples(const Dataset& data, int64_t begin, int64_t count, ThreadPool& pool) {
-  Shape shape{count};
-  for (const int64_t dim : data.sample_shape().dims()) shape.push_back(dim);
-  Tensor batch(DType::f32, shape);
-  const std::span<float> out = batch.data<float>();
-  const auto stride = static_cast<size_t>(data.sample_shape().elements());
-  pool.parallel_for(count, [&](int64_t i) {
-    data.read(begin + i, out.subspan(static_cast<size_t>(i) * stride, stride));
-  });
-  return batch;
-}
-
 // Float constants that some node reads as a weight (input 1 of a weighted layer) or that have two
 // dimensions and more.
 std::map<ValueId, Collector> weight_collectors(const Graph& graph) {
@@ -145,7 +133,7 @@ class Analysis {
       Program program = compile_for(feed.input, size);
       program.observe([&](ValueId id, const Tensor& tensor) { observe(id, tensor, done); });
       for (; done + size <= data_.size(); done += size) {
-        const Tensor samples = read_samples(data_, done, size, pool_);
+        const Tensor samples = read_batch(data_, done, size, options_.threads);
         program.run(std::span(&samples, 1));
         report_progress(options_.progress, "analyzing ranges", done + size, data_.size());
       }

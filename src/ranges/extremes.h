@@ -33,8 +33,7 @@ inline Extremes extremes(std::span<const float> values) {
     poison[0] += values[i] * 0.0F;
   }
   const float poisoned = poison[0] + poison[1] + poison[2] + poison[3];
-  return {*std::min_element(low, low + 4), *std::max_element(high, high + 4),
-          poisoned == poisoned};
+  return {*std::min_element(low, low + 4), *std::max_element(high, high + 4), poisoned == poisoned};
 }
 
 }  // namespace nibble

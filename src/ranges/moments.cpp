@@ -47,8 +47,8 @@ void Moments::add(std::span<const float> values) {
          .minimum = range.minimum,
          .maximum = range.maximum,
          .mean = shift + total / n,
-         .m2 = std::max(
-             0.0, (squares[0] + squares[1]) + (squares[2] + squares[3]) - total * total / n),
+         .m2 = std::max(0.0,
+                        (squares[0] + squares[1]) + (squares[2] + squares[3]) - total * total / n),
          .zeros = int64_t{zero[0]} + zero[1] + zero[2] + zero[3]});
 }
 

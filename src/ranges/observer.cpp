@@ -10,8 +10,8 @@ namespace {
 
 constexpr double kTailShare = 0.0001;       // clipped by the percentile observer on each side
 constexpr double kSmallestScale = 0x1p-60;  // a product of two scales is still a normal float
-constexpr double kShrink = 0.96;            // between one candidate of a clipping search and the next
-constexpr int kShrinks = 60;                // down to 9 % of the range
+constexpr double kShrink = 0.96;  // between one candidate of a clipping search and the next
+constexpr int kShrinks = 60;      // down to 9 % of the range
 
 struct Affine {
   float scale = 1;
@@ -30,8 +30,8 @@ Affine affine_grid(double low, double high, const CodeRange& codes) {
   if (!(scale >= kSmallestScale)) return {1.0F, codes.qmin};
   const auto rounded = static_cast<float>(scale);
   const double zero = codes.qmin - low / static_cast<double>(rounded);
-  return {rounded, static_cast<int32_t>(std::clamp<double>(std::nearbyint(zero), codes.qmin,
-                                                           codes.qmax))};
+  return {rounded,
+          static_cast<int32_t>(std::clamp<double>(std::nearbyint(zero), codes.qmin, codes.qmax))};
 }
 
 // Integral of the squared rounding error from 0 to x, on the grid of step 1 with codes in
@@ -47,33 +47,35 @@ double point_error(double x, double low, double high) {
   return d * d;
 }
 
+// The range of least error: first both ends shrink together, which outliers call for, then one end
+// at a time moves about the best until neither gains.
 Affine search_range(const Moments& moments, const Histogram& histogram, const CodeRange& codes,
                     double low, double high) {
-  const auto error = [&](double bottom, double top, Affine& grid) {
-    grid = affine_grid(bottom, top, codes);
-    return rounding_error(moments, histogram, grid.scale, grid.zero_point, codes);
-  };
-  Affine best, grid;
-  double least = error(low, high, best);
-  // One end at a time, until neither gains: the error is smooth, with one valley per end.
   double best_low = low, best_high = high;
+  Affine best = affine_grid(low, high, codes);
+  double least = rounding_error(moments, histogram, best.scale, best.zero_point, codes);
+  const auto attempt = [&](double bottom, double top) {
+    const Affine grid = affine_grid(bottom, top, codes);
+    const double error = rounding_error(moments, histogram, grid.scale, grid.zero_point, codes);
+    if (error >= least) return false;
+    least = error;
+    best = grid;
+    best_low = bottom;
+    best_high = top;
+    return true;
+  };
+  double ratio = kShrink;
+  for (int step = 0; step < kShrinks; ++step, ratio *= kShrink) attempt(low * ratio, high * ratio);
   for (int round = 0; round < 4; ++round) {
-    const double before = least;
-    for (const bool top : {true, false}) {
-      double& end = top ? best_high : best_low;
-      const double widest = top ? high : low;
-      if (widest == 0) continue;
-      double candidate = widest;
-      for (int step = 0; step < kShrinks; ++step, candidate *= kShrink) {
-        const double found =
-            top ? error(best_low, candidate, grid) : error(candidate, best_high, grid);
-        if (found >= least) continue;
-        least = found;
-        best = grid;
-        end = candidate;
-      }
+    bool gained = false;
+    const double from_low = best_low, from_high = best_high;
+    for (double move = std::pow(kShrink, 12); move < 1.7; move /= std::sqrt(kShrink)) {
+      if (high > 0) gained |= attempt(best_low, std::min(high, from_high * move));
     }
-    if (least == before) break;
+    for (double move = std::pow(kShrink, 12); move < 1.7; move /= std::sqrt(kShrink)) {
+      if (low < 0) gained |= attempt(std::max(low, from_low * move), best_high);
+    }
+    if (!gained) break;
   }
   return best;
 }
@@ -152,8 +154,7 @@ double rounding_error(const Moments& moments, const Histogram& histogram, float 
     const double a = std::max(left, minimum);
     const double b = std::min(right, maximum);
     if (values > 0 && b > a) {
-      const double from =
-          previous_known && a == left ? previous : error_integral(a, low, high);
+      const double from = previous_known && a == left ? previous : error_integral(a, low, high);
       previous = error_integral(b, low, high);
       previous_known = b == right;
       sum += values * (previous - from) / (b - a);
@@ -207,12 +208,17 @@ float weight_scale(std::span<const float> weights, const CodeRange& codes, Obser
   }
   float best = widest;
   double least = squared_error(weights, widest, codes);
-  for (double ratio = kShrink; ratio > 0.2; ratio *= kShrink) {
-    const auto candidate = static_cast<float>(widest * ratio);
+  const auto attempt = [&](double scale) {
+    const auto candidate = static_cast<float>(scale);
     const double error = squared_error(weights, candidate, codes);
-    if (error >= least) continue;
+    if (error >= least) return;
     least = error;
     best = candidate;
+  };
+  for (double ratio = kShrink; ratio > 0.1; ratio *= kShrink) attempt(widest * ratio);
+  const double coarse = best;
+  for (double move = 0.9625; move < 1.04; move += 0.0025) {
+    attempt(std::min<double>(widest, coarse * move));
   }
   return refine_scale(weights, best, codes);
 }

@@ -1,0 +1,213 @@
+#include "ranges/observer.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <vector>
+
+#include "base/random.h"
+
+namespace nibble {
+namespace {
+
+constexpr ObserverKind kObservers[] = {ObserverKind::min_max, ObserverKind::mse,
+                                       ObserverKind::percentile};
+
+enum class Law { normal, laplace, relu, relu6, uniform, outliers };
+constexpr Law kLaws[] = {Law::normal, Law::laplace, Law::relu,
+                         Law::relu6,  Law::uniform, Law::outliers};
+
+std::vector<float> draw(Law law, size_t count, uint64_t seed = 1) {
+  Random random(seed);
+  std::vector<float> values(count);
+  for (size_t i = 0; i < count; ++i) {
+    const double z = random.normal();
+    double x = z;
+    if (law == Law::laplace) x = (z < 0 ? 1 : -1) * std::log(1 - random.uniform());
+    if (law == Law::relu) x = std::max(0.0, z);
+    if (law == Law::relu6) x = std::clamp(4 * z + 2, 0.0, 6.0);
+    if (law == Law::uniform) x = 3 * random.uniform() - 1;
+    if (law == Law::outliers && i % 5000 == 17) x = 40 * z;
+    values[i] = static_cast<float>(x);
+  }
+  return values;
+}
+
+struct Seen {
+  Moments moments;
+  Histogram histogram;
+  explicit Seen(const std::vector<float>& values) {
+    moments.add(values);
+    histogram.add(values);
+  }
+};
+
+double true_error(const std::vector<float>& values, const QuantParams& params) {
+  const Tensor real = Tensor::of<float>({static_cast<int64_t>(values.size())}, std::span(values));
+  return squared_error(real, params) / static_cast<double>(values.size());
+}
+
+TEST(observer, zero_is_exact_whatever_the_range) {
+  Random random(9);
+  for (int i = 0; i < 2000; ++i) {
+    const double size = std::exp(40 * (random.uniform() - 0.5));
+    const std::vector<float> values = {
+        static_cast<float>(size * random.normal()),
+        static_cast<float>(size * random.normal() * std::exp(8 * (random.uniform() - 0.5)))};
+    const Seen seen(values);
+    for (const ObserverKind kind : kObservers) {
+      for (const int bits : {2, 3, 4, 8, 16}) {
+        const QuantParams params = activation_params(seen.moments, seen.histogram, bits, kind);
+        EXPECT_GT(params.scale[0], 0);
+        EXPECT_TRUE(std::isfinite(params.scale[0]));
+        ASSERT_GE(params.zero_point[0], params.qmin);
+        ASSERT_LE(params.zero_point[0], params.qmax);
+        const Tensor zero = quantize_tensor(Tensor::scalar(0.0F), params);
+        EXPECT_EQ(dequantize_tensor(zero, params).data<float>()[0], 0.0F);
+      }
+    }
+  }
+}
+
+TEST(observer, min_max_rounds_within_half_a_step) {
+  for (const Law law : kLaws) {
+    const std::vector<float> values = draw(law, 20000);
+    const Seen seen(values);
+    for (const int bits : {2, 4, 8}) {
+      const QuantParams params =
+          activation_params(seen.moments, seen.histogram, bits, ObserverKind::min_max);
+      const Tensor real = Tensor::of<float>({20000}, std::span(values));
+      const Tensor rounded = dequantize_tensor(quantize_tensor(real, params), params);
+      for (size_t i = 0; i < values.size(); ++i) {
+        ASSERT_LE(std::abs(values[i] - rounded.data<float>()[i]), 0.5001F * params.scale[0]);
+      }
+    }
+  }
+}
+
+TEST(observer, predicted_error_is_the_true_one) {
+  for (const Law law : kLaws) {
+    const std::vector<float> values = draw(law, 30000);
+    const Seen seen(values);
+    for (const ObserverKind kind : kObservers) {
+      for (const int bits : {2, 3, 4, 6, 8}) {
+        const QuantParams params = activation_params(seen.moments, seen.histogram, bits, kind);
+        const double predicted = rounding_error(seen.moments, seen.histogram, params.scale[0],
+                                                params.zero_point[0], activation_codes(bits));
+        const double truth = true_error(values, params);
+        EXPECT_NEAR(predicted / truth, 1, law == Law::outliers ? 0.15 : 0.06)
+            << "law " << static_cast<int>(law) << " bits " << bits;
+      }
+    }
+  }
+}
+
+TEST(observer, mse_is_never_worse_than_the_others_and_better_where_it_matters) {
+  for (const Law law : kLaws) {
+    const std::vector<float> values = draw(law, 30000);
+    const Seen seen(values);
+    for (const int bits : {2, 3, 4, 8}) {
+      const auto error = [&](ObserverKind kind) {
+        return true_error(values, activation_params(seen.moments, seen.histogram, bits, kind));
+      };
+      EXPECT_LE(error(ObserverKind::mse), 1.05 * error(ObserverKind::min_max));
+      EXPECT_LE(error(ObserverKind::mse), 1.05 * error(ObserverKind::percentile));
+    }
+  }
+  const std::vector<float> values = draw(Law::outliers, 30000);
+  const Seen seen(values);
+  EXPECT_LT(
+      true_error(values, activation_params(seen.moments, seen.histogram, 4, ObserverKind::mse)),
+      0.3 * true_error(values,
+                       activation_params(seen.moments, seen.histogram, 4, ObserverKind::min_max)));
+}
+
+TEST(observer, percentile_clips_one_in_ten_thousand_on_each_side) {
+  const std::vector<float> values = draw(Law::normal, 200000);
+  const Seen seen(values);
+  const QuantParams params =
+      activation_params(seen.moments, seen.histogram, 8, ObserverKind::percentile);
+  const double low = params.scale[0] * static_cast<double>(-params.zero_point[0]);
+  const auto below = std::ranges::count_if(values, [&](float value) { return value < low; });
+  EXPECT_NEAR(static_cast<double>(below), 20, 12);
+}
+
+TEST(observer, error_falls_with_every_bit) {
+  for (const Law law : kLaws) {
+    const std::vector<float> values = draw(law, 20000);
+    const Seen seen(values);
+    for (const ObserverKind kind : kObservers) {
+      double activation = 1e30, weight = 1e30;
+      for (int bits = 2; bits <= 8; ++bits) {
+        const double a =
+            true_error(values, activation_params(seen.moments, seen.histogram, bits, kind));
+        const double w = squared_error(values, weight_scale(values, weight_codes(bits), kind),
+                                       weight_codes(bits));
+        // Percentile clipping has a floor of its own.
+        EXPECT_LE(a, activation * (kind == ObserverKind::percentile ? 1.01 : 1)) << bits;
+        EXPECT_LE(w, weight * (kind == ObserverKind::percentile ? 1.01 : 1)) << bits;
+        activation = a;
+        weight = w;
+      }
+    }
+  }
+}
+
+TEST(observer, mse_weight_scale_beats_every_scale_of_a_fine_grid) {
+  for (const Law law : {Law::normal, Law::laplace, Law::outliers}) {
+    const std::vector<float> values = draw(law, 2000, 3);
+    for (const int bits : {2, 3, 4, 8}) {
+      const CodeRange codes = weight_codes(bits);
+      const float widest = weight_scale(values, codes, ObserverKind::min_max);
+      const double found =
+          squared_error(values, weight_scale(values, codes, ObserverKind::mse), codes);
+      double least = 1e30;
+      for (int i = 200; i <= 1000; ++i) {
+        least =
+            std::min(least, squared_error(values, widest * static_cast<float>(i) / 1000.0F, codes));
+      }
+      EXPECT_LE(found, 1.01 * least) << bits;
+    }
+  }
+}
+
+TEST(observer, degenerate_tensors_have_finite_scales) {
+  const Seen zeros(std::vector<float>(10, 0.0F));
+  for (const ObserverKind kind : kObservers) {
+    const QuantParams params = activation_params(zeros.moments, zeros.histogram, 8, kind);
+    EXPECT_EQ(params.scale[0], 1.0F);
+    EXPECT_EQ(params.zero_point[0], 0);
+    for (const float constant : {3.5F, -0.02F, 1e-25F, 3e38F}) {
+      const std::vector<float> values(5, constant);
+      const Seen seen(values);
+      const QuantParams c = activation_params(seen.moments, seen.histogram, 8, kind);
+      EXPECT_TRUE(std::isfinite(c.scale[0]));
+      const float back =
+          dequantize_tensor(quantize_tensor(Tensor::scalar(constant), c), c).data<float>()[0];
+      // The percentile observer sees bins, not values.
+      EXPECT_NEAR(back, constant,
+                  (kind == ObserverKind::percentile ? 2e-3 : 1e-6) * std::abs(constant) + 1e-24);
+    }
+    EXPECT_EQ(weight_scale(std::vector<float>(9, 0.0F), weight_codes(8), kind), 1.0F);
+  }
+  EXPECT_EQ(activation_params({}, {}, 8, ObserverKind::mse).scale[0], 1.0F);
+}
+
+TEST(observer, weight_groups_are_channels_or_blocks) {
+  ThreadPool pool(2);
+  std::vector<float> values(4 * 6);
+  for (size_t i = 0; i < values.size(); ++i) values[i] = static_cast<float>(i) - 11.5F;
+  const Tensor weight = Tensor::of<float>({4, 6}, std::span(values));
+  const QuantParams channels = weight_params(weight, {.axis = 1}, 8, ObserverKind::min_max, pool);
+  ASSERT_EQ(channels.scale.size(), 6U);
+  EXPECT_FLOAT_EQ(channels.scale[0], 11.5F / 127);
+  const QuantParams blocks =
+      weight_params(weight, {.axis = 1, .block_size = 4}, 4, ObserverKind::min_max, pool);
+  ASSERT_EQ(blocks.scale.size(), 8U);
+  EXPECT_FLOAT_EQ(blocks.scale[0], 11.5F / 8);  // -11.5 takes the code -8
+  EXPECT_FLOAT_EQ(blocks.scale[7], 11.5F / 7);
+}
+
+}  // namespace
+}  // namespace nibble
