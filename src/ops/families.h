@@ -16,6 +16,9 @@ std::span<const OpRow> cast_ops();
 std::span<const OpRow> conv_ops();
 std::span<const OpRow> identity_ops();
 std::span<const OpRow> logic_ops();
+std::span<const OpRow> order_ops();
+std::span<const OpRow> reduce_ops();
+std::span<const OpRow> softmax_ops();
 std::span<const OpRow> unary_ops();
 std::span<const OpRow> variadic_ops();
 
@@ -28,6 +31,9 @@ inline constexpr std::array kFamilies = {
     OpFamily{conv_ops},
     OpFamily{identity_ops},
     OpFamily{logic_ops},
+    OpFamily{order_ops},
+    OpFamily{reduce_ops},
+    OpFamily{softmax_ops},
     OpFamily{unary_ops},
     OpFamily{variadic_ops},
 };
