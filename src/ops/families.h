@@ -14,6 +14,7 @@ std::span<const OpRow> activation_ops();
 std::span<const OpRow> arithmetic_ops();
 std::span<const OpRow> cast_ops();
 std::span<const OpRow> conv_ops();
+std::span<const OpRow> matmul_ops();
 std::span<const OpRow> identity_ops();
 std::span<const OpRow> logic_ops();
 std::span<const OpRow> order_ops();
@@ -29,6 +30,7 @@ inline constexpr std::array kFamilies = {
     OpFamily{arithmetic_ops},
     OpFamily{cast_ops},
     OpFamily{conv_ops},
+    OpFamily{matmul_ops},
     OpFamily{identity_ops},
     OpFamily{logic_ops},
     OpFamily{order_ops},

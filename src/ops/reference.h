@@ -28,6 +28,7 @@ struct MatrixShape {
   int64_t rows = 0, columns = 0, depth = 0;
   int64_t a_row = 0, a_step = 1;
   int64_t b_step = 0, b_column = 1;
+  bool operator==(const MatrixShape&) const = default;
 };
 template <typename T>
 void reference_matmul(const MatrixShape& shape, const T* a, const T* b, T* out) {
