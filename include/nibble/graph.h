@@ -127,6 +127,9 @@ class Graph {
 
   /// Live nodes in execution order (a copy: the graph may be edited while walking it).
   std::vector<NodeId> nodes() const { return order_; }
+  /// Replaces the order of execution: many insertions and removals at once. Nodes not listed are
+  /// taken out.
+  void set_order(std::vector<NodeId> order);
   /// The node that computes `value`; none for inputs and constants.
   std::optional<NodeId> producer(ValueId value) const;
   /// Nodes that read `value` (inputs or captures), in execution order, each once.

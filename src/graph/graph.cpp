@@ -85,6 +85,17 @@ void Graph::remove_node(NodeId id) {
   order_.erase(at);
 }
 
+void Graph::set_order(std::vector<NodeId> order) {
+  std::vector<bool> seen(nodes_.size(), false);
+  for (NodeId id : order) {
+    check(id.index >= 0 && static_cast<size_t>(id.index) < nodes_.size() &&
+              !seen[static_cast<size_t>(id.index)],
+          "set_order: not a node of this graph, or listed twice");
+    seen[static_cast<size_t>(id.index)] = true;
+  }
+  order_ = std::move(order);
+}
+
 std::optional<NodeId> Graph::producer(ValueId value) const {
   for (NodeId id : order_) {
     if (std::ranges::find(node(id).outputs, value) != node(id).outputs.end()) return id;

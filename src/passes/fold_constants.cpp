@@ -1,0 +1,97 @@
+// Evaluates what depends on constants only.
+//
+// Before: %s = Shape(%x:f32[1,8,4,4])     %y = Reshape(%x, %t)
+//         %n = Gather(%s, 0)
+//         %t = Concat(%n, [-1])
+// After:  %y = Reshape(%x, [1,-1])
+//
+// A quantized constant is left alone, and so is DequantizeLinear: they are what keeps a weight in
+// few bits. Results that would make the model much larger (an Expand, say) are left to run time.
+#include <algorithm>
+
+#include "base/check.h"
+#include "passes/evaluate.h"
+#include "passes/graph_editor.h"
+#include "passes/pass.h"
+
+namespace nibble {
+namespace {
+
+constexpr size_t kMaxGrowth = size_t{1} << 20U;  // bytes that one folded node may add
+
+// The inputs of a node that can be folded; nullopt if it cannot.
+std::optional<std::vector<Tensor>> constant_inputs(const Graph& graph, const Node& node) {
+  const bool reads_shape = node.op == "Shape" || node.op == "Size";
+  std::vector<Tensor> inputs;
+  for (ValueId id : node.inputs) {
+    if (!id) {
+      inputs.emplace_back();
+      continue;
+    }
+    const Value& value = graph.value(id);
+    if (reads_shape && value.type.dtype != DType::undefined && value.type.shape.is_static()) {
+      inputs.push_back(Tensor::borrow(value.type.dtype, value.type.shape, nullptr));
+    } else if (value.is_constant() && !value.type.quant) {
+      inputs.push_back(value.data);
+    } else {
+      return std::nullopt;
+    }
+  }
+  return inputs;
+}
+
+bool grows_too_much(const Graph& graph, const Node& node, const std::vector<Tensor>& inputs) {
+  size_t before = 0;
+  for (const Tensor& input : inputs) before += input.empty() ? 0 : input.bytes();
+  size_t after = 0;
+  for (ValueId id : node.outputs) {
+    if (!id) continue;
+    const TensorType& type = graph.value(id).type;
+    if (!type.shape.is_static() || type.dtype == DType::undefined) {
+      return before > kMaxGrowth / 64;  // nobody knows: fold what is small
+    }
+    size_t bytes = static_cast<size_t>(bits_of(type.dtype)) / 8;
+    for (int64_t dim : type.shape) {
+      if (__builtin_mul_overflow(bytes, static_cast<size_t>(dim), &bytes)) return true;
+    }
+    after += bytes;
+  }
+  return after > before + kMaxGrowth;
+}
+
+bool fold(Graph& graph, GraphEditor& editor, NodeId id) {
+  const Node& node = graph.node(id);
+  if (node.op == "DequantizeLinear" || !is_pure(node)) return false;
+  const auto is_typed = [&](ValueId value) { return value && graph.value(value).type.quant; };
+  if (std::ranges::any_of(node.outputs, is_typed)) return false;
+  const auto inputs = constant_inputs(graph, node);
+  if (!inputs || grows_too_much(graph, node, *inputs)) return false;
+  const auto results = with_context([&] { return describe(node); },
+                                    [&] { return evaluate_node(node, graph.opset(), *inputs); });
+  if (!results) return false;
+  for (size_t i = 0; i < results->size(); ++i) {
+    if (!node.outputs[i]) continue;
+    Value& value = graph.value(node.outputs[i]);
+    const Tensor& result = (*results)[i];
+    value.data = result.clone();
+    value.type = {.dtype = result.dtype(), .shape = result.shape(), .quant = {}};
+    value.dim_names.clear();
+    value.opaque_fields.clear();
+  }
+  editor.remove(id);
+  return true;
+}
+
+}  // namespace
+
+int fold_constants(Graph& graph) {
+  infer_types(graph);
+  GraphEditor editor(graph);
+  int folded = 0;
+  for (NodeId id : graph.nodes()) folded += fold(graph, editor, id) ? 1 : 0;
+  editor.finish();
+  if (folded > 0) graph.prune();
+  return folded;
+}
+
+}  // namespace nibble
