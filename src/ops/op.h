@@ -5,6 +5,7 @@
 
 #include <memory>
 #include <span>
+#include <string>
 #include <string_view>
 
 #include "base/thread_pool.h"
@@ -84,16 +85,35 @@ class Kernel {
   virtual ~Kernel() = default;
   virtual void run(EvalContext& context) const = 0;
   virtual size_t workspace_bytes() const { return 0; }
+  /// Output 0 may lie in the memory of input `i`, if both have as many bytes: run() has read an
+  /// element's operands before it writes that element, and reads none again.
+  virtual bool in_place(size_t /*i*/) const { return false; }
+  /// Bytes of packed weights, tables and the like that the kernel holds.
+  virtual size_t constant_bytes() const { return 0; }
   /// For profiles and tests: "conv int8 avx512vnni 3x3", "oneDNN f32 ...".
   virtual std::string describe() const = 0;
 };
 
 /// For prepare functions: the types again, plus those of the outputs, and how many threads will run
-/// it.
+/// it. In the `prepare` column no type has `quant`, and constants are reals. In the `integer`
+/// column
+///  * an activation whose type has `quant` lies in memory as u8 codes with exactly these parameters
+///    (storage u8: see ops/codes.h), one without lies there as its dtype; outputs likewise;
+///  * a constant whose type has `quant` is given as integers of quant->storage, and those of
+///  weighted
+///    operators (inputs 1 and up) are not given to run() again: the kernel packs what it needs.
 struct KernelSpec {
   const NodeTypes& types;
   std::span<const TensorType> outputs;
   int threads = 1;
+  /// Where the `integer` column may say why it has no kernel; shown in profiles.
+  std::string* why_not = nullptr;
+
+  /// nullptr, with the reason left in *why_not.
+  std::nullptr_t refuse(std::string_view reason) const {
+    if (why_not != nullptr) *why_not = reason;
+    return nullptr;
+  }
 };
 
 /// A column of the op table: a function, or the reason why there is none.

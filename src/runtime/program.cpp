@@ -1,118 +1,97 @@
-// The first, simplest Program: node by node through the op table's eval column, every value on the
-// heap.
-#include <unordered_map>
+// The public face of a compiled graph. Where input dimensions are unknown, the graph is compiled
+// again for each set of input shapes it meets, so that it runs planned and with integer kernels all
+// the same.
+#include <algorithm>
+#include <list>
 
 #include "base/check.h"
 #include "nibble/runtime.h"
-#include "ops/op.h"
+#include "runtime/lower.h"
 
 namespace nibble {
-
-struct Program::Impl {
-  Graph graph;
-  CompileOptions options;
-  ThreadPool pool;
-  Observer observer;
-  std::vector<std::string> input_names, output_names;
-  std::vector<TensorType> input_types, output_types;
-  std::vector<Tensor> values;   // by ValueId; constants stay
-  std::vector<Tensor> results;  // of the last run
-
-  Impl(const Graph& source, const CompileOptions& compile_options)
-      : graph(source), options(compile_options), pool(compile_options.threads) {
-    values.resize(static_cast<size_t>(graph.value_count()));
-    for (int32_t i = 0; i < graph.value_count(); ++i) {
-      const Value& value = graph.value({i});
-      if (!value.is_constant()) continue;
-      values[static_cast<size_t>(i)] =
-          value.type.quant ? dequantize_tensor(value.data, *value.type.quant) : value.data;
-    }
-    for (ValueId id : graph.inputs) {
-      Value& value = graph.value(id);
-      const auto it = options.input_shapes.find(value.name);
-      if (it != options.input_shapes.end()) value.type.shape = it->second;
-      input_names.push_back(value.name);
-      input_types.push_back(value.type);
-    }
-    for (ValueId id : graph.outputs) {
-      output_names.push_back(graph.value(id).name);
-      output_types.push_back(graph.value(id).type);
-    }
-    for (NodeId id : graph.nodes()) require_op(graph.node(id), graph.opset());
-  }
-
-  Tensor& slot(ValueId id) { return values[static_cast<size_t>(id.index)]; }
-
-  void store(ValueId id) {
-    const TensorType& type = graph.value(id).type;
-    if (type.quant && options.arithmetic != Arithmetic::f32) {
-      slot(id) = dequantize_tensor(quantize_tensor(slot(id), *type.quant), *type.quant);
-    }
-    if (observer) observer(id, slot(id));
-  }
-
-  void evaluate(NodeId id);
-};
-
 namespace {
 
-// If, Loop and Scan bodies: compiled when first needed, captured values become further inputs.
-class BodyRunner : public SubgraphRunner {
- public:
-  BodyRunner(Program::Impl& outer, const Node& node) : outer_(outer), node_(node) {}
+constexpr size_t kShapesKept = 4;
 
-  std::vector<Tensor> run(std::string_view attribute, std::span<const Tensor> inputs) override {
-    const Attribute* found = node_.attributes.find(attribute);
-    const auto* body =
-        found != nullptr ? std::get_if<std::shared_ptr<const Graph>>(found) : nullptr;
-    if (body == nullptr) fail(ErrorCode::invalid_model, "subgraph '{}' is missing", attribute);
-    Graph graph = **body;
-    std::vector<Tensor> all(inputs.begin(), inputs.end());
-    for (ValueId capture : node_.captures) {
-      const auto inner = graph.find_value(outer_.graph.value(capture).name);
-      if (!inner || graph.is_input(*inner) || graph.value(*inner).is_constant() ||
-          graph.producer(*inner))
-        continue;
-      graph.inputs.push_back(*inner);
-      all.push_back(outer_.slot(capture));
-    }
-    for (size_t i = 0; i < all.size(); ++i) {
-      Value& input = graph.value(graph.inputs[i]);
-      input.type = {.dtype = all[i].dtype(), .shape = all[i].shape(), .quant = {}};
-    }
-    CompileOptions options = outer_.options;
-    options.input_shapes.clear();
-    options.threads = 1;
-    Program program = compile(graph, options);
-    std::vector<Tensor> results;
-    for (const Tensor& result : program.run(all)) results.push_back(result.clone());
-    return results;
+bool fits(const Tensor& tensor, const TensorType& type) {
+  if (tensor.dtype() != type.dtype) return false;
+  if (!type.shape.has_rank()) return true;
+  if (tensor.shape().rank() != type.shape.rank()) return false;
+  for (int axis = 0; axis < type.shape.rank(); ++axis) {
+    if (type.shape[axis] >= 0 && type.shape[axis] != tensor.shape()[axis]) return false;
   }
-
- private:
-  Program::Impl& outer_;
-  const Node& node_;
-};
+  return true;
+}
 
 }  // namespace
 
-void Program::Impl::evaluate(NodeId id) {
-  const Node& node = graph.node(id);
-  with_context([&] { return describe(node); },
-               [&] {
-                 std::vector<Tensor> inputs;
-                 for (ValueId input : node.inputs) inputs.push_back(input ? slot(input) : Tensor());
-                 std::vector<Tensor> outputs(node.outputs.size());
-                 EvalContext context(node, graph.opset(), inputs, outputs, pool);
-                 BodyRunner bodies(*this, node);
-                 context.subgraphs = &bodies;
-                 require_op(node, graph.opset()).eval.function(context);
-                 for (size_t i = 0; i < outputs.size(); ++i) {
-                   if (!node.outputs[i]) continue;
-                   slot(node.outputs[i]) = std::move(outputs[i]);
-                   store(node.outputs[i]);
-                 }
-               });
+struct Program::Impl {
+  Graph source;
+  CompileOptions options;
+  std::unique_ptr<ThreadPool> pool;
+  Observer observer;
+  bool profiling = false;
+  std::vector<std::string> input_names, output_names;
+  std::vector<TensorType> input_types, output_types;
+  bool is_static = true;
+  /// For the shapes as declared, or, if some are unknown, for shapes met; most recent first.
+  std::list<std::unique_ptr<Executable>> executables;
+
+  Impl(const Graph& graph, const CompileOptions& compile_options)
+      : source(graph),
+        options(compile_options),
+        pool(std::make_unique<ThreadPool>(compile_options.threads)) {
+    executables.push_back(build_executable(source, options, *pool));
+    const Graph& compiled = executables.front()->graph;
+    for (ValueId id : compiled.inputs) {
+      input_names.push_back(compiled.value(id).name);
+      input_types.push_back(compiled.value(id).type);
+      is_static = is_static && input_types.back().shape.is_static();
+    }
+    for (ValueId id : compiled.outputs) {
+      output_names.push_back(compiled.value(id).name);
+      output_types.push_back(compiled.value(id).type);
+    }
+  }
+
+  void check_inputs(std::span<const Tensor> inputs) const;
+  Executable& executable_for(std::span<const Tensor> inputs);
+};
+
+void Program::Impl::check_inputs(std::span<const Tensor> inputs) const {
+  if (inputs.size() != input_types.size()) {
+    fail(ErrorCode::invalid_argument, "the model takes {} inputs, got {}", input_types.size(),
+         inputs.size());
+  }
+  for (size_t i = 0; i < inputs.size(); ++i) {
+    if (fits(inputs[i], input_types[i])) continue;
+    fail(ErrorCode::invalid_argument, "input '{}' is {}{}, the model takes {}", input_names[i],
+         name_of(inputs[i].dtype()), inputs[i].shape().to_string(),
+         to_string(TensorType{input_types[i].dtype, input_types[i].shape, {}}));
+  }
+}
+
+Executable& Program::Impl::executable_for(std::span<const Tensor> inputs) {
+  if (is_static) return *executables.front();
+  const auto matches = [&](const std::unique_ptr<Executable>& candidate) {
+    for (size_t i = 0; i < inputs.size(); ++i) {
+      const auto slot = static_cast<size_t>(candidate->inputs[i]);
+      if (!(candidate->slots[slot].type.shape == inputs[i].shape())) return false;
+    }
+    return true;
+  };
+  const auto known = std::ranges::find_if(executables, matches);
+  if (known != executables.end()) {
+    executables.splice(executables.begin(), executables, known);
+    return *executables.front();
+  }
+  CompileOptions specific = options;
+  for (size_t i = 0; i < inputs.size(); ++i) {
+    specific.input_shapes[input_names[i]] = inputs[i].shape();
+  }
+  executables.push_front(build_executable(source, specific, *pool));
+  if (executables.size() > kShapesKept) executables.pop_back();
+  return *executables.front();
 }
 
 Program::Program(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
@@ -126,41 +105,41 @@ const std::vector<std::string>& Program::output_names() const { return impl_->ou
 const std::vector<TensorType>& Program::output_types() const { return impl_->output_types; }
 
 std::span<const Tensor> Program::run(std::span<const Tensor> inputs) {
-  if (inputs.size() != impl_->graph.inputs.size()) {
-    fail(ErrorCode::invalid_argument, "the model takes {} inputs, got {}",
-         impl_->graph.inputs.size(), inputs.size());
-  }
-  for (size_t i = 0; i < inputs.size(); ++i) {
-    const TensorType& type = impl_->input_types[i];
-    bool fits = inputs[i].dtype() == type.dtype;
-    if (type.shape.has_rank()) {
-      fits = fits && inputs[i].shape().rank() == type.shape.rank();
-      for (int axis = 0; fits && axis < type.shape.rank(); ++axis) {
-        fits = type.shape[axis] < 0 || type.shape[axis] == inputs[i].shape()[axis];
-      }
-    }
-    if (!fits) {
-      fail(ErrorCode::invalid_argument, "input '{}' is {}{}, the model takes {}",
-           impl_->input_names[i], name_of(inputs[i].dtype()), inputs[i].shape().to_string(),
-           to_string(type));
-    }
-    impl_->slot(impl_->graph.inputs[i]) = inputs[i];
-    impl_->store(impl_->graph.inputs[i]);
-  }
-  for (NodeId id : impl_->graph.nodes()) impl_->evaluate(id);
-  impl_->results.clear();
-  for (ValueId id : impl_->graph.outputs) impl_->results.push_back(impl_->slot(id));
-  return impl_->results;
+  impl_->check_inputs(inputs);
+  return impl_->executable_for(inputs).run(
+      inputs, {.pool = *impl_->pool,
+               .observer = impl_->observer ? &impl_->observer : nullptr,
+               .profile = impl_->profiling});
 }
 
 void Program::observe(Observer observer) { impl_->observer = std::move(observer); }
-size_t Program::arena_bytes() const { return 0; }
-size_t Program::constant_bytes() const { return 0; }
+
+size_t Program::arena_bytes() const { return impl_->executables.front()->arena_bytes(); }
+size_t Program::constant_bytes() const { return impl_->executables.front()->constant_bytes(); }
+
 Program::Coverage Program::coverage() const {
-  return {0, static_cast<int>(impl_->graph.nodes().size())};
+  const Executable& executable = *impl_->executables.front();
+  return {executable.integer_nodes, executable.node_count};
 }
-void Program::profile(bool) {}
-std::vector<StepProfile> Program::profile() const { return {}; }
+
+void Program::profile(bool on) {
+  impl_->profiling = on;
+  if (!on) return;
+  for (const auto& executable : impl_->executables) {
+    for (Step& step : executable->steps) step.seconds = 0;
+  }
+}
+
+std::vector<StepProfile> Program::profile() const {
+  std::vector<StepProfile> lines;
+  for (const Step& step : impl_->executables.front()->steps) {
+    if (!step.kernel && step.row == nullptr) continue;  // a view costs nothing
+    std::string kernel = step.kernel ? step.kernel->describe() : "eval";
+    if (!step.note.empty()) kernel += " (not integer: " + step.note + ")";
+    lines.push_back({step.node->name, step.node->op, std::move(kernel), step.seconds});
+  }
+  return lines;
+}
 
 Program compile(const Graph& graph, const CompileOptions& options) {
   return Program(std::make_unique<Program::Impl>(graph, options));

@@ -1,0 +1,52 @@
+// What the integer kernels of weighted operators have in common.
+#pragma once
+
+#include <optional>
+#include <vector>
+
+#include "kernels/conv_shape.h"
+#include "kernels/output_stage.h"
+#include "ops/op.h"
+
+namespace nibble {
+
+/// The fused activation of a node: attribute nibble_activation = "Relu" or "Clip" with
+/// nibble_activation_min and _max. Without one, unbounded.
+struct ActivationRange {
+  float min;
+  float max;
+};
+ActivationRange activation_range(const Node& node);
+
+/// Smallest and largest output code: the type's range, narrowed by the fused activation.
+struct CodeRange {
+  int32_t qmin;
+  int32_t qmax;
+};
+CodeRange code_range(const QuantParams& output, const ActivationRange& activation);
+
+/// A quantized weight constant as int8 (q - zero_point), with one scale per output channel.
+struct IntegerWeights {
+  std::vector<int8_t> values;  // in the constant's own order
+  std::vector<float> scales;   // one per channel
+};
+/// The weights of input 1, whose output channels lie along `axis`; nullopt, with the reason in
+/// spec.why_not, if they do not fit int8 or have another granularity.
+std::optional<IntegerWeights> integer_weights(const KernelSpec& spec, int axis);
+
+/// The bias of input 2 in units of unit[c]; empty if the node has none. nullopt, with the reason in
+/// spec.why_not, if it is not constant, has another length, or leaves int32. `factor` multiplies
+/// it.
+std::optional<std::vector<int32_t>> integer_bias(const KernelSpec& spec,
+                                                 std::span<const double> unit, float factor = 1);
+
+/// From an accumulator in units of unit[c] to output 0 of the node.
+OutputStage output_stage(const KernelSpec& spec, std::span<const double> unit);
+
+/// Geometry of a channels-last Conv or pooling node of one or two spatial dimensions, from its
+/// attributes and the shapes of its input and output; nullopt, with the reason in spec.why_not, for
+/// anything else.
+std::optional<Window> channels_last_window(const KernelSpec& spec,
+                                           std::span<const int64_t> kernel_shape);
+
+}  // namespace nibble

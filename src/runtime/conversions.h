@@ -1,0 +1,18 @@
+// Kernels that the runtime puts between operators: real numbers to codes and back.
+#pragma once
+
+#include "ops/op.h"
+
+namespace nibble {
+
+/// f32 -> u8 codes.
+std::unique_ptr<Kernel> quantize_kernel(const QuantParams& codes);
+/// u8 codes -> f32.
+std::unique_ptr<Kernel> dequantize_kernel(const QuantParams& codes);
+/// u8 codes -> u8 codes with other parameters, as if dequantized and quantized again.
+std::unique_ptr<Kernel> requantize_kernel(const QuantParams& from, const QuantParams& to);
+/// f32 -> the nearest representable f32 (fake quantization), in place where possible. Any
+/// granularity.
+std::unique_ptr<Kernel> round_kernel(const QuantParams& params);
+
+}  // namespace nibble

@@ -1,0 +1,234 @@
+#include "runtime/executable.h"
+
+#include <algorithm>
+#include <chrono>
+#include <optional>
+#include <set>
+
+#include "base/check.h"
+#include "runtime/memory_plan.h"
+
+namespace nibble {
+
+size_t Slot::bytes() const {
+  return (static_cast<size_t>(type.shape.elements()) * static_cast<size_t>(bits_of(stored())) + 7) /
+         8;
+}
+
+int Executable::root(int slot) const {
+  while (slots[static_cast<size_t>(slot)].view_of >= 0) {
+    slot = slots[static_cast<size_t>(slot)].view_of;
+  }
+  return slot;
+}
+
+namespace {
+
+template <typename Body>
+void for_each_read(const Step& step, Body&& body) {
+  for (int slot : step.inputs) {
+    if (slot >= 0) body(slot);
+  }
+  for (int slot : step.captures) body(slot);
+}
+
+}  // namespace
+
+void Executable::finish() {
+  plan();
+  bind();
+}
+
+void Executable::plan() {
+  const int end = static_cast<int>(steps.size());
+  std::vector<std::optional<MemoryBlock>> lives(slots.size());  // of root slots in the arena
+  const auto in_arena = [&](int slot) {
+    return slots[static_cast<size_t>(slot)].home == Slot::Home::arena;
+  };
+  const auto life = [&](int slot) -> std::optional<MemoryBlock>& {
+    return lives[static_cast<size_t>(slot)];
+  };
+  for (int index = 0; index < end; ++index) {
+    const Step& step = steps[static_cast<size_t>(index)];
+    for_each_read(step, [&](int slot) {
+      if (life(root(slot))) life(root(slot))->last = index;
+    });
+    for (int slot : step.outputs) {
+      if (slot < 0 || !in_arena(slot)) continue;
+      check(slots[static_cast<size_t>(slot)].view_of < 0, "no step may compute a view");
+      life(slot) = MemoryBlock{slots[static_cast<size_t>(slot)].bytes(), index, index};
+    }
+  }
+  for (int slot : outputs) {
+    if (life(root(slot))) life(root(slot))->last = end;
+  }
+
+  // In place: the output joins the block of an input that dies here.
+  std::vector<int> block_of(slots.size());
+  for (size_t i = 0; i < slots.size(); ++i) block_of[i] = static_cast<int>(i);
+  for (int index = 0; index < end; ++index) {
+    const Step& step = steps[static_cast<size_t>(index)];
+    if (!step.kernel || step.outputs.empty() || step.outputs[0] < 0) continue;
+    const int output = step.outputs[0];
+    if (!life(output)) continue;
+    for (size_t i = 0; i < step.inputs.size(); ++i) {
+      if (step.inputs[i] < 0 || !step.kernel->in_place(i)) continue;
+      const int input = block_of[static_cast<size_t>(root(step.inputs[i]))];
+      if (!life(input) || life(input)->last != index || life(input)->bytes != life(output)->bytes) {
+        continue;
+      }
+      life(input)->last = life(output)->last;
+      life(output).reset();
+      block_of[static_cast<size_t>(output)] = input;
+      break;
+    }
+  }
+
+  std::vector<MemoryBlock> blocks;
+  std::vector<size_t> block_index(slots.size());
+  for (size_t i = 0; i < slots.size(); ++i) {
+    if (!lives[i]) continue;
+    block_index[i] = blocks.size();
+    blocks.push_back(*lives[i]);
+  }
+  const size_t first_workspace = blocks.size();
+  for (int index = 0; index < end; ++index) {
+    const Step& step = steps[static_cast<size_t>(index)];
+    blocks.push_back({step.kernel ? step.kernel->workspace_bytes() : 0, index, index});
+  }
+  const MemoryPlan plan = plan_memory(blocks);
+  arena_ = Tensor(DType::u8, {static_cast<int64_t>(plan.bytes)});
+  auto* base = static_cast<std::byte*>(arena_.raw());
+  for (size_t i = 0; i < slots.size(); ++i) {
+    Slot& slot = slots[i];
+    if (slot.home != Slot::Home::arena || slot.view_of >= 0) continue;
+    const auto block = static_cast<size_t>(block_of[i]);
+    if (!lives[block]) continue;  // no step computes it
+    slot.tensor =
+        Tensor::borrow(slot.stored(), slot.type.shape, base + plan.offsets[block_index[block]]);
+  }
+  for (size_t i = 0; i < steps.size(); ++i) {
+    steps[i].workspace = base + plan.offsets[first_workspace + i];
+  }
+}
+
+void Executable::bind() {
+  for (size_t i = 0; i < slots.size(); ++i) {
+    Slot& slot = slots[i];
+    if (slot.view_of < 0) continue;
+    const Slot& source = slots[static_cast<size_t>(root(static_cast<int>(i)))];
+    if (source.home == Slot::Home::input) {
+      input_views_.push_back(static_cast<int>(i));
+    } else {
+      slot.tensor = source.tensor.reshaped(slot.type.shape);
+    }
+  }
+  std::vector<int> last_reader(slots.size(), -1);
+  for (size_t index = 0; index < steps.size(); ++index) {
+    Step& step = steps[index];
+    for_each_read(
+        step, [&](int slot) { last_reader[static_cast<size_t>(slot)] = static_cast<int>(index); });
+    for (int slot : step.inputs) {
+      step.in.push_back(slot < 0 ? Tensor() : slots[static_cast<size_t>(slot)].tensor);
+      step.rebind = step.rebind || (slot >= 0 && step.in.back().empty());
+    }
+    for (int slot : step.outputs) {
+      step.out.push_back(slot < 0 ? Tensor() : slots[static_cast<size_t>(slot)].tensor);
+    }
+  }
+  const std::set<int> kept(outputs.begin(), outputs.end());
+  for (size_t i = 0; i < slots.size(); ++i) {
+    if (slots[i].home == Slot::Home::heap && last_reader[i] >= 0 &&
+        !kept.contains(static_cast<int>(i))) {
+      steps[static_cast<size_t>(last_reader[i])].release.push_back(static_cast<int>(i));
+    }
+  }
+  results_.resize(outputs.size());
+}
+
+std::span<const Tensor> Executable::run(std::span<const Tensor> values, const RunOptions& options) {
+  for (size_t i = 0; i < inputs.size(); ++i) {
+    slots[static_cast<size_t>(inputs[i])].tensor = values[i];
+  }
+  for (int view : input_views_) {
+    Slot& slot = slots[static_cast<size_t>(view)];
+    slot.tensor = slots[static_cast<size_t>(root(view))].tensor.reshaped(slot.type.shape);
+  }
+  if (options.observer != nullptr) observe(known_at_start, options);
+  for (Step& step : steps) {
+    if (!options.profile) {
+      execute(step, options);
+    } else {
+      const auto start = std::chrono::steady_clock::now();
+      execute(step, options);
+      step.seconds +=
+          std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+    }
+    if (options.observer != nullptr) observe(step.completes, options);
+    for (int slot : step.release) slots[static_cast<size_t>(slot)].tensor = Tensor();
+  }
+  for (size_t i = 0; i < outputs.size(); ++i) {
+    results_[i] = slots[static_cast<size_t>(outputs[i])].tensor;
+  }
+  return results_;
+}
+
+void Executable::execute(Step& step, const RunOptions& options) {
+  if (step.row == nullptr && !step.kernel) return;  // a view
+  try {
+    if (step.rebind) {
+      for (size_t i = 0; i < step.inputs.size(); ++i) {
+        if (step.inputs[i] >= 0) step.in[i] = slots[static_cast<size_t>(step.inputs[i])].tensor;
+      }
+    }
+    EvalContext context(*step.node, graph.opset(), step.in, step.out, options.pool);
+    context.subgraphs = step.bodies.get();
+    context.workspace = step.workspace;
+    if (step.kernel) {
+      step.kernel->run(context);
+    } else {
+      step.row->eval.function(context);
+    }
+    for (size_t i = 0; i < step.outputs.size(); ++i) {
+      if (step.outputs[i] < 0) continue;
+      Slot& slot = slots[static_cast<size_t>(step.outputs[i])];
+      if (slot.home == Slot::Home::heap) {
+        slot.tensor = std::move(step.out[i]);
+        step.out[i] = Tensor();
+      } else if (step.out[i].raw() != slot.tensor.raw()) {
+        fail(ErrorCode::invalid_model, "output {} is {}{}, but its inferred type is {}", i,
+             name_of(step.out[i].dtype()), step.out[i].shape().to_string(), to_string(slot.type));
+      }
+    }
+    if (step.rebind) {
+      for (Tensor& tensor : step.in) {
+        if (!step.release.empty()) tensor = Tensor();
+      }
+    }
+  } catch (Error& error) {
+    error.add_context(describe(*step.node));
+    throw;
+  }
+}
+
+void Executable::observe(std::span<const std::pair<ValueId, int>> values,
+                         const RunOptions& options) const {
+  for (const auto& [id, index] : values) {
+    const Slot& slot = slots[static_cast<size_t>(index)];
+    (*options.observer)(
+        id, slot.type.quant ? dequantize_tensor(slot.tensor, *slot.type.quant) : slot.tensor);
+  }
+}
+
+size_t Executable::constant_bytes() const {
+  size_t bytes = 0;
+  std::set<const void*> counted;  // tensors share bytes
+  for (const Slot& slot : slots) {
+    if (slot.home != Slot::Home::constant || slot.view_of >= 0) continue;
+    if (counted.insert(slot.tensor.raw()).second) bytes += slot.tensor.bytes();
+  }
+  for (const Step& step : steps) bytes += step.kernel ? step.kernel->constant_bytes() : 0;
+  return bytes;
+}
+
+}  // namespace nibble

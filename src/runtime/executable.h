@@ -1,0 +1,97 @@
+// What compile() makes of a graph: a list of steps over slots. A slot is one physical value; a
+// graph value has at most two, its real numbers and its u8 codes.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <span>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "nibble/runtime.h"
+#include "ops/op.h"
+
+namespace nibble {
+
+struct Slot {
+  enum class Home : uint8_t {
+    constant,  // known since compile()
+    input,     // the caller's memory
+    arena,     // static type: a place in the memory plan
+    heap,      // its shape is known only when it is computed
+  };
+  Home home = Home::heap;
+  TensorType type;   // with `quant`: the tensor holds u8 codes with these parameters
+  int view_of = -1;  // the slot whose bytes this one shows under another shape
+  Tensor tensor;
+
+  DType stored() const { return type.quant ? DType::u8 : type.dtype; }
+  size_t bytes() const;  // of a static type
+};
+
+struct Step {
+  const Node* node = nullptr;        // of the executable's graph, or conversion below
+  std::unique_ptr<Node> conversion;  // for steps that no graph node asked for
+  const OpRow* row = nullptr;        // evaluates the step when there is no kernel
+  std::unique_ptr<Kernel> kernel;
+  std::unique_ptr<SubgraphRunner> bodies;
+  bool integer = false;       // an integer kernel, for Program::coverage
+  std::string note;           // why a node with quantized inputs has no integer kernel
+  std::vector<int> inputs;    // slots; -1: an input left out, or one that the kernel has packed
+  std::vector<int> outputs;   // slots; -1: an output nobody wants
+  std::vector<int> captures;  // slots that the bodies read, parallel to node->captures
+  /// Graph values that are complete after this step, and the slot that shows them.
+  std::vector<std::pair<ValueId, int>> completes;
+
+  // Set by Executable::finish.
+  std::vector<Tensor> in;
+  std::vector<Tensor> out;
+  void* workspace = nullptr;
+  bool rebind = false;       // some input does not stay in one place
+  std::vector<int> release;  // heap slots that nothing reads afterwards
+  double seconds = 0;        // while profiling
+};
+
+class Executable {
+ public:
+  explicit Executable(Graph compiled) : graph(std::move(compiled)) {}
+  Executable(const Executable&) = delete;
+  Executable& operator=(const Executable&) = delete;
+
+  struct RunOptions {
+    ThreadPool& pool;
+    const Program::Observer* observer = nullptr;
+    bool profile = false;
+  };
+
+  /// Plans the arena and binds every step to its memory. Called once, when all steps are there.
+  void finish();
+  /// Inputs must have the types of the input slots. The results are valid until the next run.
+  std::span<const Tensor> run(std::span<const Tensor> values, const RunOptions& options);
+
+  size_t arena_bytes() const { return arena_.bytes(); }
+  size_t constant_bytes() const;
+
+  const Graph graph;  // nodes stay where they are: steps and kernels point at them
+  std::vector<Slot> slots;
+  std::vector<Step> steps;
+  std::vector<int> inputs;                              // slots
+  std::vector<int> outputs;                             // slots
+  std::vector<std::pair<ValueId, int>> known_at_start;  // graph inputs, for the observer
+  int integer_nodes = 0;
+  int node_count = 0;
+
+ private:
+  void plan();
+  void bind();
+  void execute(Step& step, const RunOptions& options);
+  void observe(std::span<const std::pair<ValueId, int>> values, const RunOptions& options) const;
+  int root(int slot) const;
+
+  Tensor arena_;
+  std::vector<int> input_views_;
+  std::vector<Tensor> results_;
+};
+
+}  // namespace nibble

@@ -1,0 +1,358 @@
+#include "runtime/lower.h"
+
+#include <algorithm>
+#include <array>
+
+#include "base/check.h"
+#include "ops/codes.h"
+#include "runtime/conversions.h"
+#include "runtime/subgraph.h"
+
+namespace nibble {
+namespace {
+
+// Operators that show the same bytes under another shape.
+bool is_view(const Node& node) {
+  static constexpr std::array<std::string_view, 6> kViews = {"Reshape",   "Flatten",  "Squeeze",
+                                                             "Unsqueeze", "Identity", "Dropout"};
+  return node.domain.empty() && std::ranges::find(kViews, node.op) != kViews.end() &&
+         !node.output(1);
+}
+
+TensorType plain(const TensorType& type) {
+  return {.dtype = type.dtype, .shape = type.shape, .quant = {}};
+}
+
+bool is_static(const TensorType& type) {
+  return type.dtype != DType::undefined && type.shape.is_static();
+}
+
+class Lowering {
+ public:
+  Lowering(Executable& program, const CompileOptions& options, ThreadPool& pool)
+      : program_(program),
+        graph_(program.graph),
+        options_(options),
+        pool_(pool),
+        real_(static_cast<size_t>(graph_.value_count()), -1),
+        codes_(static_cast<size_t>(graph_.value_count()), -1) {}
+
+  void run() {
+    for (ValueId id : graph_.inputs) {
+      const int slot = add_slot(plain(graph_.value(id).type), Slot::Home::input);
+      program_.inputs.push_back(slot);
+      define_real(id, slot);
+    }
+    for (NodeId id : graph_.nodes()) {
+      const Node& node = graph_.node(id);
+      with_context([&] { return describe(node); }, [&] { lower_node(node); });
+    }
+    for (ValueId id : graph_.outputs) program_.outputs.push_back(real(id));
+  }
+
+ private:
+  int& real_of(ValueId id) { return real_[static_cast<size_t>(id.index)]; }
+  int& codes_of(ValueId id) { return codes_[static_cast<size_t>(id.index)]; }
+  Slot& slot(int index) { return program_.slots[static_cast<size_t>(index)]; }
+
+  int add_slot(const TensorType& type, Slot::Home home) {
+    program_.slots.push_back({.home = home, .type = type, .view_of = -1, .tensor = {}});
+    return static_cast<int>(program_.slots.size()) - 1;
+  }
+  int add_slot(const TensorType& type) {
+    return add_slot(type, is_static(type) ? Slot::Home::arena : Slot::Home::heap);
+  }
+  int add_constant(const TensorType& type, Tensor tensor) {
+    const int index = add_slot(type, Slot::Home::constant);
+    slot(index).tensor = std::move(tensor);
+    return index;
+  }
+  int add_view(int source, const TensorType& type) {
+    const int index = add_slot(type, slot(source).home);
+    slot(index).view_of = source;
+    return index;
+  }
+
+  void lower_node(const Node& node);
+  bool lower_integer(const Node& node, const OpRow& row, std::string& why_not);
+  bool lower_view(const Node& node, bool as_codes);
+  void lower_real(const Node& node, const OpRow& row, std::string note);
+  std::unique_ptr<Kernel> prepare(const Node& node, const OpRow& row);
+
+  int convert(ValueId id, int source, const TensorType& type, std::unique_ptr<Kernel> kernel,
+              const char* op);
+  int real(ValueId id);
+  int codes(ValueId id);
+  void complete(ValueId id, int slot);
+  void define_real(ValueId id, int slot);
+  void define_codes(ValueId id, int slot);
+
+  TensorType physical_type(ValueId id, bool stored_constant) const;
+  bool has_codes(ValueId id) const {
+    return codes_[static_cast<size_t>(id.index)] >= 0 ||
+           (graph_.value(id).is_constant() && code_form(graph_.value(id).type));
+  }
+
+  Executable& program_;
+  const Graph& graph_;
+  const CompileOptions& options_;
+  ThreadPool& pool_;
+  std::vector<int> real_;   // slot of each value's real numbers, -1 while there is none
+  std::vector<int> codes_;  // slot of its codes, likewise
+};
+
+// A step that no node of the graph asked for.
+int Lowering::convert(ValueId id, int source, const TensorType& type,
+                      std::unique_ptr<Kernel> kernel, const char* op) {
+  Step step;
+  step.conversion = std::make_unique<Node>();
+  step.conversion->op = op;
+  step.conversion->domain = "nibble";
+  step.conversion->name = graph_.value(id).name;
+  step.conversion->outputs = {id};
+  step.node = step.conversion.get();
+  step.kernel = std::move(kernel);
+  step.inputs = {source};
+  step.outputs = {add_slot(type)};
+  program_.steps.push_back(std::move(step));
+  return program_.steps.back().outputs[0];
+}
+
+int Lowering::real(ValueId id) {
+  int& known = real_of(id);
+  if (known >= 0) return known;
+  const Value& value = graph_.value(id);
+  if (value.is_constant()) {
+    known = add_constant(plain(value.type), real_form_of(value));
+    return known;
+  }
+  const int source = codes_of(id);
+  check(source >= 0, "a value is read before it is computed");
+  const QuantParams params = *slot(source).type.quant;
+  return known =
+             convert(id, source, plain(slot(source).type), dequantize_kernel(params), "Dequantize");
+}
+
+int Lowering::codes(ValueId id) {
+  int& known = codes_of(id);
+  if (known >= 0) return known;
+  const Value& value = graph_.value(id);
+  TensorType type = plain(value.type);
+  type.quant = code_form(value.type);
+  check(value.is_constant() && type.quant, "a value has no codes");
+  return known = add_constant(type, code_form_of(value));
+}
+
+void Lowering::complete(ValueId id, int index) {
+  if (program_.steps.empty()) {
+    program_.known_at_start.emplace_back(id, index);
+  } else {
+    program_.steps.back().completes.emplace_back(id, index);
+  }
+}
+
+// `id` was computed in real numbers; now it takes the form that its type asks for.
+void Lowering::define_real(ValueId id, int index) {
+  const TensorType& type = graph_.value(id).type;
+  if (!type.quant || type.dtype != DType::f32 || options_.arithmetic == Arithmetic::f32) {
+    real_of(id) = index;
+    return complete(id, index);
+  }
+  TensorType result = plain(slot(index).type);
+  const std::optional<QuantParams> params = code_form(type);
+  if (params && options_.arithmetic == Arithmetic::integer) {
+    result.quant = params;
+    codes_of(id) = convert(id, index, result, quantize_kernel(*params), "Quantize");
+    return complete(id, codes_of(id));
+  }
+  real_of(id) = convert(id, index, result, round_kernel(*type.quant), "Round");
+  complete(id, real_of(id));
+}
+
+// `id` was computed as codes, perhaps with other parameters than its type has. Without any, it
+// keeps what it has: it lies on that grid.
+void Lowering::define_codes(ValueId id, int index) {
+  const TensorType& type = graph_.value(id).type;
+  const QuantParams have = *slot(index).type.quant;
+  const std::optional<QuantParams> wanted = code_form(type);
+  if (wanted && !(*wanted == have)) {
+    TensorType result = slot(index).type;
+    result.quant = wanted;
+    index = convert(id, index, result, requantize_kernel(have, *wanted), "Requantize");
+  }
+  codes_of(id) = index;
+  complete(id, index);
+}
+
+void Lowering::lower_node(const Node& node) {
+  const OpRow& row = require_op(node, graph_.opset());
+  ++program_.node_count;
+  std::string why_not;
+  const bool some_codes =
+      std::ranges::any_of(node.inputs, [&](ValueId id) { return id && codes_of(id) >= 0; });
+  if (options_.arithmetic == Arithmetic::integer && some_codes) {
+    if (is_view(node) && codes_of(node.inputs[0]) >= 0 && lower_view(node, true)) return;
+    if (lower_integer(node, row, why_not)) return;
+  }
+  if (is_view(node) && lower_view(node, false)) return;
+  lower_real(node, row, std::move(why_not));
+}
+
+bool Lowering::lower_view(const Node& node, bool as_codes) {
+  const ValueId from = node.inputs[0];
+  const ValueId to = node.outputs[0];
+  if (!is_static(graph_.value(to).type)) return false;
+  const int source = as_codes ? codes_of(from) : real(from);
+  if (slot(source).home == Slot::Home::heap) return false;
+  TensorType type = slot(source).type;
+  type.shape = graph_.value(to).type.shape;
+  if (type.shape.elements() != slot(source).type.shape.elements()) return false;
+  Step step;
+  step.node = &node;
+  step.integer = as_codes;
+  step.inputs = {source};
+  program_.steps.push_back(std::move(step));
+  program_.integer_nodes += as_codes ? 1 : 0;
+  const int view = add_view(source, type);
+  if (as_codes) {
+    define_codes(to, view);
+  } else if (graph_.value(to).type.quant == graph_.value(from).type.quant) {
+    real_of(to) = view;  // rounded already, where it must be
+    complete(to, view);
+  } else {
+    define_real(to, view);
+  }
+  return true;
+}
+
+// The type of an input as the integer column sees it: see KernelSpec.
+TensorType Lowering::physical_type(ValueId id, bool stored_constant) const {
+  if (!id) return {};
+  const Value& value = graph_.value(id);
+  TensorType type = plain(value.type);
+  if (const int index = codes_[static_cast<size_t>(id.index)]; index >= 0) {
+    type.quant = program_.slots[static_cast<size_t>(index)].type.quant;
+  } else if (value.is_constant()) {
+    type.quant = stored_constant ? value.type.quant : code_form(value.type);
+  }
+  return type;
+}
+
+bool Lowering::lower_integer(const Node& node, const OpRow& row, std::string& why_not) {
+  if (!row.integer) return false;
+  const bool weighted = row.quant == QuantRole::weighted;
+  std::vector<TensorType> inputs;
+  std::vector<Tensor> constants(node.inputs.size());
+  for (size_t i = 0; i < node.inputs.size(); ++i) {
+    const ValueId id = node.inputs[i];
+    const bool stored = weighted && i > 0;
+    inputs.push_back(physical_type(id, stored));
+    if (!id) continue;
+    if (!is_static(inputs.back())) return false;
+    const Value& value = graph_.value(id);
+    if (!value.is_constant()) continue;
+    constants[i] = !inputs.back().quant ? real_form_of(value)
+                   : stored             ? value.data
+                                        : slot(codes(id)).tensor;
+  }
+  std::vector<TensorType> outputs;
+  for (ValueId id : node.outputs) {
+    if (!id) {
+      outputs.emplace_back();
+      continue;
+    }
+    TensorType type = plain(graph_.value(id).type);
+    if (!is_static(type)) return false;
+    type.quant =
+        row.quant == QuantRole::same_codes ? inputs[0].quant : code_form(graph_.value(id).type);
+    outputs.push_back(type);
+  }
+  if (row.quant == QuantRole::same_codes && !inputs[0].quant) return false;
+
+  const NodeTypes types(node, graph_.opset(), inputs, constants);
+  std::unique_ptr<Kernel> kernel = row.integer.function(
+      {.types = types, .outputs = outputs, .threads = pool_.threads(), .why_not = &why_not});
+  if (!kernel) return false;
+
+  Step step;
+  step.node = &node;
+  step.kernel = std::move(kernel);
+  step.integer = true;
+  for (size_t i = 0; i < node.inputs.size(); ++i) {
+    const ValueId id = node.inputs[i];
+    const bool packed = !id || (weighted && i > 0 && graph_.value(id).is_constant());
+    step.inputs.push_back(packed ? -1 : inputs[i].quant ? codes(id) : real(id));
+  }
+  for (size_t i = 0; i < node.outputs.size(); ++i) {
+    step.outputs.push_back(node.outputs[i] ? add_slot(outputs[i]) : -1);
+  }
+  const std::vector<int> results = step.outputs;
+  program_.steps.push_back(std::move(step));
+  ++program_.integer_nodes;
+  for (size_t i = 0; i < node.outputs.size(); ++i) {
+    if (!node.outputs[i]) continue;
+    outputs[i].quant ? define_codes(node.outputs[i], results[i])
+                     : define_real(node.outputs[i], results[i]);
+  }
+  return true;
+}
+
+std::unique_ptr<Kernel> Lowering::prepare(const Node& node, const OpRow& row) {
+  if (!row.prepare) return nullptr;
+  std::vector<TensorType> inputs;
+  std::vector<Tensor> constants(node.inputs.size());
+  for (size_t i = 0; i < node.inputs.size(); ++i) {
+    const ValueId id = node.inputs[i];
+    inputs.push_back(id ? plain(graph_.value(id).type) : TensorType{});
+    if (id && !is_static(inputs.back())) return nullptr;
+    if (id && graph_.value(id).is_constant()) constants[i] = slot(real(id)).tensor;
+  }
+  std::vector<TensorType> outputs;
+  for (ValueId id : node.outputs) {
+    outputs.push_back(id ? plain(graph_.value(id).type) : TensorType{});
+    if (id && !is_static(outputs.back())) return nullptr;
+  }
+  const NodeTypes types(node, graph_.opset(), inputs, constants);
+  return row.prepare.function(
+      {.types = types, .outputs = outputs, .threads = pool_.threads(), .why_not = nullptr});
+}
+
+void Lowering::lower_real(const Node& node, const OpRow& row, std::string note) {
+  Step step;
+  step.node = &node;
+  step.note = std::move(note);
+  for (ValueId id : node.inputs) step.inputs.push_back(id ? real(id) : -1);
+  for (ValueId id : node.captures) step.captures.push_back(real(id));
+  step.kernel = prepare(node, row);
+  if (!step.kernel) {
+    if (!row.eval) {
+      fail(ErrorCode::unsupported, "these types cannot be computed: {}", row.eval.reason);
+    }
+    step.row = &row;
+  }
+  const bool has_bodies = std::ranges::any_of(node.attributes, [](const auto& item) {
+    return std::holds_alternative<std::shared_ptr<const Graph>>(item.second);
+  });
+  if (has_bodies) {
+    step.bodies = std::make_unique<BodyRunner>(program_, node, step.captures, options_, pool_);
+  }
+  for (ValueId id : node.outputs) {
+    step.outputs.push_back(id ? add_slot(plain(graph_.value(id).type)) : -1);
+  }
+  const std::vector<int> results = step.outputs;
+  program_.steps.push_back(std::move(step));
+  for (size_t i = 0; i < node.outputs.size(); ++i) {
+    if (node.outputs[i]) define_real(node.outputs[i], results[i]);
+  }
+}
+
+}  // namespace
+
+std::unique_ptr<Executable> lower(Graph graph, const CompileOptions& options, ThreadPool& pool) {
+  auto program = std::make_unique<Executable>(std::move(graph));
+  Lowering(*program, options, pool).run();
+  program->finish();
+  return program;
+}
+
+}  // namespace nibble

@@ -1,0 +1,43 @@
+// Bodies of If, Loop and Scan: compiled for the input types they meet, and kept.
+#pragma once
+
+#include <list>
+#include <string>
+
+#include "runtime/executable.h"
+
+namespace nibble {
+
+class BodyRunner : public SubgraphRunner {
+ public:
+  /// `owner` holds the captured values (captures: its slots, parallel to node.captures).
+  BodyRunner(const Executable& owner, const Node& node, std::vector<int> captures,
+             const CompileOptions& options, ThreadPool& pool)
+      : owner_(owner),
+        node_(node),
+        captures_(std::move(captures)),
+        options_(options),
+        pool_(pool) {}
+
+  /// The results are the caller's own.
+  std::vector<Tensor> run(std::string_view attribute, std::span<const Tensor> inputs) override;
+
+ private:
+  struct Body {
+    std::string attribute;
+    std::vector<TensorType> types;  // of all inputs, captured ones last
+    std::vector<int> captured;      // slots of the owner that are further inputs
+    std::unique_ptr<Executable> executable;
+  };
+  Body& find(std::string_view attribute, std::span<const Tensor> inputs);
+  Graph specialise(std::string_view attribute, std::span<const Tensor> inputs, Body& body) const;
+
+  const Executable& owner_;
+  const Node& node_;
+  std::vector<int> captures_;
+  CompileOptions options_;
+  ThreadPool& pool_;
+  std::list<Body> bodies_;  // most recently used first
+};
+
+}  // namespace nibble
