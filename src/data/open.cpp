@@ -12,6 +12,12 @@ namespace {
 
 constexpr FormatRow kFormats[] = {
     {"digits", find_digits},
+    {"X.npy,Y.npy", find_npy_pair},
+    {"FILE.npz", find_npz},
+    {"a folder with labels.csv", find_labels_csv},
+    {"IDX files", find_idx},
+    {"CIFAR-10 binary files", find_cifar10},
+    {"class folders of JPEG or PNG images", find_class_folders},
 };
 
 Source find_source(const std::string& spec, const OptionalPreprocess& preprocess) {
@@ -70,6 +76,11 @@ std::unique_ptr<Dataset> whole(const std::shared_ptr<const Dataset>& dataset, st
 }  // namespace
 
 std::span<const FormatRow> format_table() { return kFormats; }
+
+std::string source_name(const std::string& spec) {
+  const std::filesystem::path path(spec);
+  return (path.has_filename() ? path : path.parent_path()).filename().string();
+}
 
 std::unique_ptr<Dataset> open_dataset(const std::string& spec, const DataOptions& options) {
   const Source source = find_source(spec, options.preprocess);

@@ -1,5 +1,6 @@
 // Bilinear resizing with antialiasing: a triangle filter whose support is one pixel of the larger
-// of the two grids, separable, each pass rounded to bytes.
+// of the two grids; rows first, then columns, each pass rounded to bytes. Weights are fixed-point
+// numbers of 22 bits, as in Pillow, so that ties fall alike; 255 * 2^22 fits an int32.
 #include <algorithm>
 #include <cmath>
 
@@ -8,10 +9,13 @@
 namespace nibble {
 namespace {
 
-// The input pixels that make one output pixel, and their weights (which sum to one).
+constexpr int kBits = 22;
+constexpr int32_t kHalf = 1 << (kBits - 1);
+
+// The input pixels that make one output pixel, and their weights (which sum to 2^22, or nearly so).
 struct Tap {
   int first = 0;
-  std::vector<float> weights;
+  std::vector<int32_t> weights;
 };
 
 // Taps of outputs [begin, begin + count) of a line of `in` pixels resized to `out`.
@@ -31,14 +35,14 @@ std::vector<Tap> taps_of(int in, int out, int begin, int count) {
       weights.push_back(std::max(0.0, 1.0 - std::abs((x + 0.5 - centre) / support)));
       sum += weights.back();
     }
-    for (double weight : weights) tap.weights.push_back(static_cast<float>(weight / sum));
+    for (double weight : weights) {
+      tap.weights.push_back(static_cast<int32_t>(weight / sum * (1 << kBits) + 0.5));
+    }
   }
   return taps;
 }
 
-uint8_t to_byte(float value) {
-  return static_cast<uint8_t>(std::clamp(value + 0.5F, 0.0F, 255.0F));
-}
+uint8_t to_byte(int32_t sum) { return static_cast<uint8_t>(std::clamp(sum >> kBits, 0, 255)); }
 
 // Output pixel (y, x) = sum over k of weights[k] * in[y, taps[x].first + k].
 void resize_rows(const Image& in, int first_row, const std::vector<Tap>& taps, Image& out) {
@@ -50,9 +54,9 @@ void resize_rows(const Image& in, int first_row, const std::vector<Tap>& taps, I
     for (const Tap& tap : taps) {
       const uint8_t* from = row + static_cast<size_t>(tap.first) * channels;
       for (size_t c = 0; c < channels; ++c) {
-        float sum = 0;
+        int32_t sum = kHalf;
         for (size_t k = 0; k < tap.weights.size(); ++k) {
-          sum += tap.weights[k] * static_cast<float>(from[k * channels + c]);
+          sum += tap.weights[k] * from[k * channels + c];
         }
         *to++ = to_byte(sum);
       }
@@ -63,14 +67,14 @@ void resize_rows(const Image& in, int first_row, const std::vector<Tap>& taps, I
 // Output row y = sum over k of weights[k] * in row (taps[y].first - first_row + k).
 void resize_columns(const Image& in, int first_row, const std::vector<Tap>& taps, Image& out) {
   const size_t row = static_cast<size_t>(in.width) * static_cast<size_t>(in.channels);
-  std::vector<float> sums(row);
+  std::vector<int32_t> sums(row);
   for (size_t y = 0; y < taps.size(); ++y) {
-    std::fill(sums.begin(), sums.end(), 0.0F);
+    std::fill(sums.begin(), sums.end(), kHalf);
     for (size_t k = 0; k < taps[y].weights.size(); ++k) {
       const uint8_t* from =
           in.pixels.data() + (static_cast<size_t>(taps[y].first - first_row) + k) * row;
-      const float weight = taps[y].weights[k];
-      for (size_t i = 0; i < row; ++i) sums[i] += weight * static_cast<float>(from[i]);
+      const int32_t weight = taps[y].weights[k];
+      for (size_t i = 0; i < row; ++i) sums[i] += weight * from[i];
     }
     for (size_t i = 0; i < row; ++i) out.pixels[y * row + i] = to_byte(sums[i]);
   }

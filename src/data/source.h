@@ -30,6 +30,17 @@ struct FormatRow {
 };
 
 std::optional<Source> find_digits(const std::string& spec, const OptionalPreprocess& preprocess);
+std::optional<Source> find_npy_pair(const std::string& spec, const OptionalPreprocess& preprocess);
+std::optional<Source> find_npz(const std::string& spec, const OptionalPreprocess& preprocess);
+std::optional<Source> find_labels_csv(const std::string& spec,
+                                      const OptionalPreprocess& preprocess);
+std::optional<Source> find_idx(const std::string& spec, const OptionalPreprocess& preprocess);
+std::optional<Source> find_cifar10(const std::string& spec, const OptionalPreprocess& preprocess);
+std::optional<Source> find_class_folders(const std::string& spec,
+                                         const OptionalPreprocess& preprocess);
+
+/// The last part of a path, which data sets are called by: "data/cifar/" -> "cifar".
+std::string source_name(const std::string& spec);
 
 std::span<const FormatRow> format_table();
 

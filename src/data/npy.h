@@ -1,0 +1,39 @@
+// NumPy's .npy and .npz files
+// (https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html).
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "data/bytes.h"
+#include "nibble/tensor.h"
+
+namespace nibble {
+
+/// What a .npy header says; the data follows at `offset`, row-major unless `fortran_order`.
+struct NpyHeader {
+  DType dtype = DType::undefined;
+  Shape shape;
+  bool fortran_order = false;
+  size_t offset = 0;
+};
+/// Throws Error{invalid_data} (without the file's name) if the header is malformed, the bytes are
+/// fewer or more than it says, or the element type is none of b1 i1-i8 u1-u8 f2-f8 little-endian.
+NpyHeader parse_npy(std::span<const uint8_t> bytes);
+/// The array in row-major order. Borrows `bytes` where it can: they must outlive the tensor.
+Tensor npy_tensor(std::span<const uint8_t> bytes);
+
+/// A file inside a zip archive (a .npz is one).
+struct ZipEntry {
+  std::string name;
+  uint16_t method = 0;  // 0 stored, 8 deflated
+  uint32_t crc32 = 0;
+  uint64_t compressed_size = 0;
+  uint64_t size = 0;
+  uint64_t header_offset = 0;
+};
+/// Throw Error{invalid_data} (without the file's name) for anything that is not sound.
+std::vector<ZipEntry> zip_entries(std::span<const uint8_t> archive);
+std::vector<uint8_t> extract(std::span<const uint8_t> archive, const ZipEntry& entry);
+
+}  // namespace nibble
