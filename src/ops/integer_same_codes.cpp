@@ -5,8 +5,8 @@
 #include <numeric>
 
 #include "kernels/layout.h"
+#include "ops/element_move.h"
 #include "ops/integer.h"
-#include "ops/strided_copy.h"
 
 namespace nibble {
 namespace {
@@ -14,7 +14,7 @@ namespace {
 class Move : public Kernel {
  public:
   /// `fill`: of the elements that the copy leaves out, if there are any.
-  Move(std::string name, StridedCopy copy, const Shape& out, std::optional<uint8_t> fill)
+  Move(std::string name, ElementMove copy, const Shape& out, std::optional<uint8_t> fill)
       : name_(std::move(name)), copy_(std::move(copy)), out_shape_(out), fill_(fill) {}
   void run(EvalContext& context) const override {
     Tensor& out = context.output(0, DType::u8, out_shape_);
@@ -25,7 +25,7 @@ class Move : public Kernel {
 
  private:
   std::string name_;
-  StridedCopy copy_;
+  ElementMove copy_;
   Shape out_shape_;
   std::optional<uint8_t> fill_;
 };
@@ -91,7 +91,7 @@ std::unique_ptr<Kernel> slice(const KernelSpec& spec) {
         std::clamp<int64_t>(start, 0, step > 0 ? extent : extent - 1);
   }
   const Shape& out = spec.outputs[0].shape;
-  return std::make_unique<Move>("slice", StridedCopy::slice(in, all_starts, all_steps, out, 1), out,
+  return std::make_unique<Move>("slice", ElementMove::slice(in, all_starts, all_steps, out, 1), out,
                                 std::nullopt);
 }
 
@@ -119,7 +119,7 @@ std::unique_ptr<Kernel> transpose(const KernelSpec& spec) {
                                                   .spatial = in.elements(middle, in.rank())},
                                       out);
   }
-  return std::make_unique<Move>("transpose", StridedCopy::transpose(in, permutation, 1), out,
+  return std::make_unique<Move>("transpose", ElementMove::transpose(in, permutation, 1), out,
                                 std::nullopt);
 }
 
@@ -153,7 +153,7 @@ std::unique_ptr<Kernel> pad(const KernelSpec& spec) {
     return spec.refuse("its value is not one of the codes");
   }
   const Shape& out = spec.outputs[0].shape;
-  return std::make_unique<Move>("pad", StridedCopy::place(in, begins, out, 1), out,
+  return std::make_unique<Move>("pad", ElementMove::place(in, begins, out, 1), out,
                                 code.data<uint8_t>()[0]);
 }
 

@@ -1,4 +1,4 @@
-#include "ops/strided_copy.h"
+#include "ops/element_move.h"
 
 #include <algorithm>
 #include <cstring>
@@ -19,7 +19,7 @@ std::vector<int64_t> dense_steps(const Shape& shape) {
 }
 
 template <typename T>
-void copy_elements(const std::byte* in, std::byte* out, const StridedCopy::Axis& axis) {
+void copy_elements(const std::byte* in, std::byte* out, const ElementMove::Axis& axis) {
   const auto* from = reinterpret_cast<const T*>(in);
   auto* to = reinterpret_cast<T*>(out);
   for (int64_t i = 0; i < axis.extent; ++i) to[i * axis.out_step] = from[i * axis.in_step];
@@ -27,7 +27,7 @@ void copy_elements(const std::byte* in, std::byte* out, const StridedCopy::Axis&
 
 }  // namespace
 
-StridedCopy::StridedCopy(std::vector<Axis> axes, int64_t in_start, int64_t out_start,
+ElementMove::ElementMove(std::vector<Axis> axes, int64_t in_start, int64_t out_start,
                          size_t element_bytes)
     : in_start_(in_start), out_start_(out_start), element_bytes_(element_bytes) {
   // Neighbours that one step walks through are one axis.
@@ -47,7 +47,7 @@ StridedCopy::StridedCopy(std::vector<Axis> axes, int64_t in_start, int64_t out_s
   for (const Axis& axis : outer_) rows_ *= axis.extent;
 }
 
-StridedCopy StridedCopy::slice(const Shape& in, std::span<const int64_t> starts,
+ElementMove ElementMove::slice(const Shape& in, std::span<const int64_t> starts,
                                std::span<const int64_t> steps, const Shape& out,
                                size_t element_bytes) {
   const std::vector<int64_t> from = dense_steps(in);
@@ -61,7 +61,7 @@ StridedCopy StridedCopy::slice(const Shape& in, std::span<const int64_t> starts,
   return {std::move(axes), start, 0, element_bytes};
 }
 
-StridedCopy StridedCopy::transpose(const Shape& in, std::span<const int64_t> permutation,
+ElementMove ElementMove::transpose(const Shape& in, std::span<const int64_t> permutation,
                                    size_t element_bytes) {
   const std::vector<int64_t> from = dense_steps(in);
   std::vector<Axis> axes(from.size());
@@ -74,7 +74,7 @@ StridedCopy StridedCopy::transpose(const Shape& in, std::span<const int64_t> per
   return {std::move(axes), 0, 0, element_bytes};
 }
 
-StridedCopy StridedCopy::place(const Shape& in, std::span<const int64_t> begins, const Shape& out,
+ElementMove ElementMove::place(const Shape& in, std::span<const int64_t> begins, const Shape& out,
                                size_t element_bytes) {
   const std::vector<int64_t> from = dense_steps(in);
   const std::vector<int64_t> to = dense_steps(out);
@@ -87,7 +87,7 @@ StridedCopy StridedCopy::place(const Shape& in, std::span<const int64_t> begins,
   return {std::move(axes), 0, start, element_bytes};
 }
 
-void StridedCopy::copy_row(const std::byte* in, std::byte* out) const {
+void ElementMove::copy_row(const std::byte* in, std::byte* out) const {
   if (inner_.in_step == 1 && inner_.out_step == 1) {
     std::memcpy(out, in, static_cast<size_t>(inner_.extent) * element_bytes_);
     return;
@@ -105,7 +105,7 @@ void StridedCopy::copy_row(const std::byte* in, std::byte* out) const {
   }
 }
 
-void StridedCopy::run(const void* in, void* out, ThreadPool& pool) const {
+void ElementMove::run(const void* in, void* out, ThreadPool& pool) const {
   if (inner_.extent == 0 || rows_ == 0) return;
   const auto bytes = static_cast<int64_t>(element_bytes_);
   const auto* from = static_cast<const std::byte*>(in) + in_start_ * bytes;

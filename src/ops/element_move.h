@@ -13,7 +13,7 @@
 
 namespace nibble {
 
-class StridedCopy {
+class ElementMove {
  public:
   struct Axis {
     int64_t extent;
@@ -23,16 +23,16 @@ class StridedCopy {
 
   /// Output element (i0, i1, ...) at out_start + sum i * out_step is input element in_start + sum
   /// i * in_step.
-  StridedCopy(std::vector<Axis> axes, int64_t in_start, int64_t out_start, size_t element_bytes);
+  ElementMove(std::vector<Axis> axes, int64_t in_start, int64_t out_start, size_t element_bytes);
 
   /// out[i0, i1, ...] = in[start + i * step].
-  static StridedCopy slice(const Shape& in, std::span<const int64_t> starts,
+  static ElementMove slice(const Shape& in, std::span<const int64_t> starts,
                            std::span<const int64_t> steps, const Shape& out, size_t element_bytes);
   /// out.shape[i] = in.shape[permutation[i]].
-  static StridedCopy transpose(const Shape& in, std::span<const int64_t> permutation,
+  static ElementMove transpose(const Shape& in, std::span<const int64_t> permutation,
                                size_t element_bytes);
   /// The input placed in the output at `begins` (none negative); the rest of it stays as it is.
-  static StridedCopy place(const Shape& in, std::span<const int64_t> begins, const Shape& out,
+  static ElementMove place(const Shape& in, std::span<const int64_t> begins, const Shape& out,
                            size_t element_bytes);
 
   /// Allocates nothing.
