@@ -12,32 +12,38 @@ using OpFamily = std::span<const OpRow> (*)();
 
 std::span<const OpRow> activation_ops();
 std::span<const OpRow> arithmetic_ops();
+std::span<const OpRow> batch_norm_ops();
 std::span<const OpRow> cast_ops();
 std::span<const OpRow> conv_ops();
 std::span<const OpRow> matmul_ops();
 std::span<const OpRow> identity_ops();
+std::span<const OpRow> layer_norm_ops();
 std::span<const OpRow> logic_ops();
 std::span<const OpRow> order_ops();
 std::span<const OpRow> reduce_ops();
 std::span<const OpRow> softmax_ops();
 std::span<const OpRow> unary_ops();
 std::span<const OpRow> variadic_ops();
+std::span<const OpRow> vector_norm_ops();
 
 // One to a line, sorted.
 // clang-format off
 inline constexpr std::array kFamilies = {
     OpFamily{activation_ops},
     OpFamily{arithmetic_ops},
+    OpFamily{batch_norm_ops},
     OpFamily{cast_ops},
     OpFamily{conv_ops},
     OpFamily{matmul_ops},
     OpFamily{identity_ops},
+    OpFamily{layer_norm_ops},
     OpFamily{logic_ops},
     OpFamily{order_ops},
     OpFamily{reduce_ops},
     OpFamily{softmax_ops},
     OpFamily{unary_ops},
     OpFamily{variadic_ops},
+    OpFamily{vector_norm_ops},
 };
 // clang-format on
 
