@@ -4,9 +4,9 @@
 
 #include "ops/compute.h"
 #include "ops/families.h"
-#include "ops/fused_activation.h"
 #include "ops/infer.h"
 #include "ops/integer.h"
+#include "ops/spatial.h"
 
 namespace nibble {
 namespace {
@@ -104,13 +104,13 @@ T integer_power(T base, T exponent) {
 
 template <auto f>
 void eval_with_clamp(EvalContext& context) {
-  const std::optional<FusedClamp> clamp = fused_clamp(context.node);
-  if (!clamp) return zip<kNumbers>(context, f);
-  zip<kFloats>(context, [clamp = *clamp](auto a, auto b) {
+  const FusedActivation activation = fused_activation(context.node);
+  if (!activation.any) return zip<kNumbers>(context, f);
+  zip<kFloats>(context, [=](auto a, auto b) {
     using T = decltype(a);
     const T y = f(a, b);
-    const T low = y < static_cast<T>(clamp.low) ? static_cast<T>(clamp.low) : y;
-    return low > static_cast<T>(clamp.high) ? static_cast<T>(clamp.high) : low;
+    const T above = y < static_cast<T>(activation.low) ? static_cast<T>(activation.low) : y;
+    return above > static_cast<T>(activation.high) ? static_cast<T>(activation.high) : above;
   });
 }
 

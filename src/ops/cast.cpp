@@ -8,54 +8,10 @@
 #include "ops/compute.h"
 #include "ops/families.h"
 #include "ops/infer.h"
+#include "ops/onnx_dtype.h"
 
 namespace nibble {
 namespace {
-
-// TensorProto.DataType as the attribute `to` gives it.
-DType dtype_of_onnx(int64_t code) {
-  switch (code) {
-    case 1:
-      return DType::f32;
-    case 2:
-      return DType::u8;
-    case 3:
-      return DType::i8;
-    case 4:
-      return DType::u16;
-    case 5:
-      return DType::i16;
-    case 6:
-      return DType::i32;
-    case 7:
-      return DType::i64;
-    case 9:
-      return DType::boolean;
-    case 10:
-      return DType::f16;
-    case 11:
-      return DType::f64;
-    case 12:
-      return DType::u32;
-    case 13:
-      return DType::u64;
-    case 16:
-      return DType::bf16;
-    case 21:
-      return DType::u4;
-    case 22:
-      return DType::i4;
-    case 25:
-      return DType::u2;
-    case 26:
-      return DType::i2;
-    default:
-      fail(ErrorCode::unsupported,
-           "element type {} of the attribute 'to' (strings, complex and 8-bit floats) is not "
-           "supported",
-           code);
-  }
-}
 
 template <typename From>
 int64_t to_int64(From value) {

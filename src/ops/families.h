@@ -15,11 +15,13 @@ std::span<const OpRow> arithmetic_ops();
 std::span<const OpRow> batch_norm_ops();
 std::span<const OpRow> cast_ops();
 std::span<const OpRow> conv_ops();
-std::span<const OpRow> matmul_ops();
 std::span<const OpRow> identity_ops();
+std::span<const OpRow> integer_arithmetic_ops();
 std::span<const OpRow> layer_norm_ops();
 std::span<const OpRow> logic_ops();
+std::span<const OpRow> matmul_ops();
 std::span<const OpRow> order_ops();
+std::span<const OpRow> quantize_linear_ops();
 std::span<const OpRow> reduce_ops();
 std::span<const OpRow> softmax_ops();
 std::span<const OpRow> unary_ops();
@@ -34,11 +36,13 @@ inline constexpr std::array kFamilies = {
     OpFamily{batch_norm_ops},
     OpFamily{cast_ops},
     OpFamily{conv_ops},
-    OpFamily{matmul_ops},
     OpFamily{identity_ops},
+    OpFamily{integer_arithmetic_ops},
     OpFamily{layer_norm_ops},
     OpFamily{logic_ops},
+    OpFamily{matmul_ops},
     OpFamily{order_ops},
+    OpFamily{quantize_linear_ops},
     OpFamily{reduce_ops},
     OpFamily{softmax_ops},
     OpFamily{unary_ops},
