@@ -8,6 +8,9 @@
 
 #include "kernels/micro.h"
 
+// All loops over pixels and blocks are unrolled so that the accumulators live in registers.
+#define NIBBLE_UNROLL _Pragma("GCC unroll 16")
+
 namespace nibble {
 namespace {
 
@@ -44,7 +47,7 @@ struct V {
     const __m256i odd = _mm256_madd_epi16(quad.odd, weights.odd);
     return _mm256_add_epi32(acc, _mm256_add_epi32(even, odd));
   }
-  static void store_codes(Acc acc, Real multiplier, const StageArgs& stage, std::byte* out,
+  static void store_block(Acc acc, Real multiplier, const StageArgs& stage, std::byte* out,
                           int64_t left) {
     const __m256 scaled = _mm256_mul_ps(_mm256_cvtepi32_ps(acc), multiplier);
     const __m256 above = _mm256_max_ps(scaled, _mm256_set1_ps(stage.low));
@@ -58,6 +61,17 @@ struct V {
       __builtin_memcpy(out, &bytes, 8);
     } else {
       for (int64_t i = 0; i < left; ++i) out[i] = static_cast<std::byte>(bytes >> (8 * i));
+    }
+  }
+  template <int kPixels, int kBlocks>
+  static void store_codes(const Acc (&acc)[kPixels][kBlocks], const Real (&multipliers)[kBlocks],
+                          const TileArgs& args) {
+    NIBBLE_UNROLL
+    for (int b = 0; b < kBlocks; ++b) {
+      NIBBLE_UNROLL
+      for (int p = 0; p < kPixels; ++p)
+        store_block(acc[p][b], multipliers[b], args.stage,
+                    args.output + p * args.output_step + b * kLanes, args.channels - b * kLanes);
     }
   }
   static void store_reals(Acc acc, Real multiplier, const StageArgs& stage, std::byte* out,

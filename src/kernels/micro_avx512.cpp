@@ -7,6 +7,9 @@
 
 #include "kernels/micro.h"
 
+// All loops over pixels and blocks are unrolled so that the accumulators live in registers.
+#define NIBBLE_UNROLL _Pragma("GCC unroll 16")
+
 namespace nibble {
 namespace {
 
@@ -27,22 +30,77 @@ struct V {
     return _mm512_set1_epi32(quad);
   }
   static Acc dot(Acc acc, Quad quad, Weights weights) {
-    return _mm512_dpbusd_epi32(acc, quad, weights);
+    // Not the intrinsic, for which GCC 12 copies and spills accumulators in large tiles.
+    asm("vpdpbusd %2, %1, %0" : "+v"(acc) : "v"(quad), "v"(weights));
+    return acc;
   }
   static __mmask16 mask(int64_t left) {
     return left >= kLanes ? __mmask16{0xffff} : static_cast<__mmask16>((1U << left) - 1U);
   }
-  static void store_codes(Acc acc, Real multiplier, const StageArgs& stage, std::byte* out,
-                          int64_t left) {
-    const __m512 scaled = _mm512_mul_ps(_mm512_cvtepi32_ps(acc), multiplier);
-    const __m512 above = _mm512_max_ps(scaled, _mm512_set1_ps(stage.low));
-    const __m512 inside = _mm512_min_ps(above, _mm512_set1_ps(stage.high));
-    const __m512i code =
-        _mm512_add_epi32(_mm512_cvtps_epi32(inside), _mm512_set1_epi32(stage.zero_point));
-    if (left >= kLanes) {
-      _mm_storeu_si128(reinterpret_cast<__m128i*>(out), _mm512_cvtepi32_epi8(code));
+  // Rounds, and clamps at the high end, where the conversion would overflow to the other side.
+  static __m512i round(Acc acc, Real multiplier, __m512 high) {
+    return _mm512_cvtps_epi32(
+        _mm512_min_ps(_mm512_mul_ps(_mm512_cvtepi32_ps(acc), multiplier), high));
+  }
+  // The accumulators, pixel by pixel, go out four at a time: the saturating packs do the rest of
+  // the clamp, and leave the codes of each vector in every fourth group of four bytes. The indices
+  // are template arguments: GCC 12 keeps the accumulators in memory otherwise.
+  template <int kFirst, int kPixels, int kBlocks>
+  static void store_quarter(const Acc (&acc)[kPixels][kBlocks], const Real (&multipliers)[kBlocks],
+                            const TileArgs& args) {
+    constexpr int kLast = kPixels * kBlocks - 1;
+    constexpr int k1 = kFirst + 1 < kLast ? kFirst + 1 : kLast;
+    constexpr int k2 = kFirst + 2 < kLast ? kFirst + 2 : kLast;
+    constexpr int k3 = kFirst + 3 < kLast ? kFirst + 3 : kLast;
+    const __m512 high = _mm512_set1_ps(args.stage.high);
+    const __m512i zero = _mm512_set1_epi16(static_cast<int16_t>(args.stage.zero_point));
+    const __m512i qmin = _mm512_set1_epi8(
+        static_cast<char>(static_cast<int32_t>(args.stage.low) + args.stage.zero_point));
+    const __m512i order = _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
+    const __m512i a =
+        round(acc[kFirst / kBlocks][kFirst % kBlocks], multipliers[kFirst % kBlocks], high);
+    const __m512i b = round(acc[k1 / kBlocks][k1 % kBlocks], multipliers[k1 % kBlocks], high);
+    const __m512i c = round(acc[k2 / kBlocks][k2 % kBlocks], multipliers[k2 % kBlocks], high);
+    const __m512i d = round(acc[k3 / kBlocks][k3 % kBlocks], multipliers[k3 % kBlocks], high);
+    const __m512i left = _mm512_adds_epi16(_mm512_packs_epi32(a, b), zero);
+    const __m512i right = _mm512_adds_epi16(_mm512_packs_epi32(c, d), zero);
+    const __m512i codes = _mm512_max_epu8(_mm512_packus_epi16(left, right), qmin);
+    store_four<kPixels, kBlocks>(_mm512_permutexvar_epi32(order, codes), kFirst, args);
+  }
+  template <int kPixels, int kBlocks>
+  static void store_codes(const Acc (&acc)[kPixels][kBlocks], const Real (&multipliers)[kBlocks],
+                          const TileArgs& args) {
+    [&]<int... kQuarter>(std::integer_sequence<int, kQuarter...>) {
+      (store_quarter<kQuarter * 4>(acc, multipliers, args), ...);
+    }
+    (std::make_integer_sequence<int, (kPixels * kBlocks + 3) / 4>());
+  }
+  // Codes of the vectors first .. first + 3, 16 bytes each.
+  template <int kPixels, int kBlocks>
+  static void store_four(__m512i codes, int first, const TileArgs& args) {
+    std::byte* out = args.output + first / kBlocks * args.output_step;
+    if constexpr (kBlocks == 4) {
+      if (args.channels >= 64) {
+        _mm512_storeu_si512(out, codes);
+      } else {
+        const __mmask64 mask = (uint64_t{1} << args.channels) - 1;
+        _mm512_mask_storeu_epi8(out, mask, codes);
+      }
+    } else if constexpr (kBlocks == 2) {
+      const __mmask32 mask =
+          args.channels >= 32 ? ~uint32_t{0} : (uint32_t{1} << args.channels) - 1;
+      _mm256_mask_storeu_epi8(out, mask, _mm512_castsi512_si256(codes));
+      if (first / 2 + 1 < kPixels)
+        _mm256_mask_storeu_epi8(out + args.output_step, mask, _mm512_extracti64x4_epi64(codes, 1));
     } else {
-      _mm512_mask_cvtepi32_storeu_epi8(out, mask(left), code);
+      const __mmask16 part = mask(args.channels);
+      _mm_mask_storeu_epi8(out, part, _mm512_castsi512_si128(codes));
+      if (first + 1 < kPixels)
+        _mm_mask_storeu_epi8(out + args.output_step, part, _mm512_extracti32x4_epi32(codes, 1));
+      if (first + 2 < kPixels)
+        _mm_mask_storeu_epi8(out + 2 * args.output_step, part, _mm512_extracti32x4_epi32(codes, 2));
+      if (first + 3 < kPixels)
+        _mm_mask_storeu_epi8(out + 3 * args.output_step, part, _mm512_extracti32x4_epi32(codes, 3));
     }
   }
   static void store_reals(Acc acc, Real multiplier, const StageArgs& stage, std::byte* out,

@@ -9,6 +9,9 @@
 #include <emmintrin.h>
 #endif
 
+// All loops over pixels and blocks are unrolled so that the accumulators live in registers.
+#define NIBBLE_UNROLL _Pragma("GCC unroll 16")
+
 namespace nibble {
 namespace {
 
@@ -46,7 +49,7 @@ struct V {
     const __m128i odd = _mm_madd_epi16(quad.odd, weights.odd);
     return _mm_add_epi32(acc, _mm_add_epi32(even, odd));
   }
-  static void store_codes(Acc acc, Real multiplier, const StageArgs& stage, std::byte* out,
+  static void store_block(Acc acc, Real multiplier, const StageArgs& stage, std::byte* out,
                           int64_t left) {
     const __m128 scaled = _mm_mul_ps(_mm_cvtepi32_ps(acc), multiplier);
     const __m128 above = _mm_max_ps(scaled, _mm_set1_ps(stage.low));
@@ -58,6 +61,17 @@ struct V {
       __builtin_memcpy(out, &bytes, 4);
     } else {
       for (int64_t i = 0; i < left; ++i) out[i] = static_cast<std::byte>(bytes >> (8 * i));
+    }
+  }
+  template <int kPixels, int kBlocks>
+  static void store_codes(const Acc (&acc)[kPixels][kBlocks], const Real (&multipliers)[kBlocks],
+                          const TileArgs& args) {
+    NIBBLE_UNROLL
+    for (int b = 0; b < kBlocks; ++b) {
+      NIBBLE_UNROLL
+      for (int p = 0; p < kPixels; ++p)
+        store_block(acc[p][b], multipliers[b], args.stage,
+                    args.output + p * args.output_step + b * kLanes, args.channels - b * kLanes);
     }
   }
   static void store_reals(Acc acc, Real multiplier, const StageArgs& stage, std::byte* out,
@@ -107,7 +121,7 @@ struct V {
     }
     return acc;
   }
-  static void store_codes(const Acc& acc, const Real& multiplier, const StageArgs& stage,
+  static void store_block(const Acc& acc, const Real& multiplier, const StageArgs& stage,
                           std::byte* out, int64_t left) {
     for (int i = 0; i < kLanes && i < left; ++i) {
       const float scaled =
@@ -116,6 +130,17 @@ struct V {
       const float inside = above < stage.high ? above : stage.high;
       const float rounded = (inside + 12582912.0F) - 12582912.0F;  // see round_clamped
       out[i] = static_cast<std::byte>(static_cast<int32_t>(rounded) + stage.zero_point);
+    }
+  }
+  template <int kPixels, int kBlocks>
+  static void store_codes(const Acc (&acc)[kPixels][kBlocks], const Real (&multipliers)[kBlocks],
+                          const TileArgs& args) {
+    NIBBLE_UNROLL
+    for (int b = 0; b < kBlocks; ++b) {
+      NIBBLE_UNROLL
+      for (int p = 0; p < kPixels; ++p)
+        store_block(acc[p][b], multipliers[b], args.stage,
+                    args.output + p * args.output_step + b * kLanes, args.channels - b * kLanes);
     }
   }
   static void store_reals(const Acc& acc, const Real& multiplier, const StageArgs& stage,

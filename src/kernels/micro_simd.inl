@@ -1,8 +1,6 @@
 // The tile kernel over a vector type V; included by one file per instruction set inside its own
-// unnamed namespace. V gives: kLanes, kQuadBytes, Acc, Weights, Quad and the functions used below.
-
-// All loops over pixels and blocks are unrolled so that the accumulators live in registers.
-#define NIBBLE_UNROLL _Pragma("GCC unroll 16")
+// unnamed namespace, with NIBBLE_UNROLL defined. V gives: kLanes, kQuadBytes, Acc, Weights, Quad,
+// Real and the functions used below.
 
 template <int kPixels, int kBlocks>
 void tile(const TileArgs& args) {
@@ -32,21 +30,20 @@ void tile(const TileArgs& args) {
       weights += V::kQuadBytes;
     }
   }
+  V::Real multipliers[kBlocks];
+  NIBBLE_UNROLL
+  for (int b = 0; b < kBlocks; ++b) multipliers[b] = V::load_real(args.multiplier + b * V::kLanes);
+  if (args.stage.codes) {
+    V::template store_codes<kPixels, kBlocks>(acc, multipliers, args);
+    return;
+  }
   NIBBLE_UNROLL
   for (int b = 0; b < kBlocks; ++b) {
-    const int64_t left = args.channels - b * V::kLanes;
-    if (left <= 0) break;
-    const V::Real multiplier = V::load_real(args.multiplier + b * V::kLanes);
-    std::byte* out = args.output + b * V::kLanes * (args.stage.codes ? 1 : 4);
-    if (args.stage.codes) {
-      NIBBLE_UNROLL
-      for (int p = 0; p < kPixels; ++p)
-        V::store_codes(acc[p][b], multiplier, args.stage, out + p * args.output_step, left);
-    } else {
-      NIBBLE_UNROLL
-      for (int p = 0; p < kPixels; ++p)
-        V::store_reals(acc[p][b], multiplier, args.stage, out + p * args.output_step, left);
-    }
+    NIBBLE_UNROLL
+    for (int p = 0; p < kPixels; ++p)
+      V::store_reals(acc[p][b], multipliers[b], args.stage,
+                     args.output + p * args.output_step + b * V::kLanes * 4,
+                     args.channels - b * V::kLanes);
   }
 }
 

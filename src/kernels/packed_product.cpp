@@ -33,34 +33,43 @@ void store_weight(std::byte* quad, const MicroKernels& micro, int64_t lane, int6
   reinterpret_cast<int16_t*>(quad)[at] = w;
 }
 
+constexpr std::align_val_t kAlign{64};
+
 }  // namespace
+
+AlignedBytes::AlignedBytes(size_t size)
+    : bytes_(static_cast<std::byte*>(::operator new(size, kAlign))), size_(size) {
+  std::fill_n(bytes_.get(), size, std::byte{0});
+}
+void AlignedBytes::Free::operator()(std::byte* bytes) const { ::operator delete(bytes, kAlign); }
+
+StageArgs stage_args(const OutputStage& stage) {
+  const bool codes = stage.kind == OutputStage::Kind::codes_u8;
+  return {.codes = codes,
+          .zero_point = stage.zero_point,
+          .low = codes ? static_cast<float>(stage.qmin - stage.zero_point) : stage.min,
+          .high = codes ? static_cast<float>(stage.qmax - stage.zero_point) : stage.max};
+}
 
 PackedProduct::PackedProduct(ProductShape shape, std::span<const int8_t> weights,
                              std::span<const int32_t> bias, int32_t input_zero_point,
                              const OutputStage& stage, Isa isa)
     : shape_(std::move(shape)),
       micro_(micro_kernels(isa)),
+      stage_(stage_args(stage)),
       element_bytes_(stage.element_bytes()),
       quads_(ceil_div(shape_.segment_bytes, 4)),
       block_bytes_(static_cast<int64_t>(shape_.segments.size()) * quads_ * micro_.quad_bytes()) {
-  const bool codes = stage.kind == OutputStage::Kind::codes_u8;
-  stage_ = {.codes = codes,
-            .zero_point = stage.zero_point,
-            .low = codes ? static_cast<float>(stage.qmin - stage.zero_point) : stage.min,
-            .high = codes ? static_cast<float>(stage.qmax - stage.zero_point) : stage.max};
   pack(weights, bias, input_zero_point, stage);
-  make_panels();
+  panels_ = make_panels(2);
+  wide_panels_ = make_panels(MicroKernels::kMaxBlocks);
 }
 
 void PackedProduct::pack(std::span<const int8_t> weights, std::span<const int32_t> bias,
                          int32_t input_zero_point, const OutputStage& stage) {
   const int64_t group_blocks = ceil_div(shape_.group_outputs, micro_.lanes);
   const int64_t blocks = shape_.groups * group_blocks;
-  weight_bytes_ = static_cast<size_t>(blocks * block_bytes_);
-  constexpr std::align_val_t kAlign{64};
-  weights_ = {static_cast<std::byte*>(::operator new(weight_bytes_, kAlign)),
-              [](std::byte* bytes) { ::operator delete(bytes, kAlign); }};
-  std::fill_n(weights_.get(), weight_bytes_, std::byte{0});
+  weights_ = AlignedBytes(static_cast<size_t>(blocks * block_bytes_));
   bias_.assign(static_cast<size_t>(blocks * micro_.lanes), 0);
   multiplier_.assign(bias_.size(), 0.0F);
   const int64_t depth = shape_.depth();
@@ -73,8 +82,8 @@ void PackedProduct::pack(std::span<const int8_t> weights, std::span<const int32_
       const int8_t w = weights[static_cast<size_t>(output * depth + k)];
       const int64_t at = k % shape_.segment_bytes;
       const int64_t quad = k / shape_.segment_bytes * quads_ + at / 4;
-      store_weight(weights_.get() + block * block_bytes_ + quad * micro_.quad_bytes(), micro_, lane,
-                   at % 4, w);
+      store_weight(weights_.data() + block * block_bytes_ + quad * micro_.quad_bytes(), micro_,
+                   lane, at % 4, w);
       sum += w;
     }
     // May wrap; so do the sums of the kernels, and the total, which fits, comes out right.
@@ -85,16 +94,17 @@ void PackedProduct::pack(std::span<const int8_t> weights, std::span<const int32_
   }
 }
 
-void PackedProduct::make_panels() {
+std::vector<PackedProduct::Panel> PackedProduct::make_panels(int most_blocks) const {
+  std::vector<Panel> panels;
   const int64_t group_blocks = ceil_div(shape_.group_outputs, micro_.lanes);
   for (int64_t group = 0; group < shape_.groups; ++group) {
     for (int64_t block = 0; block < group_blocks;) {
-      int blocks = MicroKernels::kMaxBlocks;
+      int blocks = most_blocks;
       while (micro_.max_pixels[static_cast<size_t>(blocks - 1)] == 0 ||
              blocks > group_blocks - block)
         --blocks;
       const int64_t first = block * micro_.lanes;
-      panels_.push_back(
+      panels.push_back(
           {.group = group,
            .first_block = group * group_blocks + block,
            .first_output = group * shape_.group_outputs + first,
@@ -103,6 +113,7 @@ void PackedProduct::make_panels() {
       block += blocks;
     }
   }
+  return panels;
 }
 
 // How each line is cut into tiles of nearly equal size.
@@ -116,8 +127,11 @@ struct PackedProduct::Split {
 
 void PackedProduct::run(const PixelLines& lines, void* output, ThreadPool& pool) const {
   if (lines.pixels <= 0 || lines.lines <= 0 || lines.images <= 0) return;
-  int largest = MicroKernels::kMaxBlocks * 100;
-  for (const Panel& panel : panels_)
+  // Two blocks of channels at a time measure best, until there are so few pixels that four fit.
+  const bool wide = lines.pixels <= micro_.max_pixels.back();
+  const std::span<const Panel> all = wide ? wide_panels_ : panels_;
+  int largest = micro_.max_pixels.front();
+  for (const Panel& panel : all)
     largest = std::min(largest, micro_.max_pixels[static_cast<size_t>(panel.blocks - 1)]);
   const Split split(lines.pixels, largest);
   const int64_t tiles = lines.images * lines.lines * split.tiles;
@@ -126,20 +140,21 @@ void PackedProduct::run(const PixelLines& lines, void* output, ThreadPool& pool)
   const int64_t wanted =
       pool.threads() == 1 ? 1 : std::clamp<int64_t>(macs / kTaskMacs, 1, 8 * pool.threads());
   const int64_t tile_parts = std::min(tiles, wanted);
-  const auto panels = static_cast<int64_t>(panels_.size());
+  const auto panels = static_cast<int64_t>(all.size());
   const int64_t panel_parts = std::min(panels, ceil_div(wanted, tile_parts));
   auto* bytes = static_cast<std::byte*>(output);
   pool.parallel_for(tile_parts * panel_parts, [&](int64_t task) {
     const int64_t t = task / panel_parts;
     const int64_t p = task % panel_parts;
-    run_tiles(lines, split, tiles * t / tile_parts, tiles * (t + 1) / tile_parts,
-              static_cast<size_t>(panels * p / panel_parts),
-              static_cast<size_t>(panels * (p + 1) / panel_parts), bytes);
+    const int64_t first = panels * p / panel_parts;
+    const int64_t count = panels * (p + 1) / panel_parts - first;
+    run_tiles(lines, split, all.subspan(static_cast<size_t>(first), static_cast<size_t>(count)),
+              tiles * t / tile_parts, tiles * (t + 1) / tile_parts, bytes);
   });
 }
 
-void PackedProduct::run_tiles(const PixelLines& lines, const Split& split, int64_t first_tile,
-                              int64_t last_tile, size_t first_panel, size_t last_panel,
+void PackedProduct::run_tiles(const PixelLines& lines, const Split& split,
+                              std::span<const Panel> panels, int64_t first_tile, int64_t last_tile,
                               std::byte* output) const {
   TileArgs args;
   args.pixel_step = lines.pixel_step;
@@ -149,10 +164,10 @@ void PackedProduct::run_tiles(const PixelLines& lines, const Split& split, int64
   args.block_step = block_bytes_;
   args.output_step = shape_.outputs() * element_bytes_;
   args.stage = stage_;
-  const int64_t panel_bytes = block_bytes_ * panels_.front().blocks;
+  const int64_t panel_bytes = block_bytes_ * panels.front().blocks;
   const auto pass = static_cast<size_t>(std::max<int64_t>(1, kPassBytes / panel_bytes));
-  for (size_t begin = first_panel; begin < last_panel; begin += pass) {
-    const size_t end = std::min(last_panel, begin + pass);
+  for (size_t begin = 0; begin < panels.size(); begin += pass) {
+    const size_t end = std::min(panels.size(), begin + pass);
     for (int64_t tile = first_tile; tile < last_tile; ++tile) {
       const int64_t line = tile / split.tiles;
       const int64_t x = split.begin(tile % split.tiles);
@@ -161,10 +176,10 @@ void PackedProduct::run_tiles(const PixelLines& lines, const Split& split, int64
                              line % lines.lines * lines.line_step + x * lines.pixel_step;
       std::byte* out = output + (line * lines.pixels + x) * args.output_step;
       for (size_t i = begin; i < end; ++i) {
-        const Panel& panel = panels_[i];
+        const Panel& panel = panels[i];
         const auto slot = static_cast<size_t>(panel.first_block * micro_.lanes);
         args.input = input + panel.group * shape_.group_inputs;
-        args.weights = weights_.get() + panel.first_block * block_bytes_;
+        args.weights = weights_.data() + panel.first_block * block_bytes_;
         args.bias = bias_.data() + slot;
         args.multiplier = multiplier_.data() + slot;
         args.output = out + panel.first_output * element_bytes_;
@@ -176,7 +191,7 @@ void PackedProduct::run_tiles(const PixelLines& lines, const Split& split, int64
 }
 
 size_t PackedProduct::constant_bytes() const {
-  return weight_bytes_ + 4 * (bias_.size() + multiplier_.size());
+  return weights_.size() + 4 * (bias_.size() + multiplier_.size());
 }
 
 }  // namespace nibble

@@ -14,6 +14,25 @@
 
 namespace nibble {
 
+/// Zeroed bytes on a 64-byte boundary.
+class AlignedBytes {
+ public:
+  AlignedBytes() = default;
+  explicit AlignedBytes(size_t size);
+  std::byte* data() const { return bytes_.get(); }
+  size_t size() const { return size_; }
+
+ private:
+  struct Free {
+    void operator()(std::byte* bytes) const;
+  };
+  std::unique_ptr<std::byte[], Free> bytes_;
+  size_t size_ = 0;
+};
+
+/// The stage without its multipliers.
+StageArgs stage_args(const OutputStage& stage);
+
 /// Lines of output pixels, and where the input of each pixel begins.
 struct PixelLines {
   const uint8_t* input = nullptr;
@@ -62,9 +81,9 @@ class PackedProduct {
   struct Split;
   void pack(std::span<const int8_t> weights, std::span<const int32_t> bias,
             int32_t input_zero_point, const OutputStage& stage);
-  void make_panels();
-  void run_tiles(const PixelLines& lines, const Split& split, int64_t first_tile, int64_t last_tile,
-                 size_t first_panel, size_t last_panel, std::byte* output) const;
+  std::vector<Panel> make_panels(int most_blocks) const;
+  void run_tiles(const PixelLines& lines, const Split& split, std::span<const Panel> panels,
+                 int64_t first_tile, int64_t last_tile, std::byte* output) const;
 
   ProductShape shape_;
   const MicroKernels& micro_;
@@ -72,11 +91,11 @@ class PackedProduct {
   int64_t element_bytes_ = 1;
   int64_t quads_ = 0;        // per segment
   int64_t block_bytes_ = 0;  // packed weights of one block
-  std::shared_ptr<std::byte[]> weights_;
-  size_t weight_bytes_ = 0;
+  AlignedBytes weights_;
   std::vector<int32_t> bias_;  // padded to whole blocks in each group, as multiplier_
   std::vector<float> multiplier_;
   std::vector<Panel> panels_;
+  std::vector<Panel> wide_panels_;  // for few pixels, where weights are met once
 };
 
 }  // namespace nibble

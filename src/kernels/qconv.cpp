@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "base/check.h"
+#include "kernels/depthwise.h"
 #include "kernels/packed_product.h"
 #include "kernels/reference.h"
 
@@ -91,6 +92,12 @@ ProductShape product_shape(const ConvShape& shape, int64_t frame_w) {
   return product;
 }
 
+// Kernels for one input and one output channel per group, or nullptr.
+const DepthwiseKernels* depthwise_of(const ConvShape& shape, Isa isa) {
+  const bool fits = shape.groups > 1 && shape.group_inputs() == 1 && shape.group_outputs() == 1;
+  return fits ? depthwise_kernels(isa) : nullptr;
+}
+
 }  // namespace
 
 struct QConv::Impl {
@@ -102,13 +109,14 @@ struct QConv::Impl {
   std::vector<int8_t> weights;  // for the reference only
   std::vector<int32_t> bias;
   std::optional<PackedProduct> product;
+  std::optional<PackedDepthwise> depthwise;
 
   Impl(const ConvShape& conv, OutputStage output, Isa wanted, int32_t zero_point)
       : shape(conv),
         stage(std::move(output)),
         isa(wanted),
         input_zero_point(zero_point),
-        frame(conv, product_shape(conv, 0).segment_bytes) {}
+        frame(conv, depthwise_of(conv, wanted) ? 0 : product_shape(conv, 0).segment_bytes) {}
 
   ReferenceConv reference() const { return {shape, weights, bias, input_zero_point}; }
   void copy_framed(const uint8_t* input, uint8_t* framed, ThreadPool& pool) const;
@@ -174,6 +182,9 @@ QConv::QConv(const ConvShape& shape, std::span<const int8_t> weights, std::span<
   if (isa == Isa::reference) {
     impl->weights.assign(weights.begin(), weights.end());
     impl->bias = std::move(biases);
+  } else if (const DepthwiseKernels* depthwise = depthwise_of(shape, isa)) {
+    impl->depthwise.emplace(*depthwise, product_shape(shape, impl->frame.w).segments,
+                            shape.out_channels, weights, biases, input_zero_point, impl->stage);
   } else {
     impl->product.emplace(product_shape(shape, impl->frame.w),
                           channels_last_weights(shape, weights), biases, input_zero_point,
@@ -194,6 +205,7 @@ void QConv::run(const uint8_t* input, void* output, void* workspace, ThreadPool&
     impl_->copy_framed(input, framed, pool);
     input = framed;
   }
+  if (impl_->depthwise) return impl_->depthwise->run(impl_->lines(input), output, pool);
   impl_->product->run(impl_->lines(input), output, pool);
 }
 
@@ -203,6 +215,7 @@ size_t QConv::workspace_bytes() const {
 }
 
 size_t QConv::constant_bytes() const {
+  if (impl_->depthwise) return impl_->depthwise->constant_bytes();
   if (impl_->product) return impl_->product->constant_bytes();
   return impl_->weights.size() + 4 * (impl_->bias.size() + impl_->stage.multiplier.size());
 }
@@ -211,7 +224,8 @@ const ConvShape& QConv::shape() const { return impl_->shape; }
 
 std::string QConv::describe() const {
   const Window& w = impl_->shape.window;
-  return fmt::format("conv u8s8 {}x{} {}", w.kernel_h, w.kernel_w, name_of(impl_->isa));
+  return fmt::format("{} u8s8 {}x{} {}", impl_->depthwise ? "depthwise" : "conv", w.kernel_h,
+                     w.kernel_w, name_of(impl_->isa));
 }
 
 }  // namespace nibble

@@ -1,0 +1,113 @@
+#include "kernels/depthwise.h"
+
+#include <algorithm>
+
+namespace nibble {
+namespace {
+
+// Multiply-accumulates that are worth a task of their own (some microseconds).
+constexpr int64_t kTaskMacs = 1 << 19;
+
+// Where channel c of a block stands among the accumulators (see DepthwiseKernels).
+int64_t position(int64_t channel, int64_t block) {
+  const int64_t lane = channel / 16;
+  const int64_t i = channel % 16 / 4;
+  return i * (block / 4) + lane * 4 + channel % 4;
+}
+
+}  // namespace
+
+const DepthwiseKernels* depthwise_kernels(Isa isa) {
+#if defined(__x86_64__)
+  switch (isa) {
+    case Isa::reference:
+      return nullptr;
+    case Isa::portable:
+      return &depthwise_kernels_portable();
+    case Isa::avx2:
+      return &depthwise_kernels_avx2();
+    case Isa::avx512_vnni:
+      return &depthwise_kernels_avx512();
+  }
+#endif
+  static_cast<void>(isa);
+  return nullptr;
+}
+
+PackedDepthwise::PackedDepthwise(const DepthwiseKernels& kernels, std::vector<int64_t> taps,
+                                 int64_t channels, std::span<const int8_t> weights,
+                                 std::span<const int32_t> bias, int32_t input_zero_point,
+                                 const OutputStage& stage)
+    : kernels_(kernels),
+      taps_(std::move(taps)),
+      tap_count_(static_cast<int64_t>(taps_.size())),
+      channels_(channels),
+      stage_(stage_args(stage)),
+      element_bytes_(stage.element_bytes()) {
+  // The last group is filled up with a tap that is read and meets zero weights.
+  while (static_cast<int64_t>(taps_.size()) % kernels.taps != 0) taps_.push_back(taps_.front());
+  const int64_t groups = static_cast<int64_t>(taps_.size()) / kernels.taps;
+  const int64_t blocks = (channels + kernels.block - 1) / kernels.block;
+  block_bytes_ = groups * kernels.block * 4;
+  weights_ = AlignedBytes(static_cast<size_t>(blocks * block_bytes_));
+  bias_.assign(static_cast<size_t>(blocks * kernels.block), 0);
+  multiplier_.assign(bias_.size(), 0.0F);
+  for (int64_t c = 0; c < channels; ++c) {
+    const int64_t block = c / kernels.block;
+    const int64_t at = position(c % kernels.block, kernels.block);
+    int32_t sum = 0;
+    for (int64_t t = 0; t < tap_count_; ++t) {
+      const int8_t w = weights[static_cast<size_t>(c * tap_count_ + t)];
+      sum += w;
+      const int64_t element =
+          (t / kernels.taps * kernels.block + at) * kernels.taps + t % kernels.taps;
+      std::byte* packed = weights_.data() + block * block_bytes_;
+      if (kernels.taps == 4) {
+        packed[element] = static_cast<std::byte>(w);
+      } else {
+        reinterpret_cast<int16_t*>(packed)[element] = w;
+      }
+    }
+    const auto slot = static_cast<size_t>(block * kernels.block + at);
+    const int64_t offset = bias[static_cast<size_t>(c)] - int64_t{input_zero_point} * sum;
+    bias_[slot] = static_cast<int32_t>(static_cast<uint32_t>(offset));  // see PackedProduct::pack
+    multiplier_[slot] = stage.multiplier[static_cast<size_t>(c)];
+  }
+}
+
+void PackedDepthwise::run(const PixelLines& lines, void* output, ThreadPool& pool) const {
+  const int64_t blocks = (channels_ + kernels_.block - 1) / kernels_.block;
+  const int64_t count = lines.images * lines.lines;
+  const int64_t line_macs = std::max<int64_t>(1, lines.pixels * channels_ * tap_count_);
+  pool.parallel_ranges(
+      count, std::max<int64_t>(1, kTaskMacs / line_macs), [&](int64_t begin, int64_t end) {
+        DepthwiseArgs args;
+        args.pixel_step = lines.pixel_step;
+        args.taps = taps_.data();
+        args.groups = static_cast<int64_t>(taps_.size()) / kernels_.taps;
+        args.output_step = channels_ * element_bytes_;
+        args.pixels = lines.pixels;
+        args.stage = stage_;
+        for (int64_t line = begin; line < end; ++line) {
+          const uint8_t* input = lines.input + line / lines.lines * lines.image_step +
+                                 line % lines.lines * lines.line_step;
+          auto* out = static_cast<std::byte*>(output) + line * lines.pixels * args.output_step;
+          for (int64_t block = 0; block < blocks; ++block) {
+            const int64_t first = block * kernels_.block;
+            args.input = input + first;
+            args.weights = weights_.data() + block * block_bytes_;
+            args.bias = bias_.data() + first;
+            args.multiplier = multiplier_.data() + first;
+            args.output = out + first * element_bytes_;
+            args.channels = std::min(kernels_.block, channels_ - first);
+            kernels_.line(args);
+          }
+        }
+      });
+}
+
+size_t PackedDepthwise::constant_bytes() const {
+  return weights_.size() + 4 * (bias_.size() + multiplier_.size());
+}
+
+}  // namespace nibble
