@@ -1,0 +1,151 @@
+// Quantizing operators and integer arithmetic: rounding, saturation, granularity, exact sums.
+#include <gtest/gtest.h>
+
+#include <cmath>
+
+#include "base/random.h"
+#include "nibble/error.h"
+#include "ops/op_case.h"
+
+namespace nibble::testing {
+namespace {
+
+using Ints = std::vector<int64_t>;
+
+Tensor packed(DType dtype, const Shape& shape, std::vector<int32_t> values) {
+  return pack_integers(dtype, shape, values);
+}
+
+std::vector<OpCase> cases() {
+  return {
+      {"QuantizeLinear",
+       {f32({7}, {-2.5F, -1.5F, -0.5F, 0.5F, 1.5F, 2.5F, 1e30F}), f32({}, {1}), i8({}, {0})},
+       {i8({7}, {-2, -2, 0, 0, 2, 2, 127})}},
+      {"QuantizeLinear", {f32({3}, {-1, 0, 300}), f32({}, {1})}, {u8({3}, {0, 0, 255})}},
+      {"QuantizeLinear",
+       {f32({1, 2, 2}, {1, 2, 1, 2}), f32({2}, {1, 0.5F}), u8({2}, {0, 10})},
+       {u8({1, 2, 2}, {1, 2, 12, 14})}},
+      {"QuantizeLinear",
+       {f32({2, 2}, {1, 2, 3, 4}), f32({2}, {1, 0.5F}), u8({2}, {0, 0})},
+       {u8({2, 2}, {1, 4, 3, 8})},
+       {{"axis", int64_t{-1}}}},
+      {"QuantizeLinear",
+       {f32({3}, {-9, 3.4F, 9}), f32({}, {1}), packed(DType::i4, {}, {0})},
+       {packed(DType::i4, {3}, {-8, 3, 7})}},
+      {"QuantizeLinear",
+       {f32({2}, {-5, 5}), f32({}, {1})},
+       {packed(DType::i2, {2}, {-2, 1})},
+       {{"output_dtype", int64_t{26}}}},
+      {"QuantizeLinear",
+       {f32({3}, {4, 6, 9}), f32({2}, {2, 3})},
+       {Tensor::of<int16_t>({3}, {2, 3, 3})},
+       {{"axis", int64_t{0}}, {"block_size", int64_t{2}}, {"output_dtype", int64_t{5}}}},
+      {"DequantizeLinear",
+       {u8({2}, {0, 255}), f32({}, {0.5F}), u8({}, {128})},
+       {f32({2}, {-64, 63.5F})}},
+      {"DequantizeLinear", {i32({2}, {-7, 100000}), f32({1}, {0.5F})}, {f32({2}, {-3.5F, 50000})}},
+      {"DequantizeLinear",
+       {packed(DType::u4, {2, 3}, {0, 1, 2, 13, 14, 15}), f32({2, 2}, {1, 2, 10, 20}),
+        packed(DType::u4, {2, 2}, {0, 1, 0, 15})},
+       {f32({2, 3}, {0, 1, 2, 130, 140, 0})},
+       {{"axis", int64_t{1}}, {"block_size", int64_t{2}}}},
+      {"DequantizeLinear",
+       {i8({2}, {1, 2}), convert(f32({}, {0.5F}), DType::f16)},
+       {convert(f32({2}, {0.5F, 1}), DType::f16)}},
+      {"DynamicQuantizeLinear",
+       {f32({3}, {-1, 0, 1.55F})},
+       {u8({3}, {0, 100, 255}), f32({}, {0.01F}), u8({}, {100})}},
+      {"DynamicQuantizeLinear", {f32({2}, {0, 0})}, {u8({2}, {0, 0}), f32({}, {1}), u8({}, {0})}},
+      {"MatMulInteger",
+       {u8({1, 2}, {11, 7}), i8({2, 2}, {1, -4, 2, 5}), u8({}, {12}), i8({2}, {0, 1})},
+       {i32({1, 2}, {-11, -15})}},
+      {"QLinearMatMul",
+       {u8({1, 2}, {130, 129}), f32({}, {0.5F}), u8({}, {128}), i8({2, 2}, {3, 100, 3, 100}),
+        f32({2}, {0.5F, 1}), i8({2}, {0, 0}), f32({}, {0.25F}), u8({}, {128})},
+       {u8({1, 2}, {137, 255})}},
+      {"ConvInteger",
+       {u8({1, 1, 2, 2}, {2, 3, 4, 5}), u8({1, 1, 2, 2}, {1, 1, 1, 1}), u8({}, {1})},
+       {i32({1, 1, 3, 3}, {1, 3, 2, 4, 10, 6, 3, 7, 4})},
+       {{"pads", Ints{1, 1, 1, 1}}}},
+      {"QLinearConv",
+       {u8({1, 1, 3}, {10, 12, 14}), f32({}, {1}), u8({}, {10}), i8({2, 1, 2}, {1, 1, -1, 100}),
+        f32({2}, {0.25F, 1}), i8({2}, {0, 0}), f32({}, {1}), u8({}, {100}), i32({2}, {0, 10})},
+       {u8({1, 2, 2}, {100, 102, 255, 255})}},
+  };
+}
+
+TEST(integer_arithmetic, cases_hold) {
+  for (const OpCase& op_case : cases()) expect_case(op_case);
+}
+
+Tensor random_codes(const Shape& shape, uint64_t seed) {
+  Tensor tensor(DType::u8, shape);
+  Random random(seed);
+  for (uint8_t& code : tensor.data<uint8_t>()) code = static_cast<uint8_t>(random.below(256));
+  return tensor;
+}
+
+Tensor real(const Tensor& codes, int32_t zero) {
+  Tensor result(DType::f64, codes.shape());
+  for (size_t i = 0; i < codes.data<uint8_t>().size(); ++i) {
+    result.data<double>()[i] = codes.data<uint8_t>()[i] - zero;
+  }
+  return result;
+}
+
+// Every integer below 2^53 is exact in double: Conv in f64 is the judge.
+TEST(conv_integer, equals_a_convolution_in_double_for_awkward_geometries) {
+  struct Geometry {
+    Shape data, weight;
+    std::vector<std::pair<std::string, Attribute>> attributes;
+  };
+  const std::vector<Geometry> geometries = {
+      {{2, 4, 7, 9},
+       {6, 2, 3, 2},
+       {{"group", int64_t{2}}, {"strides", Ints{2, 3}}, {"pads", Ints{1, 0, 2, 1}}}},
+      {{1, 3, 8, 8},
+       {5, 3, 3, 3},
+       {{"dilations", Ints{2, 1}}, {"auto_pad", std::string("SAME_UPPER")}}},
+      {{1, 2, 11}, {3, 2, 4}, {{"strides", Ints{3}}, {"pads", Ints{3, 3}}}},
+      {{1, 1, 4, 5, 6}, {2, 1, 2, 3, 2}, {{"pads", Ints{0, 1, 1, 1, 0, 0}}}},
+      {{1, 4, 5, 5}, {4, 1, 1, 1}, {{"group", int64_t{4}}, {"strides", Ints{2, 2}}}},
+  };
+  for (const Geometry& geometry : geometries) {
+    const Tensor x = random_codes(geometry.data, 1);
+    const Tensor w = random_codes(geometry.weight, 2);
+    const Tensor exact =
+        evaluate({"Conv", {real(x, 100), real(w, 7)}, {Tensor()}, geometry.attributes})[0];
+    expect_case({"ConvInteger",
+                 {x, w, u8({}, {100}), u8({}, {7})},
+                 {convert(exact, DType::i32)},
+                 geometry.attributes});
+  }
+}
+
+TEST(matmul_integer, broadcasts_batches_like_matmul) {
+  const Tensor a = random_codes({2, 1, 5, 33}, 3);
+  const Tensor b = random_codes({3, 33, 17}, 4);
+  const Tensor exact = evaluate({"MatMul", {real(a, 3), real(b, 250)}, {Tensor()}})[0];
+  expect_case({"MatMulInteger", {a, b, u8({}, {3}), u8({}, {250})}, {convert(exact, DType::i32)}});
+}
+
+TEST(quantize_linear, scales_that_do_not_fit_are_refused) {
+  const Tensor x = f32({2, 3}, {1, 2, 3, 4, 5, 6});
+  EXPECT_THROW(infer({"QuantizeLinear", {x, f32({2}, {1, 1})}, {Tensor()}}), Error);
+  EXPECT_THROW(evaluate({"QuantizeLinear", {x, f32({3}, {1, 1, 1}), u8({2}, {0, 0})}, {Tensor()}}),
+               Error);
+  EXPECT_THROW(evaluate({"QuantizeLinear",
+                         {x, f32({2, 2}, {1, 1, 1, 1})},
+                         {Tensor()},
+                         {{"block_size", int64_t{1}}}}),
+               Error);
+}
+
+TEST(matmul_integer, a_sum_that_may_overflow_is_refused) {
+  const Tensor a(DType::u8, {1, 40000});
+  const Tensor b(DType::u8, {40000, 1});
+  EXPECT_THROW(evaluate({"MatMulInteger", {a, b}, {Tensor()}}), Error);
+}
+
+}  // namespace
+}  // namespace nibble::testing
