@@ -147,7 +147,7 @@ class Graph {
   /// Sorts the nodes; throws Error{invalid_model} naming a node on a cycle.
   void sort();
   /// Removes nodes whose results are not used (and that lead to no output), and forgets the data of
-  /// unused constants.
+  /// unused constants and the names of unused values.
   void prune();
   /// The checks every graph must pass: ids in range, one producer per value, every read value
   /// produced, an input or constant, unique value names, quantized constants with the right storage

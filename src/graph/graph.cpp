@@ -198,6 +198,7 @@ void Graph::sort() {
 void Graph::prune() {
   std::vector<bool> used(values_.size(), false);
   for (ValueId value : outputs) used[static_cast<size_t>(value.index)] = true;
+  for (ValueId value : inputs) used[static_cast<size_t>(value.index)] = true;
   std::vector<NodeId> kept;
   for (auto it = order_.rbegin(); it != order_.rend(); ++it) {
     const Node& candidate = node(*it);
@@ -206,6 +207,9 @@ void Graph::prune() {
     });
     if (!needed) continue;
     kept.push_back(*it);
+    for (ValueId value : candidate.outputs) {
+      if (value) used[static_cast<size_t>(value.index)] = true;
+    }
     for_each_read(candidate, [&](ValueId value) { used[static_cast<size_t>(value.index)] = true; });
   }
   std::ranges::reverse(kept);
@@ -213,7 +217,9 @@ void Graph::prune() {
   std::erase_if(overridable_constants,
                 [&](ValueId value) { return !used[static_cast<size_t>(value.index)]; });
   for (size_t i = 0; i < values_.size(); ++i) {
-    if (!used[i]) values_[i].data = {};
+    if (used[i]) continue;
+    values_[i].data = {};
+    values_[i].name.clear();  // free for others
   }
 }
 

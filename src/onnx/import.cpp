@@ -7,6 +7,7 @@
 #include "nibble/onnx.h"
 #include "onnx/import_graph.h"
 #include "onnx/proto.h"
+#include "passes/pass.h"
 
 namespace nibble {
 namespace {
@@ -78,6 +79,7 @@ Graph read_model(onnx::ModelProto& proto, const std::filesystem::path& directory
   graph.opaque_model_fields = proto.ByteSizeLong() == 0 ? "" : serialize_proto(proto);
   graph.validate();
   refuse_nan(graph);
+  fold_qdq(graph);
   return graph;
 }
 

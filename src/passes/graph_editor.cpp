@@ -29,6 +29,7 @@ size_t at(NodeId node) { return static_cast<size_t>(node.index); }
 GraphEditor::GraphEditor(Graph& graph) : graph_(graph) {
   grow();
   for (int32_t i = 0; i < graph.value_count(); ++i) value_names_[graph.value({i}).name] = 1;
+  value_names_[""] = 1;
   for (NodeId id : graph.nodes()) {
     node_names_[graph.node(id).name] = 1;
     index(id);

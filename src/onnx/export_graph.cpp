@@ -1,0 +1,149 @@
+#include "onnx/export_graph.h"
+
+#include <algorithm>
+#include <vector>
+
+#include "base/check.h"
+
+namespace nibble {
+namespace {
+
+void restore(google::protobuf::MessageLite& message, const std::string& opaque) {
+  check(opaque.empty() || parse_proto(message, opaque), "opaque fields are damaged");
+}
+
+void write_type(const Value& value, onnx::ValueInfoProto& info) {
+  if (value.type.dtype == DType::undefined) return;
+  onnx::TypeProto::Tensor& tensor = *info.mutable_type()->mutable_tensor_type();
+  tensor.set_elem_type(onnx_data_type(value.type.dtype));
+  const Shape& shape = value.type.shape;
+  if (!shape.has_rank()) return tensor.clear_shape();
+  onnx::TensorShapeProto& dims = *tensor.mutable_shape();
+  if (dims.dim_size() != shape.rank())
+    dims.clear_dim();  // no denotations, or those of another shape
+  for (int axis = 0; axis < shape.rank(); ++axis) {
+    auto& dim = axis < dims.dim_size() ? *dims.mutable_dim(axis) : *dims.add_dim();
+    const auto i = static_cast<size_t>(axis);
+    if (shape[axis] >= 0) {
+      dim.set_dim_value(shape[axis]);
+    } else if (i < value.dim_names.size() && !value.dim_names[i].empty()) {
+      dim.set_dim_param(value.dim_names[i]);
+    }
+  }
+}
+
+void write_value_info(const Value& value, onnx::ValueInfoProto& info) {
+  if (!value.is_constant()) restore(info, value.opaque_fields);
+  info.set_name(value.name);
+  if (!value.doc.empty() && !value.is_constant()) info.set_doc_string(value.doc);
+  write_type(value, info);
+}
+
+void write_initializer(const Value& value, onnx::TensorProto& tensor) {
+  restore(tensor, value.opaque_fields);
+  tensor.set_name(value.name);
+  if (!value.doc.empty()) tensor.set_doc_string(value.doc);
+  tensor_to_proto(value.data, tensor);
+}
+
+struct AttributeWriter {
+  onnx::AttributeProto& proto;
+  using Proto = onnx::AttributeProto;
+
+  void operator()(int64_t value) const {
+    proto.set_type(Proto::INT);
+    proto.set_i(value);
+  }
+  void operator()(float value) const {
+    proto.set_type(Proto::FLOAT);
+    proto.set_f(value);
+  }
+  void operator()(const std::string& value) const {
+    proto.set_type(Proto::STRING);
+    proto.set_s(value);
+  }
+  void operator()(const Tensor& value) const {
+    proto.set_type(Proto::TENSOR);
+    tensor_to_proto(value, *proto.mutable_t());
+  }
+  void operator()(const std::shared_ptr<const Graph>& value) const {
+    proto.set_type(Proto::GRAPH);
+    write_graph(*value, *proto.mutable_g());
+  }
+  void operator()(const std::vector<int64_t>& value) const {
+    proto.set_type(Proto::INTS);
+    proto.mutable_ints()->Add(value.begin(), value.end());
+  }
+  void operator()(const std::vector<float>& value) const {
+    proto.set_type(Proto::FLOATS);
+    proto.mutable_floats()->Add(value.begin(), value.end());
+  }
+  void operator()(const std::vector<std::string>& value) const {
+    proto.set_type(Proto::STRINGS);
+    for (const std::string& text : value) proto.add_strings(text);
+  }
+  void operator()(const OpaqueAttribute& value) const { restore(proto, value.bytes); }
+};
+
+void write_node(const Graph& graph, const Node& node, onnx::NodeProto& proto) {
+  restore(proto, node.opaque_fields);
+  google::protobuf::RepeatedPtrField<onnx::AttributeProto> rests;  // doc strings and the like
+  rests.Swap(proto.mutable_attribute());
+  proto.set_op_type(node.op);
+  proto.set_name(node.name);
+  if (!node.domain.empty()) proto.set_domain(node.domain);
+  if (!node.doc.empty()) proto.set_doc_string(node.doc);
+  const auto name_of_value = [&](ValueId id) { return id ? graph.value(id).name : std::string(); };
+  for (ValueId id : node.inputs) proto.add_input(name_of_value(id));
+  for (ValueId id : node.outputs) proto.add_output(name_of_value(id));
+  for (const auto& [name, value] : node.attributes) {
+    if (name.starts_with("nibble_")) continue;
+    onnx::AttributeProto& attribute = *proto.add_attribute();
+    const auto rest = std::ranges::find(rests, name, &onnx::AttributeProto::name);
+    if (rest != rests.end()) attribute = *rest;
+    attribute.set_name(name);
+    std::visit(AttributeWriter{attribute}, value);
+  }
+}
+
+// A constant of an element type that Nibble has not, which the reader turned into a node.
+bool write_opaque_initializer(const Graph& graph, const Node& node, onnx::GraphProto& proto) {
+  if (!node.attributes.has("nibble_initializer")) return false;
+  onnx::AttributeProto attribute;
+  restore(attribute, std::get<OpaqueAttribute>(*node.attributes.find("value")).bytes);
+  onnx::TensorProto& tensor = *proto.add_initializer();
+  tensor.Swap(attribute.mutable_t());
+  tensor.set_name(graph.value(node.outputs[0]).name);
+  return true;
+}
+
+}  // namespace
+
+void write_graph(const Graph& graph, onnx::GraphProto& proto) {
+  restore(proto, graph.opaque_graph_fields);
+  proto.set_name(graph.name);
+  if (!graph.doc.empty()) proto.set_doc_string(graph.doc);
+  for (ValueId id : graph.inputs) write_value_info(graph.value(id), *proto.add_input());
+  for (ValueId id : graph.overridable_constants) {
+    write_value_info(graph.value(id), *proto.add_input());
+  }
+  for (ValueId id : graph.outputs) write_value_info(graph.value(id), *proto.add_output());
+  for (int32_t i = 0; i < graph.value_count(); ++i) {
+    const Value& value = graph.value({i});
+    check(!value.type.quant, "write_graph: a value still has a quantized type");
+    if (value.is_constant()) write_initializer(value, *proto.add_initializer());
+  }
+  for (NodeId id : graph.nodes()) {
+    const Node& node = graph.node(id);
+    if (write_opaque_initializer(graph, node, proto)) continue;
+    write_node(graph, node, *proto.add_node());
+    for (ValueId output : node.outputs) {
+      if (!output || graph.is_output(output)) continue;
+      const Value& value = graph.value(output);
+      if (value.type.dtype == DType::undefined && value.opaque_fields.empty()) continue;
+      write_value_info(value, *proto.add_value_info());
+    }
+  }
+}
+
+}  // namespace nibble

@@ -1,0 +1,199 @@
+#include "onnx/raise_opset.h"
+
+#include <algorithm>
+#include <array>
+
+#include "base/check.h"
+#include "passes/graph_editor.h"
+
+namespace nibble {
+namespace {
+
+class Raiser {
+ public:
+  Raiser(Graph& graph, int opset)
+      : graph_(graph), editor_(graph), from_(graph.opset()), to_(opset) {}
+
+  void run() {
+    for (NodeId id : graph_.nodes()) {
+      const Node& node = graph_.node(id);
+      if (!node.domain.empty()) continue;
+      with_context([&] { return describe(node); }, [&] { raise(id); });
+    }
+    editor_.finish();
+    graph_.opsets[""] = to_;
+  }
+
+ private:
+  struct Rule {
+    std::string_view op;
+    int opset;  // where the form changed
+    void (Raiser::*convert)(NodeId);
+  };
+  static std::span<const Rule> rules();
+
+  void raise(NodeId id);
+  [[noreturn]] void refuse(NodeId id);
+  void axes_to_input(NodeId id) { integers_to_input(id, "axes", 1); }
+  void split_to_input(NodeId id) { integers_to_input(id, "split", 1); }
+  void count_split(NodeId id);
+  void pads_to_input(NodeId id);
+  void limits_to_input(NodeId id);
+  void slice_to_input(NodeId id);
+  void k_to_input(NodeId id);
+  void ratio_to_input(NodeId id);
+  void last_axis_only(NodeId id);
+  void rename_scatter(NodeId id) { graph_.node(id).op = "ScatterElements"; }
+  void inference_only(NodeId id);
+  void integers_to_input(NodeId id, const char* attribute, size_t input);
+  void real_to_input(NodeId id, const char* attribute, size_t input);
+  int rank_of(ValueId id) const;
+
+  Graph& graph_;
+  GraphEditor editor_;
+  int from_, to_;
+};
+
+std::span<const Raiser::Rule> Raiser::rules() {
+  static constexpr std::array kRules = {
+      Rule{"BatchNormalization", 9, &Raiser::inference_only},
+      Rule{"Scan", 9, &Raiser::refuse},
+      Rule{"Upsample", 10, &Raiser::refuse},
+      Rule{"Slice", 10, &Raiser::slice_to_input},
+      Rule{"TopK", 10, &Raiser::k_to_input},
+      Rule{"Resize", 11, &Raiser::refuse},
+      Rule{"Clip", 11, &Raiser::limits_to_input},
+      Rule{"Pad", 11, &Raiser::pads_to_input},
+      Rule{"Scatter", 11, &Raiser::rename_scatter},
+      Rule{"Dropout", 12, &Raiser::ratio_to_input},
+      Rule{"Softmax", 13, &Raiser::last_axis_only},
+      Rule{"LogSoftmax", 13, &Raiser::last_axis_only},
+      Rule{"Hardmax", 13, &Raiser::last_axis_only},
+      Rule{"Squeeze", 13, &Raiser::axes_to_input},
+      Rule{"Unsqueeze", 13, &Raiser::axes_to_input},
+      Rule{"ReduceSum", 13, &Raiser::axes_to_input},
+      Rule{"Split", 13, &Raiser::split_to_input},
+      Rule{"Split", 18, &Raiser::count_split},
+      Rule{"ReduceMax", 18, &Raiser::axes_to_input},
+      Rule{"ReduceMin", 18, &Raiser::axes_to_input},
+      Rule{"ReduceMean", 18, &Raiser::axes_to_input},
+      Rule{"ReduceProd", 18, &Raiser::axes_to_input},
+      Rule{"ReduceL1", 18, &Raiser::axes_to_input},
+      Rule{"ReduceL2", 18, &Raiser::axes_to_input},
+      Rule{"ReduceLogSum", 18, &Raiser::axes_to_input},
+      Rule{"ReduceLogSumExp", 18, &Raiser::axes_to_input},
+      Rule{"ReduceSumSquare", 18, &Raiser::axes_to_input},
+      Rule{"DFT", 20, &Raiser::refuse},
+      Rule{"GroupNormalization", 21, &Raiser::refuse},
+  };
+  return kRules;
+}
+
+void Raiser::raise(NodeId id) {
+  for (const auto& [name, attribute] : graph_.node(id).attributes) {
+    if (std::holds_alternative<std::shared_ptr<const Graph>>(attribute)) {
+      fail(ErrorCode::unsupported, "a node with subgraphs cannot be raised from opset {} to {}",
+           from_, to_);
+    }
+  }
+  for (const Rule& rule : rules()) {
+    if (rule.op == graph_.node(id).op && rule.opset > from_ && rule.opset <= to_) {
+      (this->*rule.convert)(id);
+    }
+  }
+}
+
+void Raiser::refuse(NodeId) {
+  fail(ErrorCode::unsupported,
+       "the operator changed its meaning between opset {} and {}, which the exported types need",
+       from_, to_);
+}
+
+int Raiser::rank_of(ValueId id) const { return id ? graph_.value(id).type.shape.rank() : -1; }
+
+void Raiser::integers_to_input(NodeId id, const char* attribute, size_t input) {
+  if (!graph_.node(id).attributes.has(attribute)) return;
+  const std::vector<int64_t> values = graph_.node(id).attributes.integers(attribute);
+  const ValueId constant =
+      editor_.add_constant(graph_.node(id).name + "_" + attribute,
+                           Tensor::of<int64_t>({static_cast<int64_t>(values.size())}, values));
+  editor_.set_input(id, input, constant);
+  graph_.node(id).attributes.erase(attribute);
+}
+
+void Raiser::real_to_input(NodeId id, const char* attribute, size_t input) {
+  if (!graph_.node(id).attributes.has(attribute)) return;
+  Tensor value = Tensor::scalar(graph_.node(id).attributes.real(attribute, 0));
+  const DType dtype = graph_.value(graph_.node(id).inputs[0]).type.dtype;
+  if (is_float(dtype) && graph_.node(id).op != "Dropout") value = convert(value, dtype);
+  editor_.set_input(id, input, editor_.add_constant(graph_.node(id).name + "_" + attribute, value));
+  graph_.node(id).attributes.erase(attribute);
+}
+
+void Raiser::count_split(NodeId id) {
+  Node& node = graph_.node(id);
+  if (node.input(1)) return;
+  node.attributes.set("num_outputs", static_cast<int64_t>(node.outputs.size()));
+}
+
+void Raiser::pads_to_input(NodeId id) {
+  integers_to_input(id, "pads", 1);
+  real_to_input(id, "value", 2);
+}
+
+void Raiser::limits_to_input(NodeId id) {
+  real_to_input(id, "min", 1);
+  real_to_input(id, "max", 2);
+}
+
+void Raiser::slice_to_input(NodeId id) {
+  integers_to_input(id, "starts", 1);
+  integers_to_input(id, "ends", 2);
+  integers_to_input(id, "axes", 3);
+}
+
+void Raiser::k_to_input(NodeId id) {
+  const int64_t k = graph_.node(id).attributes.required_integer("k");
+  graph_.node(id).attributes.erase("k");
+  editor_.set_input(
+      id, 1, editor_.add_constant(graph_.node(id).name + "_k", Tensor::of<int64_t>({1}, {k})));
+}
+
+void Raiser::ratio_to_input(NodeId id) { real_to_input(id, "ratio", 1); }
+
+// Before opset 13 these flattened everything behind the axis: the same only for the last one.
+void Raiser::last_axis_only(NodeId id) {
+  Node& node = graph_.node(id);
+  const int rank = rank_of(node.input(0));
+  const int64_t axis = node.attributes.integer("axis", 1);
+  if (axis == -1) return;
+  if (rank < 0 || axis != rank - 1) refuse(id);
+  node.attributes.set("axis", axis);
+}
+
+void Raiser::inference_only(NodeId id) {
+  if (graph_.node(id).attributes.integer("spatial", 1) == 0) refuse(id);
+  graph_.node(id).attributes.erase("spatial");
+}
+
+}  // namespace
+
+void raise_opset(Graph& graph, int opset) {
+  if (opset <= graph.opset()) return;
+  Raiser(graph, opset).run();
+}
+
+int64_t ir_version_for(int opset) {
+  struct Row {
+    int opset;
+    int64_t ir;
+  };
+  constexpr std::array kRows = {Row{25, 13}, Row{24, 12}, Row{23, 11}, Row{21, 10}, Row{19, 9},
+                                Row{15, 8},  Row{12, 7},  Row{11, 6},  Row{10, 5},  Row{9, 4}};
+  for (const Row& row : kRows) {
+    if (opset >= row.opset) return row.ir;
+  }
+  return 3;
+}
+
+}  // namespace nibble

@@ -1,0 +1,218 @@
+// Quantized types become nodes, for export.
+//
+// Before: %y:f32[1,8] as u8 = Gemm(%x, %w:f32[4,8] as i8)
+// After:  %w = DequantizeLinear(%w_quantized:i8, %w_scale, %w_zero_point)
+//         %y = Gemm(%x, %w)
+//         %y_quantized:u8 = QuantizeLinear(%y, %y_scale, %y_zero_point)
+//         readers of %y read DequantizeLinear(%y_quantized, %y_scale, %y_zero_point)
+//
+// Weights go into the smallest element type that holds their codes. Activations are stored in 8
+// bits at least; where their codes use less, a Clip before QuantizeLinear keeps them in range, in
+// standard operators.
+#include "passes/insert_qdq.h"
+
+#include <algorithm>
+#include <array>
+
+#include "base/check.h"
+#include "passes/graph_editor.h"
+#include "passes/pass.h"
+
+namespace nibble {
+namespace {
+
+struct Pair {
+  ValueId scale, zero_point;
+};
+
+DType smallest_storage(const QuantParams& quant, int least_bits) {
+  constexpr std::array kSigned = {DType::i2, DType::i4, DType::i8, DType::i16};
+  constexpr std::array kUnsigned = {DType::u2, DType::u4, DType::u8, DType::u16};
+  const auto [low, high] = std::ranges::minmax(quant.zero_point);
+  for (DType type : is_signed(quant.storage) ? kSigned : kUnsigned) {
+    if (bits_of(type) >= least_bits && bits_of(type) <= bits_of(quant.storage) &&
+        std::min(quant.qmin, low) >= lowest_of(type) &&
+        std::max(quant.qmax, high) <= highest_of(type)) {
+      return type;
+    }
+  }
+  return quant.storage;
+}
+
+class Inserter {
+ public:
+  Inserter(Graph& graph, const QdqOptions& options)
+      : graph_(graph), editor_(graph), options_(options) {}
+
+  int run() {
+    int inserted = 0;
+    const int32_t count = graph_.value_count();
+    for (int32_t i = 0; i < count; ++i) {
+      if (!graph_.value({i}).type.quant) continue;
+      if (graph_.value({i}).is_constant()) {
+        insert_for_constant({i});
+        ++inserted;
+      } else if (editor_.is_input({i}) || editor_.producer({i})) {
+        insert_for_activation({i});
+        ++inserted;
+      }
+      graph_.value({i}).type.quant.reset();
+    }
+    editor_.finish();
+    if (inserted > 0) graph_.sort();
+    return inserted;
+  }
+
+ private:
+  void insert_for_constant(ValueId id);
+  void insert_for_activation(ValueId id);
+  ValueId clip(ValueId raw, const std::string& name, const QuantParams& quant, NodeId& last);
+  Pair add_parameters(const std::string& name, const QuantParams& quant, const Shape& shape);
+  Node qdq(const char* op, ValueId input, const Pair& pair, ValueId output,
+           const QuantParams& quant, const std::string& name);
+
+  Graph& graph_;
+  GraphEditor editor_;
+  const QdqOptions& options_;
+};
+
+Pair Inserter::add_parameters(const std::string& name, const QuantParams& quant,
+                              const Shape& shape) {
+  Shape groups;
+  if (quant.granularity == Granularity::per_channel) groups = Shape{shape[quant.axis]};
+  if (quant.granularity == Granularity::per_block) {
+    groups = shape;
+    groups[quant.axis] = (shape[quant.axis] + quant.block_size - 1) / quant.block_size;
+  }
+  return {editor_.add_constant(name + "_scale", Tensor::of<float>(groups, quant.scale)),
+          editor_.add_constant(name + "_zero_point",
+                               pack_integers(quant.storage, groups, quant.zero_point))};
+}
+
+Node Inserter::qdq(const char* op, ValueId input, const Pair& pair, ValueId output,
+                   const QuantParams& quant, const std::string& name) {
+  Node node{.op = op,
+            .name = editor_.unique_node_name(name),
+            .inputs = {input, pair.scale, pair.zero_point},
+            .outputs = {output}};
+  if (quant.granularity != Granularity::per_tensor) {
+    node.attributes.set("axis", static_cast<int64_t>(quant.axis));
+  }
+  if (quant.granularity == Granularity::per_block) {
+    node.attributes.set("block_size", quant.block_size);
+  }
+  return node;
+}
+
+// The value itself becomes the result of DequantizeLinear, so its readers need no change.
+void Inserter::insert_for_constant(ValueId id) {
+  QuantParams quant = *graph_.value(id).type.quant;
+  const Tensor codes = graph_.value(id).data;
+  if (quant.storage == DType::i32 && !options_.integer_bias) {
+    graph_.value(id).data = dequantize_tensor(codes, quant);
+    return;
+  }
+  const int least = quant.granularity == Granularity::per_block
+                        ? options_.smallest_weight_bits
+                        : options_.smallest_unblocked_weight_bits;
+  if (quant.storage != DType::i32) quant.storage = smallest_storage(quant, least);
+  const std::string name = graph_.value(id).name;
+  const ValueId stored = editor_.add_constant(
+      name + "_quantized",
+      quant.storage == codes.dtype()
+          ? codes
+          : pack_integers(quant.storage, codes.shape(), unpack_integers(codes)));
+  Value& value = graph_.value(id);
+  std::swap(graph_.value(stored).opaque_fields, value.opaque_fields);
+  value.data = {};
+  std::erase(graph_.overridable_constants, id);
+  const Pair pair = add_parameters(name, quant, codes.shape());
+  editor_.insert_at_front(
+      qdq("DequantizeLinear", stored, pair, id, quant, name + "_DequantizeLinear"));
+}
+
+// Real limits that keep the codes in [qmin, qmax], where the stored type has more.
+ValueId Inserter::clip(ValueId raw, const std::string& name, const QuantParams& quant,
+                       NodeId& last) {
+  const auto limit = [&](int32_t code) {
+    return Tensor::scalar(quant.scale[0] * static_cast<float>(code - quant.zero_point[0]));
+  };
+  const ValueId clipped = editor_.add_value(name + "_clipped", graph_.value(raw).type);
+  graph_.value(clipped).type.quant.reset();
+  Node node{.op = "Clip",
+            .name = editor_.unique_node_name(name + "_Clip"),
+            .inputs = {raw},
+            .outputs = {clipped}};
+  if (graph_.opset() < 11) {
+    node.attributes.set("min", limit(quant.qmin).data<float>()[0]);
+    node.attributes.set("max", limit(quant.qmax).data<float>()[0]);
+  } else {
+    node.inputs.push_back(editor_.add_constant(name + "_min", limit(quant.qmin)));
+    node.inputs.push_back(editor_.add_constant(name + "_max", limit(quant.qmax)));
+  }
+  last =
+      last ? editor_.insert_after(last, std::move(node)) : editor_.insert_at_front(std::move(node));
+  return clipped;
+}
+
+void Inserter::insert_for_activation(ValueId id) {
+  QuantParams quant = *graph_.value(id).type.quant;
+  const std::string name = graph_.value(id).name;
+  if (bits_of(quant.storage) < 8) quant.storage = is_signed(quant.storage) ? DType::i8 : DType::u8;
+  TensorType type = graph_.value(id).type;
+  type.quant.reset();
+  ValueId raw = id;
+  ValueId result;
+  NodeId last = editor_.producer(id).value_or(NodeId{});
+  // Callers and subgraphs know the value by its name: it must then be the dequantized one.
+  const bool keeps_name = editor_.is_output(id) || editor_.is_captured(id);
+  if (keeps_name && !last) {
+    fail(ErrorCode::unsupported,
+         "input '{}' is quantized and used by a subgraph or as an output, which cannot be exported",
+         name);
+  }
+  if (keeps_name) {
+    raw = editor_.add_value(name + "_real", type);
+    Node& producer = graph_.node(last);
+    for (size_t i = 0; i < producer.outputs.size(); ++i) {
+      if (producer.outputs[i] == id) editor_.set_output(last, i, raw);
+    }
+    result = id;
+  } else {
+    result = editor_.add_value(name + "_dequantized", type);
+    editor_.replace(id, result);
+  }
+  ValueId source = raw;
+  // An Identity that only gives its input a quantized type has done its work.
+  if (const Node* identity = editor_.producer(raw, "Identity")) {
+    const NodeId identity_id = last;
+    source = identity->inputs[0];
+    last = identity_id;
+    if (!editor_.is_removed(identity_id)) editor_.remove(identity_id);
+  }
+  // Symmetric 8-bit codes leave out one code of the stored type; that is no reason for a Clip.
+  const bool narrow = quant.qmin > lowest_of(quant.storage) + (is_signed(quant.storage) ? 1 : 0) ||
+                      quant.qmax < highest_of(quant.storage);
+  if (narrow) source = clip(source, name, quant, last);
+  TensorType code_type{.dtype = quant.storage, .shape = type.shape, .quant = {}};
+  const ValueId codes = editor_.add_value(name + "_quantized", code_type);
+  const Pair pair = add_parameters(name, quant, type.shape);
+  Node q = qdq("QuantizeLinear", source, pair, codes, quant, name + "_QuantizeLinear");
+  last = last ? editor_.insert_after(last, std::move(q)) : editor_.insert_at_front(std::move(q));
+  editor_.insert_after(
+      last, qdq("DequantizeLinear", codes, pair, result, quant, name + "_DequantizeLinear"));
+}
+
+}  // namespace
+
+int opset_for(const QuantParams& quant) {
+  const int bits = bits_of(quant.storage);
+  if (bits < 4) return 25;
+  if (bits < 8 || bits == 16 || quant.granularity == Granularity::per_block) return 21;
+  return quant.granularity == Granularity::per_channel ? 13 : 10;
+}
+
+int insert_qdq(Graph& graph, const QdqOptions& options) { return Inserter(graph, options).run(); }
+int insert_qdq(Graph& graph) { return insert_qdq(graph, {}); }
+
+}  // namespace nibble
