@@ -8,19 +8,19 @@
 
 namespace nibble {
 
-using OpFamily = std::span<const OpRow> (*)();
-
-std::span<const OpRow> activation_ops();
+using OpFamily = std::span<const OpRow> activation_ops();
 std::span<const OpRow> arithmetic_ops();
 std::span<const OpRow> batch_norm_ops();
 std::span<const OpRow> cast_ops();
 std::span<const OpRow> conv_ops();
+std::span<const OpRow> conv_transpose_ops();
 std::span<const OpRow> identity_ops();
 std::span<const OpRow> integer_arithmetic_ops();
 std::span<const OpRow> layer_norm_ops();
 std::span<const OpRow> logic_ops();
 std::span<const OpRow> matmul_ops();
 std::span<const OpRow> order_ops();
+std::span<const OpRow> pool_ops();
 std::span<const OpRow> quantize_linear_ops();
 std::span<const OpRow> reduce_ops();
 std::span<const OpRow> softmax_ops();
@@ -36,12 +36,14 @@ inline constexpr std::array kFamilies = {
     OpFamily{batch_norm_ops},
     OpFamily{cast_ops},
     OpFamily{conv_ops},
+    OpFamily{conv_transpose_ops},
     OpFamily{identity_ops},
     OpFamily{integer_arithmetic_ops},
     OpFamily{layer_norm_ops},
     OpFamily{logic_ops},
     OpFamily{matmul_ops},
     OpFamily{order_ops},
+    OpFamily{pool_ops},
     OpFamily{quantize_linear_ops},
     OpFamily{reduce_ops},
     OpFamily{softmax_ops},
