@@ -8,10 +8,13 @@
 
 namespace nibble {
 
-using OpFamily = std::span<const OpRow> activation_ops();
+using OpFamily = std::span<const OpRow> (*)();
+
+std::span<const OpRow> activation_ops();
 std::span<const OpRow> arithmetic_ops();
 std::span<const OpRow> batch_norm_ops();
 std::span<const OpRow> cast_ops();
+std::span<const OpRow> concat_ops();
 std::span<const OpRow> conv_ops();
 std::span<const OpRow> conv_transpose_ops();
 std::span<const OpRow> identity_ops();
@@ -20,9 +23,13 @@ std::span<const OpRow> layer_norm_ops();
 std::span<const OpRow> logic_ops();
 std::span<const OpRow> matmul_ops();
 std::span<const OpRow> order_ops();
+std::span<const OpRow> pad_ops();
+std::span<const OpRow> permute_ops();
 std::span<const OpRow> pool_ops();
 std::span<const OpRow> quantize_linear_ops();
 std::span<const OpRow> reduce_ops();
+std::span<const OpRow> shape_ops();
+std::span<const OpRow> slice_ops();
 std::span<const OpRow> softmax_ops();
 std::span<const OpRow> unary_ops();
 std::span<const OpRow> variadic_ops();
@@ -35,6 +42,7 @@ inline constexpr std::array kFamilies = {
     OpFamily{arithmetic_ops},
     OpFamily{batch_norm_ops},
     OpFamily{cast_ops},
+    OpFamily{concat_ops},
     OpFamily{conv_ops},
     OpFamily{conv_transpose_ops},
     OpFamily{identity_ops},
@@ -43,9 +51,13 @@ inline constexpr std::array kFamilies = {
     OpFamily{logic_ops},
     OpFamily{matmul_ops},
     OpFamily{order_ops},
+    OpFamily{pad_ops},
+    OpFamily{permute_ops},
     OpFamily{pool_ops},
     OpFamily{quantize_linear_ops},
     OpFamily{reduce_ops},
+    OpFamily{shape_ops},
+    OpFamily{slice_ops},
     OpFamily{softmax_ops},
     OpFamily{unary_ops},
     OpFamily{variadic_ops},
