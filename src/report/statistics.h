@@ -1,0 +1,14 @@
+// The distribution functions behind the intervals and tests of nibble/evaluate.h.
+#pragma once
+
+namespace nibble {
+
+/// The regularized incomplete beta function I_x(a, b): P(X <= x) for X ~ Beta(a, b). a, b > 0.
+/// Relative error below 1e-9 for a, b up to 10^6.
+double incomplete_beta(double a, double b, double x);
+/// The inverse: the x with I_x(a, b) = p.
+double beta_quantile(double a, double b, double p);
+/// The standard normal deviate that `p` of the distribution lies below, p in (0, 1).
+double normal_quantile(double p);
+
+}  // namespace nibble
