@@ -52,6 +52,7 @@ std::unique_ptr<Executable> build_executable(Graph graph, const CompileOptions& 
   if (options.optimize) {
     eliminate_identities(graph);
     fuse_activations(graph);
+    channels_last(graph);
   }
   graph.prune();
   graph.validate();

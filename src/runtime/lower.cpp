@@ -11,12 +11,24 @@
 namespace nibble {
 namespace {
 
-// Operators that show the same bytes under another shape.
-bool is_view(const Node& node) {
+// Only axes of extent 1 change places: the elements keep their order.
+bool keeps_order(const Node& transpose, const Shape& in) {
+  if (!in.is_static()) return false;
+  std::vector<int64_t> permutation = transpose.attributes.integers("perm");
+  if (permutation.empty()) {
+    for (int axis = in.rank(); axis-- > 0;) permutation.push_back(axis);
+  }
+  std::erase_if(permutation, [&](int64_t axis) { return in[static_cast<int>(axis)] == 1; });
+  return std::ranges::is_sorted(permutation);
+}
+
+// Shows the bytes of its first input under another shape.
+bool is_view(const Graph& graph, const Node& node) {
   static constexpr std::array<std::string_view, 6> kViews = {"Reshape",   "Flatten",  "Squeeze",
                                                              "Unsqueeze", "Identity", "Dropout"};
-  return node.domain.empty() && std::ranges::find(kViews, node.op) != kViews.end() &&
-         !node.output(1);
+  if (!node.domain.empty() || node.output(1)) return false;
+  if (node.op == "Transpose") return keeps_order(node, graph.value(node.inputs[0]).type.shape);
+  return std::ranges::find(kViews, node.op) != kViews.end();
 }
 
 TensorType plain(const TensorType& type) {
@@ -191,10 +203,10 @@ void Lowering::lower_node(const Node& node) {
   const bool some_codes =
       std::ranges::any_of(node.inputs, [&](ValueId id) { return id && codes_of(id) >= 0; });
   if (options_.arithmetic == Arithmetic::integer && some_codes) {
-    if (is_view(node) && codes_of(node.inputs[0]) >= 0 && lower_view(node, true)) return;
+    if (is_view(graph_, node) && codes_of(node.inputs[0]) >= 0 && lower_view(node, true)) return;
     if (lower_integer(node, row, why_not)) return;
   }
-  if (is_view(node) && lower_view(node, false)) return;
+  if (is_view(graph_, node) && lower_view(node, false)) return;
   lower_real(node, row, std::move(why_not));
 }
 
