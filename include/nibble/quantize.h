@@ -13,7 +13,8 @@
 
 namespace nibble {
 
-/// Bit-widths of one weighted layer. activation_bits 0: its input stays in float (weight-only).
+/// Bit-widths of one weighted layer: 2 to 8, or 16 (which no integer kernel runs, but files hold).
+/// activation_bits 0: its input stays in float (weight-only). weight_bits 0: all of it does.
 struct LayerBits {
   int weight_bits = 8;
   int activation_bits = 8;
@@ -63,10 +64,15 @@ BitChoice choose_bits(const Graph& graph, const RangeReport& ranges, const Datas
 struct QuantizeOptions {
   ObserverKind weight_observer = ObserverKind::mse;
   ObserverKind activation_observer = ObserverKind::min_max;
-  int64_t weight_block_size = 0;    // 0: per output channel; else blocks along the reduction axis
+  /// 0: one weight scale per output channel. Else weight-only layers (activation_bits 0) have one
+  /// per block of this many weights along the reduction axis, where it is longer than that.
+  int64_t weight_block_size = 0;
   bool first_and_last_8bit = true;  // the first and last weighted layers never go under 8 bits
   bool dynamic =
       false;  // activation ranges at run time: DynamicQuantizeLinear and MatMulInteger/ConvInteger
+  /// The bias takes back the mean error that rounding the weights causes, by the measured means of
+  /// the layer's data.
+  bool bias_correction = true;
   std::vector<std::string> skip;  // node names that stay in float
 };
 

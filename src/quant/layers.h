@@ -1,0 +1,36 @@
+// The weighted layers of a network (Conv, Gemm, MatMul, ...): which can be quantized, and to how
+// many bits.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "nibble/quantize.h"
+
+namespace nibble {
+
+struct Layer {
+  NodeId id;
+  std::string name;
+  LayerBits bits;
+
+  /// Its data input is quantized too: it can run as integers.
+  bool quantizes_data() const { return bits.activation_bits > 0; }
+};
+
+/// Whether the op table says that `node` multiplies data by a weight.
+bool is_weighted(const Node& node);
+
+/// Why the weight of this weighted node cannot be quantized, as one sentence; nullopt if it can.
+std::optional<std::string> why_not_quantizable(const Graph& graph, const Node& node);
+
+/// Nodes of `layers` before which, or after which, there is no other weighted layer.
+std::vector<bool> at_the_ends(const Graph& graph, const std::vector<NodeId>& layers);
+
+/// The layers to be quantized, in execution order, with their bits; why others are not goes to
+/// `report`. Throws Error{invalid_argument} for a bit-width or a node name that makes no sense.
+std::vector<Layer> find_layers(const Graph& graph, const BitPlan& plan,
+                               const QuantizeOptions& options, QuantizeReport& report);
+
+}  // namespace nibble

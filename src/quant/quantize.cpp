@@ -1,0 +1,147 @@
+// Post-training quantization: the prepared float graph gets quantized types.
+#include "nibble/quantize.h"
+
+#include <algorithm>
+
+#include "base/check.h"
+#include "quant/dynamic.h"
+#include "quant/layers.h"
+#include "quant/value_types.h"
+#include "quant/weights.h"
+#include "ranges/observer.h"
+
+namespace nibble {
+namespace {
+
+// Graph outputs are not quantized. Where nodes read one, they read a copy of it instead, which may
+// be.
+std::map<ValueId, ValueId> copy_outputs_that_are_read(Graph& graph) {
+  std::map<ValueId, ValueId> source;  // of each copy
+  for (const ValueId output : graph.outputs) {
+    const std::vector<NodeId> readers = graph.consumers(output);
+    if (readers.empty() || !graph.producer(output)) continue;
+    const Value value = graph.value(output);
+    const ValueId copy = graph.add_value(graph.unique_value_name(value.name + "_copy"), value.type);
+    for (const NodeId reader : readers) {
+      std::ranges::replace(graph.node(reader).inputs, output, copy);
+    }
+    graph.insert_node(readers[0], {.op = "Identity",
+                                   .name = graph.unique_node_name(value.name + "_copy"),
+                                   .inputs = {output},
+                                   .outputs = {copy}});
+    source[copy] = output;
+  }
+  return source;
+}
+
+void remove_idle_copies(Graph& graph, const std::map<ValueId, ValueId>& copies) {
+  for (const auto& [copy, source] : copies) {
+    if (graph.value(copy).type.quant) continue;
+    const NodeId identity = *graph.producer(copy);
+    for (const NodeId reader : graph.consumers(copy)) {
+      std::ranges::replace(graph.node(reader).inputs, copy, source);
+    }
+    graph.remove_node(identity);
+  }
+}
+
+class Quantizer {
+ public:
+  Quantizer(Graph& graph, const RangeReport& ranges, const QuantizeOptions& options)
+      : graph_(graph), options_(options) {
+    for (const TensorRange& range : ranges.tensors) ranges_[range.name] = &range;
+  }
+
+  void run(const std::vector<Layer>& layers, int default_bits) {
+    copies_ = copy_outputs_that_are_read(graph_);
+    const ValueTypes types = plan_value_types(graph_, layers, default_bits);
+    type_activations(types);
+    for (const ValueId constant : types.constants) type_scalar(constant);
+    for (const Layer& layer : layers) {
+      const ValueId data = graph_.node(layer.id).inputs[0];
+      const std::optional<QuantParams> quant = graph_.value(data).type.quant;
+      const LayerInput input{layer.quantizes_data() && quant ? &*quant : nullptr, find_range(data)};
+      with_context([&] { return "quantizing " + describe(graph_.node(layer.id)); },
+                   [&] { quantize_layer(graph_, layer, input, options_, pool_); });
+    }
+    remove_idle_copies(graph_, copies_);
+  }
+
+ private:
+  const TensorRange* find_range(ValueId id) const {
+    const auto copy = copies_.find(id);
+    const auto it = ranges_.find(graph_.value(copy == copies_.end() ? id : copy->second).name);
+    return it == ranges_.end() ? nullptr : it->second;
+  }
+
+  // The widest range of each group speaks for it: moved codes are a part of it, concatenated ones
+  // the whole.
+  void type_activations(const ValueTypes& types) {
+    const auto width = [](const TensorRange& range) {
+      return std::max(0.0, static_cast<double>(range.total.maximum)) -
+             std::min(0.0, static_cast<double>(range.total.minimum));
+    };
+    std::map<ValueId, const TensorRange*> widest;
+    for (const auto& [value, entry] : types.activations) {
+      const TensorRange* range = find_range(value);
+      if (range == nullptr) {
+        fail(ErrorCode::invalid_argument,
+             "the range report holds nothing of value '{}': it was made from another model",
+             graph_.value(value).name);
+      }
+      const TensorRange*& best = widest[entry.group];
+      if (best == nullptr || width(*range) > width(*best)) best = range;
+    }
+    std::map<ValueId, QuantParams> params;
+    for (const auto& [value, entry] : types.activations) {
+      auto it = params.find(entry.group);
+      if (it == params.end()) {
+        const TensorRange& range = *widest.at(entry.group);
+        it = params
+                 .emplace(entry.group, activation_params(range.total, range.histogram, entry.bits,
+                                                         options_.activation_observer))
+                 .first;
+      }
+      graph_.value(value).type.quant = it->second;
+    }
+  }
+
+  // A single number is exact: it is the last code.
+  void type_scalar(ValueId id) {
+    Value& value = graph_.value(id);
+    if (value.type.quant) return;
+    Moments moments;
+    moments.add(value.data.data<float>());
+    QuantParams params = activation_params(moments, {}, 8, ObserverKind::min_max);
+    value.data = quantize_tensor(value.data, params);
+    value.type.quant = std::move(params);
+  }
+
+  Graph& graph_;
+  const QuantizeOptions& options_;
+  ThreadPool pool_{0};
+  std::map<std::string, const TensorRange*> ranges_;
+  std::map<ValueId, ValueId> copies_;
+};
+
+}  // namespace
+
+Graph quantize(const Graph& graph, const RangeReport& ranges, const BitPlan& plan,
+               const QuantizeOptions& options, QuantizeReport* report) {
+  Graph quantized = prepare_for_quantization(graph);
+  QuantizeReport own;
+  QuantizeReport& notes = report == nullptr ? own : *report;
+  notes = {};
+  const std::vector<Layer> layers = find_layers(quantized, plan, options, notes);
+  notes.quantized_layers = static_cast<int>(layers.size());
+  if (options.dynamic) {
+    quantize_dynamically(quantized, layers, options);
+  } else {
+    Quantizer(quantized, ranges, options).run(layers, std::max(8, plan.fallback.activation_bits));
+  }
+  quantized.prune();
+  quantized.validate();
+  return quantized;
+}
+
+}  // namespace nibble

@@ -1,0 +1,212 @@
+#include "quant/weights.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "base/check.h"
+#include "ranges/observer.h"
+#include "ranges/weight_axes.h"
+
+namespace nibble {
+namespace {
+
+constexpr double kLargestSum = 2147483647.0;
+
+std::vector<float> read_weight(const Value& value, const Node& node) {
+  const std::span<const float> data = value.data.data<float>();
+  const auto bad = std::ranges::find_if(data, [](float w) { return !std::isfinite(w); });
+  if (bad != data.end()) {
+    fail(ErrorCode::invalid_data, "{}: element {} of '{}' is {}", describe(node),
+         bad - data.begin(), value.name, std::isnan(*bad) ? "NaN" : "infinite");
+  }
+  return {data.begin(), data.end()};
+}
+
+// The layer's bias, one per output channel; empty if there is none.
+std::vector<float> read_bias(const Graph& graph, const Node& node, int64_t channels) {
+  if (!node.input(2)) return {};
+  std::vector<float> bias = read_weight(graph.value(node.input(2)), node);
+  if (bias.size() == 1) bias.assign(static_cast<size_t>(channels), bias[0]);
+  return bias;
+}
+
+WeightGrouping grouping_of(const Node& node, const Shape& weight, const Layer& layer,
+                           int64_t block_size) {
+  const int reduction = reduction_axis(node, weight);
+  if (block_size > 0 && !layer.quantizes_data() && weight[reduction] > block_size) {
+    return {.axis = reduction, .block_size = block_size};
+  }
+  return {.axis = output_channel_axis(node, weight)};
+}
+
+// Sum of |codes| of each output channel.
+std::vector<double> channel_sums(std::span<const int32_t> codes, const WeightIndex& index) {
+  std::vector<double> sums(static_cast<size_t>(index.outputs()), 0);
+  for (size_t i = 0; i < codes.size(); ++i) {
+    sums[static_cast<size_t>(index.output(static_cast<int64_t>(i)))] += std::abs(codes[i]);
+  }
+  return sums;
+}
+
+// Scales such that the accumulator of every channel fits int32, and such that a channel without
+// weights can represent its bias.
+class AccumulatorGuard {
+ public:
+  AccumulatorGuard(const QuantParams& input, std::span<const float> bias)
+      : step_(input.scale[0]),
+        reach_(std::max(input.qmax - input.zero_point[0], input.zero_point[0] - input.qmin)),
+        bias_(bias) {}
+
+  void widen(const Tensor& weight, const WeightIndex& index, QuantParams& params) const {
+    for (int round = 0; round < 64; ++round) {
+      const std::vector<double> sums =
+          channel_sums(unpack_integers(quantize_tensor(weight, params)), index);
+      bool changed = false;
+      for (size_t c = 0; c < sums.size(); ++c) {
+        float& scale = params.scale[params.scale.size() == 1 ? 0 : c];
+        const double wanted =
+            wanted_scale(sums[c], c, scale, round == 0 && params.scale.size() > 1);
+        if (wanted == static_cast<double>(scale)) continue;
+        scale = static_cast<float>(wanted);
+        changed = true;
+      }
+      if (!changed) return;
+    }
+  }
+
+ private:
+  double wanted_scale(double sum, size_t channel, double scale, bool may_shrink) const {
+    const double bias = bias_.empty() ? 0 : std::abs(static_cast<double>(bias_[channel]));
+    // 2^24: as many steps as a float has.
+    if (sum == 0 && bias > 0 && may_shrink) {
+      return std::max(static_cast<double>(static_cast<float>(bias / (step_ * 0x1p24))), 0x1p-60);
+    }
+    const double total = sum * reach_ + bias / (step_ * scale) + 1;
+    return total <= kLargestSum ? scale : scale * (total / kLargestSum) * 1.01;
+  }
+
+  double step_;
+  double reach_;
+  std::span<const float> bias_;
+};
+
+// Mean of the layer's data, by input channel; empty if it was not measured in these channels.
+std::vector<double> input_means(const LayerInput& input, int64_t channels) {
+  std::vector<double> means;
+  if (input.range == nullptr || input.range->channel_axis != 1) return means;
+  if (static_cast<int64_t>(input.range->channels.size()) != channels) return means;
+  for (const Moments& channel : input.range->channels) means.push_back(channel.mean);
+  return means;
+}
+
+// bias -= mean over the data of (rounded weight - weight) * data.
+void correct_bias(std::vector<float>& bias, std::span<const float> weight, const Tensor& rounded,
+                  const WeightIndex& index, std::span<const double> means) {
+  std::vector<double> shift(static_cast<size_t>(index.outputs()), 0);
+  const std::span<const float> quantized = rounded.data<float>();
+  for (size_t i = 0; i < weight.size(); ++i) {
+    const auto element = static_cast<int64_t>(i);
+    shift[static_cast<size_t>(index.output(element))] +=
+        (static_cast<double>(quantized[i]) - static_cast<double>(weight[i])) *
+        means[static_cast<size_t>(index.input(element))];
+  }
+  if (bias.empty()) bias.assign(shift.size(), 0.0F);
+  for (size_t c = 0; c < bias.size(); ++c) {
+    bias[c] = static_cast<float>(static_cast<double>(bias[c]) - shift[c]);
+  }
+}
+
+// Puts a constant at input i of a node: in the place of the old one if nobody else reads it.
+void replace_constant(Graph& graph, NodeId id, size_t i, Tensor data,
+                      std::optional<QuantParams> quant, std::string_view stem) {
+  Node& node = graph.node(id);
+  const ValueId old = node.input(i);
+  if (old && graph.consumers(old).size() == 1 && !graph.is_output(old)) {
+    Value& value = graph.value(old);
+    value.type = {.dtype = DType::f32, .shape = data.shape(), .quant = std::move(quant)};
+    value.data = std::move(data);
+    std::erase(graph.overridable_constants, old);
+    return;
+  }
+  const std::string name = graph.unique_value_name(old ? graph.value(old).name : stem);
+  const ValueId fresh = quant ? graph.add_constant(name, std::move(data), std::move(*quant))
+                              : graph.add_constant(name, std::move(data));
+  Node& reader = graph.node(id);
+  if (reader.inputs.size() <= i) reader.inputs.resize(i + 1);
+  reader.inputs[i] = fresh;
+}
+
+QuantParams bias_params(const QuantParams& input, const QuantParams& weight, size_t channels) {
+  QuantParams params{.storage = DType::i32,
+                     .qmin = std::numeric_limits<int32_t>::min(),
+                     .qmax = std::numeric_limits<int32_t>::max(),
+                     .granularity = Granularity::per_channel,
+                     .axis = 0};
+  for (size_t c = 0; c < channels; ++c) {
+    params.scale.push_back(input.scale[0] * weight.scale[weight.scale.size() == 1 ? 0 : c]);
+  }
+  params.zero_point.assign(channels, 0);
+  return params;
+}
+
+}  // namespace
+
+WeightIndex::WeightIndex(const Node& node, const Shape& weight) {
+  rows_ = weight[0];
+  columns_ = weight[1];
+  inner_ = weight.elements(2, weight.rank());
+  const bool matrix = node.op == "Gemm" || node.op == "MatMul";
+  output_first_ = matrix ? output_channel_axis(node, weight) == 0 : node.op != "ConvTranspose";
+  groups_ = matrix ? 1 : node.attributes.integer("group", 1);
+  outputs_ = output_first_ ? rows_ : columns_ * groups_;
+  inputs_ = output_first_ ? columns_ * groups_ : rows_;
+}
+
+int64_t WeightIndex::output(int64_t element) const {
+  const int64_t row = element / (inner_ * columns_);
+  if (output_first_) return row;
+  return row / (rows_ / groups_) * columns_ + element / inner_ % columns_;
+}
+
+int64_t WeightIndex::input(int64_t element) const {
+  const int64_t row = element / (inner_ * columns_);
+  if (!output_first_) return row;
+  return row / (rows_ / groups_) * columns_ + element / inner_ % columns_;
+}
+
+void quantize_layer(Graph& graph, const Layer& layer, const LayerInput& input,
+                    const QuantizeOptions& options, ThreadPool& pool) {
+  const Node& node = graph.node(layer.id);
+  const Tensor weight = graph.value(node.inputs[1]).data;
+  const std::vector<float> values = read_weight(graph.value(node.inputs[1]), node);
+  const WeightIndex index(node, weight.shape());
+  std::vector<float> bias = read_bias(graph, node, index.outputs());
+  const bool takes_bias = node.op != "MatMul";
+  const bool integer =
+      input.quant != nullptr && layer.bits.weight_bits <= 8 && input.quant->bits() <= 8;
+
+  QuantParams params =
+      weight_params(weight, grouping_of(node, weight.shape(), layer, options.weight_block_size),
+                    layer.bits.weight_bits, options.weight_observer, pool);
+  if (integer) AccumulatorGuard(*input.quant, bias).widen(weight, index, params);
+  Tensor codes = quantize_tensor(weight, params);
+  const bool had_bias = !bias.empty();
+  const std::vector<double> means = input_means(input, index.inputs());
+  if (options.bias_correction && takes_bias && !means.empty()) {
+    correct_bias(bias, values, dequantize_tensor(codes, params), index, means);
+  }
+  if (!bias.empty()) {
+    Tensor real = Tensor::of<float>({index.outputs()}, std::span<const float>(bias));
+    const std::string stem = layer.name + (had_bias ? "" : "_bias");
+    if (integer) {
+      QuantParams quant = bias_params(*input.quant, params, bias.size());
+      Tensor integers = quantize_tensor(real, quant);
+      replace_constant(graph, layer.id, 2, std::move(integers), std::move(quant), stem);
+    } else {
+      replace_constant(graph, layer.id, 2, std::move(real), std::nullopt, stem);
+    }
+  }
+  replace_constant(graph, layer.id, 1, std::move(codes), std::move(params), layer.name);
+}
+
+}  // namespace nibble
