@@ -149,8 +149,6 @@ void quantize_dynamically(Graph& graph, const std::vector<Layer>& layers,
                    quantize_layer(graph, layer, {}, options, pool);
                  });
   }
-  auto& opset = graph.opsets[""];
-  opset = std::max<int64_t>(opset, 11);
 }
 
 }  // namespace nibble

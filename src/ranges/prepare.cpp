@@ -1,5 +1,7 @@
 // The float graph that ranges are measured on and that is quantized.
 #include "nibble/ranges.h"
+#include "passes/pass.h"
+#include "ranges/canonical.h"
 
 namespace nibble {
 namespace {
@@ -14,12 +16,23 @@ void drop_quantization(Graph& graph) {
   }
 }
 
+void simplify(Graph& graph) {
+  infer_types(graph);
+  fold_constants(graph);
+  eliminate_identities(graph);
+  graph.prune();
+}
+
 }  // namespace
 
 Graph prepare_for_quantization(const Graph& graph) {
   Graph prepared = graph;
   drop_quantization(prepared);
-  prepared.prune();
+  simplify(prepared);
+  if (fold_batch_independent(prepared) > 0) simplify(prepared);
+  if (fold_batch_norm(prepared) + fold_gemm_factors(prepared) + join_matmul_bias(prepared) > 0) {
+    simplify(prepared);
+  }
   prepared.validate();
   return prepared;
 }
