@@ -148,7 +148,8 @@ class Planner {
       }
     }
     std::erase_if(parent_, [&](const auto& entry) {
-      return vanishes(entry.first) && !layer_bits_.contains(entry.first);
+      if (layer_bits_.contains(entry.first)) return false;
+      return vanishes(entry.first) || graph_.is_output(entry.first);
     });
   }
 

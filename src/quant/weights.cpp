@@ -188,13 +188,15 @@ void quantize_layer(Graph& graph, const Layer& layer, const LayerInput& input,
   QuantParams params =
       weight_params(weight, grouping_of(node, weight.shape(), layer, options.weight_block_size),
                     layer.bits.weight_bits, options.weight_observer, pool);
-  if (integer) AccumulatorGuard(*input.quant, bias).widen(weight, index, params);
-  Tensor codes = quantize_tensor(weight, params);
   const bool had_bias = !bias.empty();
   const std::vector<double> means = input_means(input, index.inputs());
   if (options.bias_correction && takes_bias && !means.empty()) {
-    correct_bias(bias, values, dequantize_tensor(codes, params), index, means);
+    if (integer) AccumulatorGuard(*input.quant, bias).widen(weight, index, params);
+    const Tensor rounded = dequantize_tensor(quantize_tensor(weight, params), params);
+    correct_bias(bias, values, rounded, index, means);
   }
+  if (integer) AccumulatorGuard(*input.quant, bias).widen(weight, index, params);
+  Tensor codes = quantize_tensor(weight, params);
   if (!bias.empty()) {
     Tensor real = Tensor::of<float>({index.outputs()}, std::span<const float>(bias));
     const std::string stem = layer.name + (had_bias ? "" : "_bias");

@@ -34,7 +34,9 @@ void Histogram::cover(double low, double high) {
   double width = width_;
   const auto bins = [&] {
     const double old_high = this->low() + (static_cast<double>(counts_.size()) - 0.5) * width_;
-    return bin_of(std::max(high, old_high), width) - bin_of(std::min(low, this->low()), width) + 1;
+    // In double: so many bins may be missing that int64 cannot count them.
+    return std::floor(std::max(high, old_high) / width) -
+           std::floor(std::min(low, this->low()) / width) + 1;
   };
   while (bins() > kBins) width *= 2;
   set_width(width);

@@ -77,6 +77,16 @@ TEST(histogram, never_holds_more_than_its_bins_and_uses_at_least_half) {
             histogram.total());
 }
 
+TEST(histogram, may_begin_with_zeros_and_grow_to_anything) {
+  Histogram histogram = histogram_of(std::vector<float>(4, 0.0F));
+  const float values[] = {1.0F, -3e38F, 3e38F, 1e-38F};
+  for (const float value : values) histogram.add({&value, 1});
+  EXPECT_EQ(histogram.total(), 8);
+  Histogram other = histogram_of(std::vector<float>(4, 0.0F));
+  other.merge(histogram_of(values));
+  EXPECT_EQ(histogram, other);
+}
+
 TEST(histogram, zero_is_an_edge) {
   const Histogram histogram = histogram_of(normal_values(1000, 4, 5, 0.1));
   const double bins_below_zero = -histogram.low() / histogram.bin_width();

@@ -1,0 +1,45 @@
+#include <gtest/gtest.h>
+
+#include "networks.h"
+#include "nibble/quantize.h"
+#include "nibble/runtime.h"
+#include "ranges/canonical.h"
+
+namespace nibble {
+namespace {
+
+using testing::NetworkBuilder;
+
+TEST(prepare, is_idempotent_and_keeps_the_batch_dynamic) {
+  const Graph once = prepare_for_quantization(testing::residual());
+  EXPECT_EQ(to_text(prepare_for_quantization(once)), to_text(once));
+  EXPECT_EQ(once.value(once.inputs[0]).type.shape[0], Shape::kUnknown);
+}
+
+TEST(prepare, gemm_factors_go_into_the_constants) {
+  Graph graph = testing::perceptron();
+  for (const NodeId id : graph.nodes()) {
+    if (graph.node(id).op != "Gemm") continue;
+    graph.node(id).attributes.set("alpha", 0.5F);
+    graph.node(id).attributes.set("beta", 3.0F);
+  }
+  const Graph prepared = prepare_for_quantization(graph);
+  const Tensor batch = Tensor::of<float>({1, 12}, std::vector<float>(12, 0.7F));
+  const Tensor a = compile(graph).run(std::span(&batch, 1))[0].clone();
+  const Tensor b = compile(prepared).run(std::span(&batch, 1))[0].clone();
+  for (size_t i = 0; i < 4; ++i) EXPECT_NEAR(a.data<float>()[i], b.data<float>()[i], 1e-5);
+  for (const NodeId id : prepared.nodes()) EXPECT_TRUE(prepared.node(id).attributes.empty());
+}
+
+TEST(prepare, matmul_and_bias_become_gemm) {
+  NetworkBuilder net({-1, 12});
+  const ValueId w = net.constant("w", net.normal({12, 5}, 0.3));
+  const ValueId b = net.constant("b", net.normal({5}, 0.3));
+  const ValueId product = net.add({.op = "MatMul", .name = "fc", .inputs = {net.last, w}});
+  net.add({.op = "Add", .name = "sum", .inputs = {b, product}});
+  EXPECT_EQ(to_text(prepare_for_quantization(net.finish())),
+            "input %x:f32[?,12]\n%sum:f32[?,5] = Gemm(%x, %w, %b_row)\noutput %sum\n");
+}
+
+}  // namespace
+}  // namespace nibble
