@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -46,8 +47,10 @@ struct EvaluateOptions {
   ProgressSink* progress = nullptr;
 };
 
-/// Top-1 accuracy of the graph's first output: the class of the largest element; with a single
-/// element, class 1 above 0.5 (a sigmoid's output) .
+/// Top-1 accuracy of the graph's first output: the class of the largest element (the first of equal
+/// ones); with a single element, class 1 above 0.5 (a sigmoid's output); -1, hence wrong, if a
+/// score is NaN. A graph whose batch is fixed is run with that batch. Error{invalid_argument}: the
+/// samples do not fit the input, or a label is beyond the classes the output tells apart.
 Evaluation evaluate(const Graph& graph, const Dataset& data, const EvaluateOptions& options = {});
 
 struct PairedTest {
@@ -59,7 +62,8 @@ struct PairedTest {
 };
 PairedTest compare_paired(const Evaluation& first, const Evaluation& second);
 
-/// Error of one value between two graphs of the same network.
+/// Error of one value between two graphs of the same network. sqnr_db is 10 log10(sum x^2 / sum
+/// (y - x)^2) over all samples: infinite if the values are equal.
 struct LayerError {
   std::string value;
   std::string node;
@@ -68,7 +72,9 @@ struct LayerError {
   double cosine = 1;
   double max_abs_error = 0;
 };
-/// Matches values by name and runs both graphs on the same samples; worst SQNR first.
+/// Matches values by name and runs both graphs on the first `samples` samples (all if <= 0), the
+/// reference in f32 and the other as options.arithmetic says; worst SQNR first. Memory: the
+/// reference's activations for at most 8 samples.
 std::vector<LayerError> compare_layers(const Graph& reference, const Graph& quantized,
                                        const Dataset& data, int64_t samples,
                                        const EvaluateOptions& options = {});
@@ -80,10 +86,13 @@ struct Latency {
   double median_s = 0;
   double p95_s = 0;
   double samples_per_second = 0;
+  uint64_t memory_bytes = 0;  // activations and weights as the program holds them
 };
 struct BenchOptions {
   std::vector<int> threads = {1};
-  int64_t batch = 1;
+  int64_t batch = 1;  // for inputs whose first dimension is unknown
+  /// For inputs with other unknown dimensions, by input name.
+  std::map<std::string, Shape> input_shapes;
   double seconds = 1.0;  // per model and thread count, after warm-up
   ProgressSink* progress = nullptr;
 };
@@ -91,5 +100,8 @@ struct BenchOptions {
 /// Result: [graph][thread count].
 std::vector<std::vector<Latency>> bench(const std::vector<Graph>& graphs,
                                         const BenchOptions& options = {});
+
+/// The most memory this process ever held (VmHWM); 0 where the system does not tell.
+uint64_t peak_resident_bytes();
 
 }  // namespace nibble

@@ -1,0 +1,57 @@
+// Reads a data set in batches, decoding the next one while the caller works on the current one.
+#pragma once
+
+#include <condition_variable>
+#include <exception>
+#include <mutex>
+#include <optional>
+#include <thread>
+#include <vector>
+
+#include "nibble/data.h"
+
+namespace nibble {
+
+struct BatchReaderOptions {
+  int64_t batch = 32;
+  int threads = 0;  // that decode; 0: one per core. 1: no decoding ahead either
+  /// The last batch is filled up with its last sample, so that all have one shape.
+  bool pad = true;
+};
+
+struct Batch {
+  Tensor samples;
+  int64_t begin = 0;  // index of the first sample
+  int64_t count = 0;  // without padding
+};
+
+class BatchReader {
+ public:
+  /// Samples [0, count) of `dataset`, which must outlive the reader.
+  BatchReader(const Dataset& dataset, int64_t count, const BatchReaderOptions& options);
+  ~BatchReader();
+  BatchReader(const BatchReader&) = delete;
+  BatchReader& operator=(const BatchReader&) = delete;
+
+  /// The next batch, or nothing at the end. Rethrows what reading it threw.
+  std::optional<Batch> next();
+
+ private:
+  Batch read(int64_t begin) const;
+  void read_ahead();
+
+  const Dataset& dataset_;
+  const int64_t count_;
+  const BatchReaderOptions options_;
+  int64_t begin_ = 0;  // of the batch that next() returns next
+
+  // Between the two threads: at most one batch (or the exception that took its place) waits.
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  std::optional<Batch> ready_;
+  std::exception_ptr failure_;
+  bool stopping_ = false;
+  std::thread worker_;
+};
+
+}  // namespace nibble

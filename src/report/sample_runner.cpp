@@ -1,0 +1,67 @@
+#include "report/sample_runner.h"
+
+#include <algorithm>
+
+#include "base/check.h"
+
+namespace nibble {
+namespace {
+
+Program compile_for(const Graph& graph, const SampleInput& input, CompileOptions options) {
+  options.input_shapes[input.name] = input.shape;
+  return compile(graph, options);
+}
+
+// Dimensions after the first agree where they are known.
+bool fits(const Shape& wanted, const Shape& sample) {
+  if (wanted.rank() != sample.rank() + 1) return false;
+  for (int axis = 0; axis < sample.rank(); ++axis) {
+    const int64_t extent = wanted[axis + 1];
+    if (extent >= 0 && extent != sample[axis]) return false;
+  }
+  return true;
+}
+
+}  // namespace
+
+SampleInput sample_input(const Graph& graph, const Dataset& data, int64_t batch) {
+  if (graph.inputs.size() != 1) {
+    fail(ErrorCode::invalid_argument,
+         "the model has {} inputs; only models with one can be run on a data set",
+         graph.inputs.size());
+  }
+  const Value& value = graph.value(graph.inputs.front());
+  const Shape& wanted = value.type.shape;
+  const Shape sample = data.sample_shape();
+  SampleInput input{.name = value.name, .dtype = value.type.dtype};
+  const bool fixed = wanted.has_rank() && wanted.rank() > 0 && wanted[0] > 0;
+  input.batch =
+      fixed ? wanted[0] : std::clamp<int64_t>(batch, 1, std::max<int64_t>(data.size(), 1));
+  input.shape = Shape{input.batch};
+  const bool flat = wanted.rank() == 2 && wanted[1] == sample.elements();
+  if (!wanted.has_rank() || fits(wanted, sample)) {
+    for (int64_t extent : sample) input.shape.push_back(extent);
+  } else if (flat) {
+    input.shape.push_back(sample.elements());
+  } else {
+    fail(ErrorCode::invalid_argument, "the model's input '{}' is {}, the samples of {} are {}",
+         input.name, to_string(value.type), data.describe(), sample.to_string());
+  }
+  if (!is_float(input.dtype)) {
+    fail(ErrorCode::unsupported, "the model's input '{}' is {}; samples are real numbers",
+         input.name, to_string(value.type));
+  }
+  return input;
+}
+
+SampleRunner::SampleRunner(const Graph& graph, const Dataset& data, int64_t batch,
+                           const CompileOptions& options)
+    : input_(sample_input(graph, data, batch)), program_(compile_for(graph, input_, options)) {}
+
+std::span<const Tensor> SampleRunner::run(const Tensor& samples) {
+  Tensor input = samples.reshaped(input_.shape);
+  if (input_.dtype != DType::f32) input = convert(input, input_.dtype);
+  return program_.run(std::span(&input, 1));
+}
+
+}  // namespace nibble
