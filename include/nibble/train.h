@@ -26,6 +26,11 @@ std::span<const ArchitectureRow> architectures();
 Graph build_architecture(std::string_view name, const Shape& sample, int classes, uint64_t seed);
 
 enum class Optimizer : uint8_t { sgd, adamw };
+enum class Device : uint8_t {
+  cpu,
+  cuda,  // Error{unsupported} if there is none
+  best,  // CUDA where there is a device and the installed libtorch has support for it, else the CPU
+};
 
 struct TrainOptions {
   Optimizer optimizer = Optimizer::sgd;
@@ -38,15 +43,28 @@ struct TrainOptions {
   double label_smoothing = 0;
   bool flip = false;     // mirror left-right at random
   int crop_padding = 0;  // random crop after padding by this many pixels
+  /// Share of the loss taken from the float network's outputs instead of the labels, in [0,1]:
+  /// Hinton et al. 2015 (arXiv:1503.02531) at temperature 2. Quantized training with a float graph
+  /// only.
+  double distill = 0;
   uint64_t seed = 0;
-  int threads = 0;
+  int threads = 0;  // 0: one per core, or one for a small network. Sums depend on it
+  Device device = Device::cpu;
   /// Written after each epoch and resumed from if it exists; empty: none.
   std::string checkpoint;
   ProgressSink* progress = nullptr;
 };
 
+/// What works for quantization-aware training from a trained float network at these bits: a lower
+/// learning rate (batch normalisation is folded by then), no weight decay pulling codes towards
+/// zero, and distillation below 8 bits.
+TrainOptions qat_defaults(int weight_bits, int activation_bits);
+/// Likewise for fine-tuning an already quantized network (QAFT).
+TrainOptions finetune_defaults();
+
 struct Epoch {
   double train_loss = 0;
+  double validation_loss = 0;
   double validation_accuracy = 0;
   int64_t validation_samples = 0;
   double learning_rate = 0;
@@ -58,7 +76,12 @@ struct TrainResult {
   int best_epoch = 0;
 };
 
-/// Trains a float graph. `validation` chooses the best epoch and is never trained on.
+/// Trains a float graph: every float constant that is a weight, bias, gamma or beta of an operator.
+/// The first output must be a logit per class (a Softmax at the end is allowed for), or one
+/// Sigmoid. `validation` chooses the best epoch (a tie: the lower loss) and is never trained on.
+/// The same seed and thread count give the same result. Throws Error{unsupported} naming the node
+/// and the operator that cannot be trained, Error{invalid_argument} naming epoch and step when the
+/// loss is not finite, and Error{cancelled}, leaving the last checkpoint.
 TrainResult train(const Graph& graph, const Dataset& training, const Dataset& validation,
                   const TrainOptions& options);
 

@@ -1,0 +1,45 @@
+// The door between libnibble and libnibble_train.so: the library that links libtorch is loaded by
+// the first call that needs it, and is reached through one versioned C function.
+#pragma once
+
+#include <span>
+#include <vector>
+
+#include "nibble/train.h"
+
+namespace nibble {
+
+/// What fake quantization does to a tensor and to gradients.
+struct FakeQuantized {
+  Tensor output;
+  Tensor input_gradient;
+  Tensor scale_gradient;  // one entry per scale
+};
+
+class TrainBackend {
+ public:
+  virtual ~TrainBackend() = default;
+
+  virtual TrainResult train(const Graph& graph, const Dataset& training, const Dataset& validation,
+                            const TrainOptions& options) const = 0;
+  /// `float_graph` may be null; else it has the nodes of `graph` by name.
+  virtual TrainResult train_quantized(const Graph& graph, const Graph* float_graph,
+                                      const Dataset& training, const Dataset& validation,
+                                      const TrainOptions& options) const = 0;
+  /// The graph's outputs as inference computes them in libtorch: the forward pass that training
+  /// differentiates. Typed values are fake-quantized.
+  virtual std::vector<Tensor> forward(const Graph& graph, std::span<const Tensor> inputs) const = 0;
+  /// Forward and backward pass of one fake quantization, `upstream` being the gradient of its
+  /// output. `params` scales are the learned step sizes.
+  virtual FakeQuantized fake_quantize(const Tensor& input, const QuantParams& params,
+                                      const Tensor& upstream) const = 0;
+};
+
+/// Loads the backend on the first call (libnibble_train.so beside libnibble.so, else on the
+/// loader's path). Throws Error{unsupported} with a hint how to install it. Thread-safe.
+const TrainBackend& train_backend();
+
+}  // namespace nibble
+
+/// Exported by libnibble_train.so. The suffix changes whenever TrainBackend or a type it uses does.
+extern "C" const nibble::TrainBackend* nibble_train_backend_v1();

@@ -1,0 +1,29 @@
+// Options known to work; measured on the digits and on CIFAR-10.
+#include <algorithm>
+
+#include "nibble/train.h"
+
+namespace nibble {
+
+TrainOptions qat_defaults(int weight_bits, int activation_bits) {
+  const int bits = std::min(weight_bits, activation_bits > 0 ? activation_bits : 32);
+  TrainOptions options;
+  options.epochs = bits <= 2 ? 40 : 20;
+  options.batch = 32;
+  options.learning_rate = bits <= 2 ? 0.02 : 0.01;
+  options.weight_decay = 1e-4;
+  options.crop_padding = 0;
+  options.distill = bits < 8 ? 0.5 : 0;
+  return options;
+}
+
+TrainOptions finetune_defaults() {
+  TrainOptions options;
+  options.epochs = 10;
+  options.batch = 32;
+  options.learning_rate = 0.005;
+  options.weight_decay = 1e-4;
+  return options;
+}
+
+}  // namespace nibble
