@@ -1,0 +1,130 @@
+// The training verbs, as libnibble calls them.
+#include "train/backend.h"
+
+#include <optional>
+#include <thread>
+
+#include "base/check.h"
+#include "train/torch/tensors.h"
+#include "train/torch/trainer.h"
+
+namespace nibble {
+namespace {
+
+/// libtorch's number of threads while training, and as it was afterwards.
+class ThreadCount {
+ public:
+  explicit ThreadCount(int threads) : before_(torch::get_num_threads()) {
+    torch::set_num_threads(threads);
+  }
+  ~ThreadCount() { torch::set_num_threads(before_); }
+  ThreadCount(const ThreadCount&) = delete;
+  ThreadCount& operator=(const ThreadCount&) = delete;
+
+ private:
+  int before_;
+};
+
+/// One thread per core, but one for a small network: a step of a few milliseconds gains little from
+/// OpenMP's teams, and they were measured to cost it a factor of 50 on a machine that is busy with
+/// something else. Depends on network, batch and cores only.
+int choose_threads(Network& network, const Dataset& data, const TrainOptions& options,
+                   torch::Device device) {
+  constexpr int64_t kWorthATeam = 500'000'000;  // multiply-adds of a batch
+  if (options.threads > 0) return options.threads;
+  const torch::NoGradGuard no_gradient;
+  std::vector<int64_t> shape{1};
+  for (int64_t extent : data.sample_shape()) shape.push_back(extent);
+  network.forward({torch::zeros(shape).to(device)}, network.graph().outputs, {});
+  if (network.multiply_adds() * options.batch < kWorthATeam) return 1;
+  return static_cast<int>(std::max(1U, std::thread::hardware_concurrency()));
+}
+
+torch::Device choose_device(Device device) {
+  if (device == Device::cpu) return torch::kCPU;
+  if (torch::cuda::is_available()) {
+    at::globalContext().setDeterministicCuDNN(true);
+    at::globalContext().setBenchmarkCuDNN(false);
+    at::globalContext().setDeterministicAlgorithms(true, true);
+    return torch::kCUDA;
+  }
+  if (device == Device::best) return torch::kCPU;
+  fail(ErrorCode::unsupported, "there is no CUDA device that the installed libtorch can use");
+}
+
+/// libtorch's errors as ours: their first line says what is wrong.
+template <typename Body>
+auto translated(Body&& body) {
+  try {
+    return body();
+  } catch (const c10::Error& error) {
+    std::string message = error.what_without_backtrace();
+    message.resize(std::min(message.find('\n'), message.size()));
+    fail(ErrorCode::invalid_model, "libtorch: {}", message);
+  }
+}
+
+class TorchBackend final : public TrainBackend {
+ public:
+  TrainResult train(const Graph& graph, const Dataset& training, const Dataset& validation,
+                    const TrainOptions& options) const override {
+    return run(graph, nullptr, training, validation, options);
+  }
+
+  TrainResult train_quantized(const Graph& graph, const Graph* float_graph, const Dataset& training,
+                              const Dataset& validation,
+                              const TrainOptions& options) const override {
+    return run(graph, float_graph, training, validation, options);
+  }
+
+  std::vector<Tensor> forward(const Graph& graph, std::span<const Tensor> inputs) const override {
+    return translated([&] {
+      const torch::NoGradGuard no_gradient;
+      Network network(graph, nullptr, torch::kCPU);
+      std::vector<torch::Tensor> arguments;
+      for (const Tensor& input : inputs) arguments.push_back(to_torch(input));
+      std::vector<Tensor> outputs;
+      for (const auto& output : network.forward(arguments, graph.outputs, {})) {
+        outputs.push_back(from_torch(output));
+      }
+      return outputs;
+    });
+  }
+
+  FakeQuantized fake_quantize(const Tensor& input, const QuantParams& params,
+                              const Tensor& upstream) const override {
+    return translated([&] {
+      const torch::Tensor x = to_torch(input).requires_grad_(true);
+      const torch::Tensor scale = torch::tensor(params.scale).requires_grad_(true);
+      const torch::Tensor output =
+          nibble::fake_quantize(x, spread_groups(scale, params, x.sizes()),
+                                code_range(params, x.sizes(), torch::kCPU), 1.0);
+      output.backward(to_torch(upstream));
+      return FakeQuantized{from_torch(output), from_torch(x.grad()), from_torch(scale.grad())};
+    });
+  }
+
+ private:
+  static TrainResult run(const Graph& graph, const Graph* float_graph, const Dataset& training,
+                         const Dataset& validation, const TrainOptions& options) {
+    return translated([&] {
+      const torch::Device device = choose_device(options.device);
+      Network network(graph, float_graph, device);
+      const ThreadCount threads(choose_threads(network, training, options, device));
+      std::optional<Network> teacher;
+      if (float_graph != nullptr && options.distill > 0) {
+        teacher.emplace(*float_graph, nullptr, device);
+      }
+      return Trainer(network, teacher ? &*teacher : nullptr, training, validation, options, device)
+          .run();
+    });
+  }
+};
+
+}  // namespace
+}  // namespace nibble
+
+extern "C" const nibble::TrainBackend* nibble_train_backend_v1() {
+  static const nibble::TorchBackend backend;
+  return &backend;
+}

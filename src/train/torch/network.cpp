@@ -1,0 +1,333 @@
+#include "train/torch/network.h"
+
+#include <algorithm>
+#include <array>
+#include <numeric>
+#include <unordered_map>
+
+#include "base/check.h"
+#include "base/random.h"
+#include "ops/op.h"
+#include "train/torch/tensors.h"
+
+namespace nibble {
+namespace {
+
+struct ParameterSlot {
+  std::string_view op;
+  size_t input;
+  ParameterRole role;
+};
+constexpr std::array kParameterSlots = {
+    ParameterSlot{"Conv", 1, ParameterRole::weight},
+    ParameterSlot{"Conv", 2, ParameterRole::bias},
+    ParameterSlot{"ConvTranspose", 1, ParameterRole::weight},
+    ParameterSlot{"ConvTranspose", 2, ParameterRole::bias},
+    ParameterSlot{"Gemm", 1, ParameterRole::weight},
+    ParameterSlot{"Gemm", 2, ParameterRole::bias},
+    ParameterSlot{"MatMul", 0, ParameterRole::weight},
+    ParameterSlot{"MatMul", 1, ParameterRole::weight},
+    ParameterSlot{"BatchNormalization", 1, ParameterRole::norm},
+    ParameterSlot{"BatchNormalization", 2, ParameterRole::norm},
+    ParameterSlot{"LayerNormalization", 1, ParameterRole::norm},
+    ParameterSlot{"LayerNormalization", 2, ParameterRole::norm},
+    ParameterSlot{"InstanceNormalization", 1, ParameterRole::norm},
+    ParameterSlot{"InstanceNormalization", 2, ParameterRole::norm},
+    ParameterSlot{"GroupNormalization", 1, ParameterRole::norm},
+    ParameterSlot{"GroupNormalization", 2, ParameterRole::norm},
+    ParameterSlot{"PRelu", 1, ParameterRole::norm},
+};
+
+/// What training may change in input `slot` of `node`; a vector added to a MatMul is its bias.
+std::optional<ParameterRole> parameter_role(const Graph& graph, const Node& node, size_t slot) {
+  if (!node.input(slot)) return {};
+  const Value& value = graph.value(node.inputs[slot]);
+  if (!value.is_constant() || value.type.dtype != DType::f32) return {};
+  for (const ParameterSlot& row : kParameterSlots) {
+    if (row.op == node.op && row.input == slot) return row.role;
+  }
+  if (node.op != "Add" || node.inputs.size() != 2 || value.data.elements() < 2) return {};
+  const auto other = graph.producer(node.inputs[1 - slot]);
+  if (other && graph.node(*other).op == "MatMul") return ParameterRole::bias;
+  return {};
+}
+
+bool is_running_statistic(const Node& node, size_t slot) {
+  return node.op == "BatchNormalization" && (slot == 3 || slot == 4);
+}
+
+nibble::Tensor real_data(const Value& value) {
+  return value.type.quant ? dequantize_tensor(value.data, *value.type.quant) : value.data;
+}
+
+/// The constant in the same place of the same node of another graph.
+const Value& counterpart(const Graph& other, const Graph& graph, const Node& node, size_t slot) {
+  const Value& mine = graph.value(node.inputs[slot]);
+  for (NodeId id : other.nodes()) {
+    const Node& candidate = other.node(id);
+    if (candidate.name != node.name || candidate.op != node.op || !candidate.input(slot)) continue;
+    const Value& value = other.value(candidate.inputs[slot]);
+    if (value.is_constant() && value.type.shape == mine.type.shape) return value;
+  }
+  fail(ErrorCode::invalid_argument, "the float network has no counterpart of '{}' of {}", mine.name,
+       describe(node));
+}
+
+uint64_t mix(uint64_t seed, uint64_t salt) {
+  return Random(seed ^ (salt * 0x9e3779b97f4a7c15ULL)).next();
+}
+
+}  // namespace
+
+Network::Network(const Graph& graph, const Graph* float_graph, torch::Device device)
+    : graph_(graph), device_(device) {
+  const auto count = static_cast<size_t>(graph_.value_count());
+  constants_.resize(count);
+  quantizer_of_.assign(count, -1);
+  already_on_grid_.assign(count, false);
+  for (NodeId id : graph_.nodes()) {
+    const Node& node = graph_.node(id);
+    if (find_torch_op(node.op, node.domain) == nullptr) {
+      fail(ErrorCode::unsupported, "{}: training does not support this operator", describe(node));
+    }
+  }
+  add_constants(float_graph);
+  add_activation_quantizers();
+  add_bias_grids();
+  if (parameters_.empty()) {
+    fail(ErrorCode::invalid_model, "the network has no weights that could be trained");
+  }
+
+  std::vector<bool> seen(count, false);
+  const std::vector<NodeId> nodes = graph_.nodes();
+  released_after_.resize(nodes.size());
+  for (size_t i = nodes.size(); i-- > 0;) {
+    for (ValueId value : graph_.node(nodes[i]).inputs) {
+      if (!value || graph_.value(value).is_constant() || seen[static_cast<size_t>(value.index)])
+        continue;
+      seen[static_cast<size_t>(value.index)] = true;
+      released_after_[i].push_back(value);
+    }
+  }
+}
+
+int Network::add_quantizer(ValueId value, const QuantParams& params) {
+  const torch::Tensor scale = torch::tensor(params.scale).to(device_);
+  quantizers_.push_back({.values = {value},
+                         .params = params,
+                         .parameter = parameters_.size(),
+                         .floor = scale * 1e-3,
+                         .range = {},
+                         .gradient_scale = 0});
+  parameters_.push_back({graph_.value(value).name + ".scale", ParameterRole::scale,
+                         scale.clone().set_requires_grad(true)});
+  return quantizer_of_[static_cast<size_t>(value.index)] = static_cast<int>(quantizers_.size()) - 1;
+}
+
+void Network::add_constants(const Graph* float_graph) {
+  const auto load = [&](ValueId id, const Node& node, size_t slot) {
+    const Value& value = graph_.value(id);
+    torch::Tensor& constant = constants_[static_cast<size_t>(id.index)];
+    if (constant.defined()) return;
+    const auto role = parameter_role(graph_, node, slot);
+    const Value& source =
+        role && float_graph != nullptr ? counterpart(*float_graph, graph_, node, slot) : value;
+    constant = to_torch(real_data(source),
+                        is_float(value.type.dtype) ? device_ : torch::Device(torch::kCPU));
+    if (is_running_statistic(node, slot)) {
+      statistics_.push_back(constant);
+      statistics_values_.push_back(id);
+    }
+    if (!role) return;
+    parameters_.push_back({value.name, *role, constant.set_requires_grad(true)});
+    if (!value.type.quant || value.type.quant->storage == DType::i32) return;
+    const auto sizes = constant.sizes();
+    Quantizer& quantizer = quantizers_[static_cast<size_t>(add_quantizer(id, *value.type.quant))];
+    quantizer.range = code_range(quantizer.params, sizes, device_);
+    const auto groups = static_cast<int64_t>(quantizer.params.scale.size());
+    quantizer.gradient_scale = lsq_gradient_scale(constant.numel() / groups, quantizer.params);
+  };
+  for (NodeId id : graph_.nodes()) {
+    const Node& node = graph_.node(id);
+    for (size_t slot = 0; slot < node.inputs.size(); ++slot) {
+      if (node.inputs[slot] && graph_.value(node.inputs[slot]).is_constant()) {
+        load(node.inputs[slot], node, slot);
+      }
+    }
+  }
+}
+
+void Network::add_activation_quantizers() {
+  const auto quantize = [&](ValueId value) {
+    const auto& quant = graph_.value(value).type.quant;
+    if (!quant) return;
+    if (quant->granularity != Granularity::per_tensor) {
+      fail(ErrorCode::unsupported,
+           "activation '{}': training quantizes activations per tensor only",
+           graph_.value(value).name);
+    }
+    Quantizer& quantizer = quantizers_[static_cast<size_t>(add_quantizer(value, *quant))];
+    quantizer.range = code_range(*quant, {}, device_);
+  };
+  for (ValueId input : graph_.inputs) quantize(input);
+  for (NodeId id : graph_.nodes()) {
+    const Node& node = graph_.node(id);
+    const OpRow* row = find_op(node.op, node.domain);
+    const ValueId source = node.input(0);
+    const bool shares = row != nullptr && row->quant == QuantRole::same_codes && source &&
+                        quantizer_of_[static_cast<size_t>(source.index)] >= 0 &&
+                        !graph_.value(source).is_constant();
+    for (ValueId out : node.outputs) {
+      if (!out) continue;
+      if (shares && graph_.value(out).type.quant == graph_.value(source).type.quant) {
+        const int shared = quantizer_of_[static_cast<size_t>(source.index)];
+        quantizer_of_[static_cast<size_t>(out.index)] = shared;
+        quantizers_[static_cast<size_t>(shared)].values.push_back(out);
+        already_on_grid_[static_cast<size_t>(out.index)] = true;
+      } else {
+        quantize(out);
+      }
+    }
+  }
+}
+
+void Network::add_bias_grids() {
+  for (NodeId id : graph_.nodes()) {
+    const Node& node = graph_.node(id);
+    const ValueId bias = node.input(2);
+    if (parameter_role(graph_, node, 2) != ParameterRole::bias) continue;
+    const auto& quant = graph_.value(bias).type.quant;
+    if (!quant || quant->storage != DType::i32) continue;
+    const int input = quantizer_of_[static_cast<size_t>(node.inputs[0].index)];
+    const int weight = quantizer_of_[static_cast<size_t>(node.inputs[1].index)];
+    if (input < 0 || weight < 0) {
+      fail(ErrorCode::invalid_model, "{}: its bias is quantized, but not its input and its weight",
+           describe(node));
+    }
+    bias_grids_.push_back({bias, input, weight});
+  }
+}
+
+torch::Tensor Network::quantized(ValueId value, const torch::Tensor& real) {
+  const int index = quantizer_of_[static_cast<size_t>(value.index)];
+  if (index < 0 || already_on_grid_[static_cast<size_t>(value.index)]) return real;
+  Quantizer& quantizer = quantizers_[static_cast<size_t>(index)];
+  if (quantizer.gradient_scale == 0) {
+    const int64_t per_sample =
+        real.numel() / std::max<int64_t>(real.dim() > 0 ? real.size(0) : 1, 1);
+    quantizer.gradient_scale = lsq_gradient_scale(per_sample, quantizer.params);
+  }
+  const torch::Tensor scale =
+      spread_groups(parameters_[quantizer.parameter].tensor, quantizer.params, real.sizes());
+  return fake_quantize(real, scale, quantizer.range, quantizer.gradient_scale);
+}
+
+torch::Tensor Network::bias_scale(const BiasGrid& grid) const {
+  const auto scale = [&](int index) {
+    return parameters_[quantizers_[static_cast<size_t>(index)].parameter].tensor.detach();
+  };
+  return scale(grid.input) * scale(grid.weight);
+}
+
+void Network::load_constants(std::vector<torch::Tensor>& values) {
+  values = constants_;
+  for (int32_t i = 0; i < graph_.value_count(); ++i) {
+    const auto at = static_cast<size_t>(i);
+    if (constants_[at].defined()) values[at] = quantized({i}, constants_[at]);
+  }
+  for (const BiasGrid& grid : bias_grids_) {
+    torch::Tensor& bias = values[static_cast<size_t>(grid.bias.index)];
+    bias = round_to_grid(bias, bias_scale(grid));
+  }
+}
+
+std::vector<torch::Tensor> Network::forward(const std::vector<torch::Tensor>& inputs,
+                                            std::span<const ValueId> wanted, const Mode& mode) {
+  std::vector<torch::Tensor> values;
+  load_constants(values);
+  multiply_adds_ = 0;
+  const auto slot = [&](ValueId id) -> torch::Tensor& {
+    return values[static_cast<size_t>(id.index)];
+  };
+  for (size_t i = 0; i < graph_.inputs.size(); ++i) {
+    slot(graph_.inputs[i]) = quantized(graph_.inputs[i], inputs.at(i));
+  }
+  const std::vector<NodeId> nodes = graph_.nodes();
+  for (size_t i = 0; i < nodes.size(); ++i) {
+    const Node& node = graph_.node(nodes[i]);
+    std::vector<torch::Tensor> arguments;
+    for (ValueId input : node.inputs) arguments.push_back(input ? slot(input) : torch::Tensor());
+    const TorchCall call(node, graph_.opset(), arguments, mode.training, mix(mode.seed, i));
+    std::vector<torch::Tensor> results;
+    try {
+      results = with_context([&] { return describe(node); },
+                             [&] { return find_torch_op(node.op, node.domain)->run(call); });
+    } catch (const c10::Error& error) {
+      fail(ErrorCode::invalid_model, "{}: {}", describe(node), error.what_without_backtrace());
+    }
+    if (parameter_role(graph_, node, 1) == ParameterRole::weight && results[0].dim() > 1) {
+      multiply_adds_ += results[0].numel() / results[0].size(1) * arguments[1].numel();
+    }
+    for (size_t out = 0; out < node.outputs.size() && out < results.size(); ++out) {
+      if (node.outputs[out]) slot(node.outputs[out]) = quantized(node.outputs[out], results[out]);
+    }
+    for (ValueId value : released_after_[i]) {
+      if (std::ranges::find(wanted, value) == wanted.end()) slot(value) = torch::Tensor();
+    }
+  }
+  std::vector<torch::Tensor> outputs;
+  for (ValueId value : wanted) outputs.push_back(slot(value));
+  return outputs;
+}
+
+std::vector<torch::Tensor> Network::state() const {
+  std::vector<torch::Tensor> state;
+  for (const Parameter& parameter : parameters_) state.push_back(parameter.tensor.detach());
+  state.insert(state.end(), statistics_.begin(), statistics_.end());
+  return state;
+}
+
+void Network::set_state(const std::vector<torch::Tensor>& state) {
+  const torch::NoGradGuard no_gradient;
+  const std::vector<torch::Tensor> mine = this->state();
+  check(mine.size() == state.size(), "set_state: the state is of another network");
+  for (size_t i = 0; i < mine.size(); ++i) mine[i].copy_(state[i]);
+}
+
+void Network::project_scales() {
+  const torch::NoGradGuard no_gradient;
+  for (const Quantizer& quantizer : quantizers_) {
+    torch::Tensor& scale = parameters_[quantizer.parameter].tensor;
+    scale.copy_(torch::maximum(scale, quantizer.floor));
+  }
+}
+
+Graph Network::to_graph() const {
+  Graph graph = graph_;
+  const auto scales_of = [](const torch::Tensor& tensor) {
+    const Tensor flat = from_torch(tensor);
+    return std::vector<float>(flat.data<float>().begin(), flat.data<float>().end());
+  };
+  for (const Quantizer& quantizer : quantizers_) {
+    for (ValueId value : quantizer.values) {
+      graph.value(value).type.quant->scale = scales_of(parameters_[quantizer.parameter].tensor);
+    }
+  }
+  for (const BiasGrid& grid : bias_grids_) {
+    QuantParams& quant = *graph.value(grid.bias).type.quant;
+    quant.scale = scales_of(bias_scale(grid).expand({static_cast<int64_t>(quant.scale.size())}));
+  }
+  for (size_t i = 0; i < constants_.size(); ++i) {
+    Value& value = graph.value({static_cast<int32_t>(i)});
+    if (!constants_[i].defined() || !constants_[i].requires_grad()) continue;
+    const Tensor real = from_torch(constants_[i]);
+    value.data = value.type.quant ? quantize_tensor(real, *value.type.quant) : real;
+  }
+  for (size_t i = 0; i < statistics_.size(); ++i) {
+    graph.value(statistics_values_[i]).data = from_torch(statistics_[i]);
+  }
+  graph.validate();
+  return graph;
+}
+
+}  // namespace nibble

@@ -1,0 +1,93 @@
+// A graph as a trainable function over libtorch tensors: parameters, running statistics, learned
+// quantization scales, and the way back to a graph.
+#pragma once
+
+#include <torch/torch.h>
+
+#include <span>
+#include <string>
+#include <vector>
+
+#include "nibble/graph.h"
+#include "train/torch/fake_quantize.h"
+#include "train/torch/op.h"
+
+namespace nibble {
+
+enum class ParameterRole : uint8_t { weight, bias, norm, scale };
+
+struct Parameter {
+  std::string name;
+  ParameterRole role = ParameterRole::weight;
+  torch::Tensor tensor;  // a leaf that requires its gradient
+};
+
+class Network {
+ public:
+  /// Parameters are the float or quantized constants that weigh, shift or normalise. Quantized ones
+  /// start from `float_graph` (same node names) if it is given, else from their dequantized codes.
+  /// Throws Error{unsupported} naming a node that libtorch cannot run here.
+  Network(const Graph& graph, const Graph* float_graph, torch::Device device);
+
+  struct Mode {
+    bool training = false;  // batch statistics (which update the running ones) and dropout
+    uint64_t seed = 0;      // of the dropout masks
+  };
+  /// The values `wanted`, for graph inputs in order. Typed values are fake-quantized.
+  std::vector<torch::Tensor> forward(const std::vector<torch::Tensor>& inputs,
+                                     std::span<const ValueId> wanted, const Mode& mode);
+
+  /// Multiply-adds of the weighted operators in the last forward pass.
+  int64_t multiply_adds() const { return multiply_adds_; }
+
+  const Graph& graph() const { return graph_; }
+  const std::vector<Parameter>& parameters() const { return parameters_; }
+  /// All that training changes: parameters and running statistics, in a fixed order.
+  std::vector<torch::Tensor> state() const;
+  void set_state(const std::vector<torch::Tensor>& state);
+  /// Keeps every scale positive; called after each step of the optimizer.
+  void project_scales();
+  /// The graph with the present parameters; quantized constants hold codes on the learned scales.
+  Graph to_graph() const;
+
+ private:
+  /// What shares one set of learned scales: a constant, or activations with the same codes.
+  struct Quantizer {
+    std::vector<ValueId> values;
+    QuantParams params;
+    size_t parameter = 0;  // index into parameters_
+    torch::Tensor floor;   // smallest scale allowed
+    CodeRange range;
+    double gradient_scale = 0;  // 0: not known before the first forward pass
+  };
+  /// A bias of 32 bits: its scale is that of the layer's input times those of the weight.
+  struct BiasGrid {
+    ValueId bias;
+    int input = -1;  // index into quantizers_
+    int weight = -1;
+  };
+
+  void add_constants(const Graph* float_graph);
+  void add_activation_quantizers();
+  void add_bias_grids();
+  int add_quantizer(ValueId value, const QuantParams& params);
+  torch::Tensor quantized(ValueId value, const torch::Tensor& real);
+  torch::Tensor bias_scale(const BiasGrid& grid) const;
+  torch::Tensor constant(ValueId value) const;
+  void load_constants(std::vector<torch::Tensor>& values);
+
+  Graph graph_;
+  torch::Device device_;
+  int64_t multiply_adds_ = 0;
+  std::vector<Parameter> parameters_;
+  std::vector<torch::Tensor> statistics_;  // of batch normalisations
+  std::vector<ValueId> statistics_values_;
+  std::vector<torch::Tensor> constants_;  // by value: parameters and all other constants
+  std::vector<Quantizer> quantizers_;
+  std::vector<int> quantizer_of_;      // by value; -1: none
+  std::vector<bool> already_on_grid_;  // by value: same codes as the node's input
+  std::vector<BiasGrid> bias_grids_;
+  std::vector<std::vector<ValueId>> released_after_;  // by node: values nobody reads later
+};
+
+}  // namespace nibble

@@ -1,0 +1,55 @@
+// The operators that training can run: one row per operator, a function over libtorch tensors that
+// autograd differentiates.
+#pragma once
+
+#include <torch/torch.h>
+
+#include <span>
+#include <string_view>
+#include <vector>
+
+#include "nibble/graph.h"
+
+namespace nibble {
+
+/// One node being run.
+class TorchCall {
+ public:
+  using Tensors = std::vector<torch::Tensor>;
+
+  TorchCall(const Node& node, int opset, const Tensors& inputs, bool training, uint64_t seed)
+      : node(node), opset(opset), training(training), seed(seed), inputs_(inputs) {}
+
+  const Node& node;
+  const int opset;
+  const bool training;  // batch statistics, dropout
+  const uint64_t seed;  // of this node in this step
+
+  bool has(size_t i) const { return i < inputs_.size() && inputs_[i].defined(); }
+  size_t count() const { return inputs_.size(); }
+  const Tensors& inputs() const { return inputs_; }
+  const torch::Tensor& in(size_t i) const;
+  /// An integer input as numbers; empty if it was left out.
+  std::vector<int64_t> integers(size_t i) const;
+  /// A list that older opsets hold in attribute `name` and newer ones in input i.
+  std::vector<int64_t> attribute_or_input(std::string_view name, size_t i) const;
+  /// Attribute `name` as an axis in [0, rank) of input 0.
+  int64_t axis(std::string_view name, int64_t fallback) const;
+
+ private:
+  const Tensors& inputs_;
+};
+
+struct TorchOpRow {
+  std::string_view name;
+  std::vector<torch::Tensor> (*run)(const TorchCall&);
+};
+
+std::span<const TorchOpRow> torch_math_ops();
+std::span<const TorchOpRow> torch_layer_ops();
+std::span<const TorchOpRow> torch_shape_ops();
+
+/// The row, or nullptr.
+const TorchOpRow* find_torch_op(std::string_view op, std::string_view domain);
+
+}  // namespace nibble
