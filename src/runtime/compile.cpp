@@ -51,6 +51,8 @@ std::unique_ptr<Executable> build_executable(Graph graph, const CompileOptions& 
   fold_constants(graph);
   if (options.optimize) {
     eliminate_identities(graph);
+    fold_qdq(graph);  // pairs that an identity kept apart
+    fold_batch_norm(graph);
     fuse_activations(graph);
     channels_last(graph);
   }
