@@ -171,6 +171,12 @@ NodeId GraphEditor::insert_at_front(Node node) {
   return id;
 }
 
+NodeId GraphEditor::insert_at_end(Node node) {
+  const NodeId id = insert(std::move(node));
+  end_.push_back(id);
+  return id;
+}
+
 ValueId GraphEditor::add_value(std::string_view stem, TensorType type) {
   const ValueId id = graph_.add_value(unique_value_name(stem), std::move(type));
   grow();
@@ -198,6 +204,7 @@ void GraphEditor::finish() {
     for (NodeId id : nodes) inserted[at(id)] = true;
   };
   mark(front_);
+  mark(end_);
   for (const auto& [position, nodes] : before_) mark(nodes);
   for (const auto& [position, nodes] : after_) mark(nodes);
   const auto emit = [&](auto&& self, NodeId id) -> void {  // what was inserted around it, too
@@ -213,6 +220,7 @@ void GraphEditor::finish() {
   for (NodeId id : graph_.nodes()) {
     if (!inserted[at(id)]) emit(emit, id);
   }
+  for (NodeId id : end_) emit(emit, id);
   graph_.set_order(std::move(order));
 }
 

@@ -1,0 +1,28 @@
+#include <array>
+
+#include "passes/pass.h"
+
+namespace nibble {
+namespace {
+
+int run_infer_types(Graph& graph) {
+  infer_types(graph);
+  return 0;
+}
+
+constexpr std::array kPasses = {
+    PassRow{"infer_types", run_infer_types, "types of values from the types of inputs"},
+    PassRow{"fold_constants", fold_constants, "evaluates what depends on constants only"},
+    PassRow{"eliminate_identities", eliminate_identities, "removes nodes that change nothing"},
+    PassRow{"fold_batch_norm", fold_batch_norm, "BatchNormalization into weights and bias"},
+    PassRow{"fold_qdq", fold_qdq, "QuantizeLinear and DequantizeLinear into types"},
+    PassRow{"insert_qdq", insert_qdq, "types into QuantizeLinear and DequantizeLinear"},
+    PassRow{"fuse_activations", fuse_activations, "Relu and Clip into the layer before"},
+    PassRow{"channels_last", channels_last, "spatial operators run channels last"},
+};
+
+}  // namespace
+
+std::span<const PassRow> pass_table() { return kPasses; }
+
+}  // namespace nibble
