@@ -1,277 +1,301 @@
-// Spatial operators run channels last: [N,C,H,W] becomes [N,H,W,C] between them.
+// Spatial operators read and write [N,spatial...,C]; what lies between them follows, so that
+// Transpose nodes remain at the borders only.
 //
-// Before: %a:f32[1,3,8,8] = Conv(%x, %w)      %b = Relu(%a)      %y = GlobalAveragePool(%b)
-// After:  %x_last = Transpose(%x) {perm=[0,2,3,1]}
-//         %a_last:f32[1,8,8,3] = Conv(%x_last, %w) {nibble_channels_last=1}
-//         %b_last = Relu(%a_last)
-//         %y_last = GlobalAveragePool(%b_last) {nibble_channels_last=1}
-//         %y = Transpose(%y_last) {perm=[0,3,1,2]}
-//
-// Elementwise operators and Concat follow their inputs, so Transpose nodes stay at the borders.
-// A Transpose that was there is merged into the change of layout.
+// Before: %y = Conv(%x, %w)                      %z = Relu(%y)     %f = Flatten(%z)
+// After:  %x' = Transpose(%x) {perm=[0,2,3,1]}   %y' = Conv(%x', %w) {nibble_channels_last=1}
+//         %z' = Relu(%y')    %z = Transpose(%z') {perm=[0,3,1,2]}    %f = Flatten(%z)
 #include <algorithm>
-#include <map>
 #include <optional>
+#include <unordered_map>
+#include <vector>
 
+#include "ops/element_move.h"
 #include "ops/op.h"
-#include "passes/evaluate.h"
 #include "passes/graph_editor.h"
 #include "passes/pass.h"
 
 namespace nibble {
 namespace {
 
-constexpr std::string_view kMark = "nibble_channels_last";
-
-// Axis i of the result is axis perm[i] of the source.
-std::vector<int64_t> perm_to_last(int rank) {
-  std::vector<int64_t> perm = {0};
-  for (int axis = 2; axis < rank; ++axis) perm.push_back(axis);
-  perm.push_back(1);
-  return perm;
+// Position in [N,spatial...,C] of axis `axis` of [N,C,spatial...].
+int64_t last_axis(int64_t axis, int rank) {
+  if (axis < 0) axis += rank;
+  return axis == 0 ? 0 : axis == 1 ? rank - 1 : axis - 1;
 }
 
-std::vector<int64_t> inverse(const std::vector<int64_t>& perm) {
-  std::vector<int64_t> result(perm.size());
-  for (size_t i = 0; i < perm.size(); ++i) {
-    result[static_cast<size_t>(perm[i])] = static_cast<int64_t>(i);
+std::vector<int64_t> to_last(int rank) {
+  std::vector<int64_t> permutation = {0};
+  for (int axis = 2; axis < rank; ++axis) permutation.push_back(axis);
+  permutation.push_back(1);
+  return permutation;
+}
+
+std::vector<int64_t> to_first(int rank) {
+  std::vector<int64_t> permutation = {0, rank - 1};
+  for (int axis = 1; axis < rank - 1; ++axis) permutation.push_back(axis);
+  return permutation;
+}
+
+TensorType last_type(TensorType type) {
+  const Shape first = type.shape;
+  for (int axis = 0; axis < first.rank(); ++axis) {
+    type.shape[static_cast<int>(last_axis(axis, first.rank()))] = first[axis];
   }
-  return result;
+  if (type.quant && type.quant->granularity != Granularity::per_tensor) {
+    type.quant->axis = static_cast<int>(last_axis(type.quant->axis, first.rank()));
+  }
+  return type;
 }
 
-Shape permuted(const Shape& shape, const std::vector<int64_t>& perm) {
-  Shape result;
-  for (int64_t axis : perm) result.push_back(shape[static_cast<int>(axis)]);
-  return result;
-}
-
-class Layouts {
+class ChannelsLast {
  public:
-  explicit Layouts(Graph& graph) : graph_(graph), editor_(graph) {}
+  explicit ChannelsLast(Graph& graph) : graph_(graph), editor_(graph) {}
 
   int run() {
-    int changed = 0;
-    for (NodeId id : graph_.nodes()) {
-      const bool moved =
-          move_spatial(id) || move_elementwise(id) || move_concat(id) || merge_transpose(id);
-      if (moved) {
-        ++changed;
-      } else {
-        keep(id);
-      }
-    }
-    for (ValueId output : graph_.outputs) need_first(output, std::nullopt);
+    for (NodeId id : graph_.nodes()) visit(id);
+    for (ValueId id : graph_.outputs) restore(id);
     editor_.finish();
-    if (changed > 0) graph_.prune();
-    return changed;
+    if (changed_ > 0) graph_.prune();
+    return changed_;
   }
 
  private:
-  const OpRow* row_of(NodeId id) const {
-    const Node& node = graph_.node(id);
-    return find_op(node.op, node.domain);
-  }
-  int rank_of(ValueId id) const { return graph_.value(id).type.shape.rank(); }
-  bool is_last(ValueId id) const { return id && last_of_.contains(id.index); }
-  bool can_move_output(NodeId id) const;
-  bool fits(ValueId id, int rank) const;
-  ValueId last(ValueId id, NodeId reader);
-  ValueId last_constant(ValueId id, int rank);
-  void need_first(ValueId id, std::optional<NodeId> reader);
-  Node transpose(ValueId from, ValueId to, std::vector<int64_t> perm);
-  void move_output(NodeId id);
-  bool move_spatial(NodeId id);
-  bool move_elementwise(NodeId id);
-  bool move_concat(NodeId id);
+  struct Twin {
+    ValueId value;
+    std::optional<NodeId> producer;  // of the twin, where the original must be restored from it
+  };
+
+  void visit(NodeId id);
+  bool convert(NodeId id);
+  bool convert_spatial(NodeId id);
+  bool convert_elementwise(NodeId id, const OpRow& row);
+  bool convert_slice(NodeId id);
+  bool convert_pad(NodeId id);
   bool merge_transpose(NodeId id);
-  void keep(NodeId id);
+  void take_output(NodeId id);
+  void restore(ValueId id);
+  ValueId twin(ValueId id, NodeId reader);
+  std::optional<ValueId> operand(ValueId id, int rank) const;
+  ValueId permuted_constant(ValueId id, int rank);
+  std::optional<std::vector<int64_t>> constant_integers(ValueId id) const;
+  ValueId add_integers(std::vector<int64_t> values);
+
+  int rank(ValueId id) const { return graph_.value(id).type.shape.rank(); }
+  bool has_twin(ValueId id) const { return id && twins_.contains(id.index); }
+  NodeId add_transpose(ValueId from, ValueId to, std::vector<int64_t> permutation,
+                       std::optional<NodeId> after, NodeId before);
 
   Graph& graph_;
   GraphEditor editor_;
-  std::map<int32_t, ValueId> last_of_;                      // value -> its channels-last twin
-  std::map<std::pair<int32_t, int>, ValueId> constant_of_;  // constant, rank -> its twin
-  std::map<int32_t, bool> has_first_;  // values that are computed channels last only, until needed
+  std::unordered_map<int32_t, Twin> twins_;  // of values [N,C,spatial...]
+  int changed_ = 0;
 };
 
-Node Layouts::transpose(ValueId from, ValueId to, std::vector<int64_t> perm) {
-  Node node{.op = "Transpose",
-            .name = editor_.unique_node_name(graph_.value(to).name + "_Transpose"),
-            .inputs = {from},
-            .outputs = {to}};
-  node.attributes.set("perm", std::move(perm));
-  return node;
+NodeId ChannelsLast::add_transpose(ValueId from, ValueId to, std::vector<int64_t> permutation,
+                                   std::optional<NodeId> after, NodeId before) {
+  Node node;
+  node.op = "Transpose";
+  node.name = editor_.unique_node_name(graph_.value(to).name + "_transpose");
+  node.inputs = {from};
+  node.outputs = {to};
+  node.attributes.set("perm", std::move(permutation));
+  return after ? editor_.insert_after(*after, std::move(node))
+               : editor_.insert_before(before, std::move(node));
 }
 
-// One output that can change its layout: its rank is known, and it has no parameters per axis.
-bool Layouts::can_move_output(NodeId id) const {
-  const Node& node = graph_.node(id);
-  if (!node.output(0) || !node.captures.empty()) return false;
-  for (size_t i = 1; i < node.outputs.size(); ++i) {
-    const ValueId extra = node.outputs[i];
-    if (extra && (editor_.is_output(extra) || !editor_.consumers(extra).empty())) return false;
-  }
-  const TensorType& type = graph_.value(node.outputs[0]).type;
-  return type.shape.rank() >= 3 &&
-         (!type.quant || type.quant->granularity == Granularity::per_tensor);
+// The channels-last form of a value that `reader` is about to use.
+ValueId ChannelsLast::twin(ValueId id, NodeId reader) {
+  if (const auto known = twins_.find(id.index); known != twins_.end()) return known->second.value;
+  const ValueId made =
+      editor_.add_value(graph_.value(id).name + "_channels_last", last_type(graph_.value(id).type));
+  add_transpose(id, made, to_last(rank(id)), std::nullopt, reader);
+  twins_[id.index] = {made, std::nullopt};
+  return made;
 }
 
-// An operand that can be had channels last beside one of `rank` dimensions.
-bool Layouts::fits(ValueId id, int rank) const {
-  if (!id) return true;
-  const Value& value = graph_.value(id);
-  if (value.type.shape.is_static() && value.type.shape.rank() == 0) return true;
-  const bool per_tensor =
-      !value.type.quant || value.type.quant->granularity == Granularity::per_tensor;
-  if (value.is_constant()) return value.type.shape.rank() <= rank && per_tensor;
-  return value.type.shape.rank() == rank && per_tensor;
+// Output 0 of a node that now computes channels last.
+void ChannelsLast::take_output(NodeId id) {
+  const ValueId original = graph_.node(id).outputs[0];
+  const ValueId made = editor_.add_value(graph_.value(original).name + "_channels_last",
+                                         last_type(graph_.value(original).type));
+  editor_.set_output(id, 0, made);
+  twins_[original.index] = {made, id};
+  ++changed_;
 }
 
-ValueId Layouts::last(ValueId id, NodeId reader) {
-  if (const auto it = last_of_.find(id.index); it != last_of_.end()) return it->second;
-  TensorType type = graph_.value(id).type;
-  const std::vector<int64_t> perm = perm_to_last(type.shape.rank());
-  type.shape = permuted(type.shape, perm);
-  const ValueId twin = editor_.add_value(graph_.value(id).name + "_channels_last", type);
-  editor_.insert_before(reader, transpose(id, twin, perm));
-  last_of_[id.index] = twin;
-  return twin;
+// Somebody needs [N,C,spatial...] after all.
+void ChannelsLast::restore(ValueId id) {
+  const auto known = twins_.find(id.index);
+  if (known == twins_.end() || !known->second.producer) return;
+  add_transpose(known->second.value, id, to_first(rank(id)), known->second.producer, {});
+  known->second.producer.reset();
 }
 
-// A constant of fewer dimensions is filled up with ones in front, as broadcasting does.
-ValueId Layouts::last_constant(ValueId id, int rank) {
-  const Value& value = graph_.value(id);
-  if (value.data.elements() == 1 && value.data.shape().rank() <= 1) return id;
-  const auto key = std::pair(id.index, rank);
-  if (const auto it = constant_of_.find(key); it != constant_of_.end()) return it->second;
-  Shape full;
-  for (int i = value.data.shape().rank(); i < rank; ++i) full.push_back(1);
-  for (int64_t dim : value.data.shape()) full.push_back(dim);
-  Node node{.op = "Transpose", .name = {}, .inputs = {id}, .outputs = {id}};
-  node.attributes.set("perm", perm_to_last(rank));
-  const Tensor source = value.data.reshaped(full);
-  const auto result = evaluate_node(node, graph_.opset(), std::span(&source, 1));
-  const auto quant = value.type.quant;
-  const ValueId twin = editor_.add_constant(value.name + "_channels_last", result->front());
-  if (quant) graph_.value(twin).type = {DType::f32, result->front().shape(), quant};
-  constant_of_[key] = twin;
-  return twin;
-}
-
-// `id` is read (by `reader`, or by the caller if there is none) as it was: if only its twin is
-// computed so far, a Transpose now computes it.
-void Layouts::need_first(ValueId id, std::optional<NodeId> reader) {
-  const auto it = has_first_.find(id.index);
-  if (it == has_first_.end() || it->second) return;
-  it->second = true;
-  Node node = transpose(last_of_.at(id.index), id, inverse(perm_to_last(rank_of(id))));
-  if (reader) {
-    editor_.insert_before(*reader, std::move(node));
-  } else {
-    editor_.insert_at_end(std::move(node));
-  }
-}
-
-// The node computes the channels-last twin of its output.
-void Layouts::move_output(NodeId id) {
-  const ValueId old = graph_.node(id).outputs[0];
-  TensorType type = graph_.value(old).type;
-  type.shape = permuted(type.shape, perm_to_last(type.shape.rank()));
-  const ValueId twin =
-      editor_.add_value(graph_.value(old).name + "_channels_last", std::move(type));
-  editor_.set_output(id, 0, twin);
-  last_of_[old.index] = twin;
-  has_first_[old.index] = false;
-}
-
-bool Layouts::move_spatial(NodeId id) {
-  const OpRow* row = row_of(id);
-  if (row == nullptr || row->layout != LayoutRole::spatial) return false;
-  const Node& node = graph_.node(id);
-  if (node.attributes.has(kMark) || !can_move_output(id)) return false;
-  const ValueId data = node.inputs[0];
-  if (!fits(data, rank_of(node.outputs[0])) || graph_.value(data).is_constant()) return false;
-  editor_.set_input(id, 0, last(data, id));
-  move_output(id);
-  graph_.node(id).attributes.set(kMark, int64_t{1});
-  return true;
-}
-
-bool Layouts::move_elementwise(NodeId id) {
-  const OpRow* row = row_of(id);
-  if (row == nullptr || row->layout != LayoutRole::elementwise || !can_move_output(id)) {
-    return false;
-  }
-  const std::vector<ValueId> inputs = graph_.node(id).inputs;
-  const int rank = rank_of(graph_.node(id).outputs[0]);
-  if (std::ranges::none_of(inputs, [&](ValueId input) { return is_last(input); }) ||
-      !std::ranges::all_of(inputs, [&](ValueId input) { return fits(input, rank); })) {
-    return false;
-  }
-  for (size_t i = 0; i < inputs.size(); ++i) {
-    if (!inputs[i] || rank_of(inputs[i]) == 0) continue;
-    const bool constant = graph_.value(inputs[i]).is_constant();
-    editor_.set_input(id, i, constant ? last_constant(inputs[i], rank) : last(inputs[i], id));
-  }
-  move_output(id);
-  return true;
-}
-
-bool Layouts::move_concat(NodeId id) {
-  const OpRow* row = row_of(id);
-  if (row == nullptr || row->layout != LayoutRole::concat || !can_move_output(id)) return false;
-  const std::vector<ValueId> inputs = graph_.node(id).inputs;
-  const int rank = rank_of(graph_.node(id).outputs[0]);
-  const auto moves = [&](ValueId input) { return rank_of(input) == rank && fits(input, rank); };
-  if (std::ranges::none_of(inputs, [&](ValueId input) { return is_last(input); }) ||
-      !std::ranges::all_of(inputs, moves)) {
-    return false;
-  }
-  for (size_t i = 0; i < inputs.size(); ++i) {
-    const bool constant = graph_.value(inputs[i]).is_constant();
-    editor_.set_input(id, i, constant ? last_constant(inputs[i], rank) : last(inputs[i], id));
-  }
-  int64_t axis = graph_.node(id).attributes.integer("axis", 1);
-  if (axis < 0) axis += rank;
-  graph_.node(id).attributes.set("axis", inverse(perm_to_last(rank))[static_cast<size_t>(axis)]);
-  move_output(id);
-  return true;
-}
-
-// A Transpose of a value that is there channels last reads the twin.
-bool Layouts::merge_transpose(NodeId id) {
-  Node& node = graph_.node(id);
-  if (node.op != "Transpose" || !node.domain.empty() || !is_last(node.input(0))) return false;
-  const int rank = rank_of(node.inputs[0]);
-  std::vector<int64_t> perm = node.attributes.integers("perm");
-  if (perm.size() != static_cast<size_t>(rank)) return false;
-  const std::vector<int64_t> to_twin = inverse(perm_to_last(rank));
-  for (int64_t& axis : perm) axis = to_twin[static_cast<size_t>(axis)];
-  const ValueId twin = last_of_.at(node.inputs[0].index);
-  const ValueId result = node.outputs[0];
-  if (std::ranges::is_sorted(perm) && editor_.can_replace(result, twin) &&
-      graph_.value(result).type.quant == graph_.value(twin).type.quant) {
-    editor_.remove(id);
-    editor_.replace(result, twin);
-    return true;
-  }
-  editor_.set_input(id, 0, twin);
-  node.attributes.set("perm", std::move(perm));
-  return true;
-}
-
-void Layouts::keep(NodeId id) {
+void ChannelsLast::visit(NodeId id) {
+  if (convert(id)) return;
   const Node node = graph_.node(id);
   for (ValueId input : node.inputs) {
-    if (input) need_first(input, id);
+    if (input) restore(input);
   }
-  for (ValueId capture : node.captures) need_first(capture, id);
+  for (ValueId capture : node.captures) restore(capture);
+}
+
+bool ChannelsLast::convert(NodeId id) {
+  const Node& node = graph_.node(id);
+  const OpRow* row = find_op(node.op, node.domain);
+  if (row == nullptr || node.inputs.empty() || !node.inputs[0] || node.output(1) ||
+      !node.captures.empty()) {
+    return false;
+  }
+  if (row->layout == LayoutRole::spatial) return convert_spatial(id);
+  if (std::ranges::none_of(node.inputs, [&](ValueId input) { return has_twin(input); })) {
+    return false;
+  }
+  if (row->layout != LayoutRole::fixed) return convert_elementwise(id, *row);
+  if (node.op == "Slice" && node.domain.empty()) return convert_slice(id);
+  if (node.op == "Pad" && node.domain.empty()) return convert_pad(id);
+  if (node.op == "Transpose" && node.domain.empty()) return merge_transpose(id);
+  return false;
+}
+
+bool ChannelsLast::convert_spatial(NodeId id) {
+  const Node& node = graph_.node(id);
+  if (node.attributes.has("nibble_channels_last")) return false;
+  if (rank(node.inputs[0]) < 3 || rank(node.outputs[0]) != rank(node.inputs[0])) return false;
+  editor_.set_input(id, 0, twin(node.inputs[0], id));
+  graph_.node(id).attributes.set("nibble_channels_last", int64_t{1});
+  take_output(id);
+  return true;
+}
+
+// What an elementwise operand becomes: itself if it is one element, a constant that can be
+// permuted, or a value of full rank; nullopt if it is none of these.
+std::optional<ValueId> ChannelsLast::operand(ValueId id, int full_rank) const {
+  if (!id) return id;
+  const Value& value = graph_.value(id);
+  if (value.type.shape.is_static() && value.type.shape.elements() == 1 && rank(id) <= full_rank) {
+    return id;
+  }
+  if (value.is_constant()) {
+    const bool whole_bytes = bits_of(value.data.dtype()) >= 8;
+    const bool movable = !value.type.quant || (rank(id) == full_rank) ||
+                         value.type.quant->granularity == Granularity::per_tensor;
+    return rank(id) <= full_rank && whole_bytes && movable ? std::optional(id) : std::nullopt;
+  }
+  return rank(id) == full_rank ? std::optional(id) : std::nullopt;
+}
+
+ValueId ChannelsLast::permuted_constant(ValueId id, int full_rank) {
+  const Value value = graph_.value(id);
+  Shape shape;
+  for (int axis = rank(id); axis < full_rank; ++axis) shape.push_back(1);
+  for (int64_t extent : value.type.shape) shape.push_back(extent);
+  TensorType type = value.type;
+  type.shape = shape;
+  type = last_type(type);
+  Tensor data(value.data.dtype(), type.shape);
+  ThreadPool pool(1);
+  ElementMove::transpose(shape, to_last(full_rank),
+                         static_cast<size_t>(bits_of(value.data.dtype()) / 8))
+      .run(value.data.raw(), data.raw(), pool);
+  const ValueId made = editor_.add_constant(value.name + "_channels_last", std::move(data));
+  graph_.value(made).type = type;
+  return made;
+}
+
+bool ChannelsLast::convert_elementwise(NodeId id, const OpRow& row) {
+  const std::vector<ValueId> inputs = graph_.node(id).inputs;
+  const int full_rank = rank(graph_.node(id).outputs[0]);
+  if (full_rank < 3) return false;
+  for (ValueId input : inputs) {
+    if (!operand(input, full_rank)) return false;
+    if (row.layout == LayoutRole::concat && rank(input) != full_rank) return false;
+  }
+  for (size_t i = 0; i < inputs.size(); ++i) {
+    if (!inputs[i]) continue;
+    const Value& value = graph_.value(inputs[i]);
+    const bool one = value.type.shape.is_static() && value.type.shape.elements() == 1;
+    if (one && row.layout != LayoutRole::concat && !has_twin(inputs[i])) continue;
+    editor_.set_input(
+        id, i, value.is_constant() ? permuted_constant(inputs[i], full_rank) : twin(inputs[i], id));
+  }
+  if (row.layout == LayoutRole::concat) {
+    Attributes& attributes = graph_.node(id).attributes;
+    attributes.set("axis", last_axis(attributes.required_integer("axis"), full_rank));
+  }
+  take_output(id);
+  return true;
+}
+
+std::optional<std::vector<int64_t>> ChannelsLast::constant_integers(ValueId id) const {
+  if (!id || !graph_.value(id).is_constant()) return std::nullopt;
+  const Tensor wide = nibble::convert(graph_.value(id).data, DType::i64);
+  return std::vector<int64_t>(wide.data<int64_t>().begin(), wide.data<int64_t>().end());
+}
+
+ValueId ChannelsLast::add_integers(std::vector<int64_t> values) {
+  return editor_.add_constant("axes", Tensor::of<int64_t>({static_cast<int64_t>(values.size())},
+                                                          std::span<const int64_t>(values)));
+}
+
+bool ChannelsLast::convert_slice(NodeId id) {
+  const Node& node = graph_.node(id);
+  const int full_rank = rank(node.inputs[0]);
+  auto axes = constant_integers(node.input(3));
+  if (!has_twin(node.inputs[0]) || !axes) return false;
+  for (int64_t& axis : *axes) axis = last_axis(axis, full_rank);
+  editor_.set_input(id, 3, add_integers(*axes));
+  editor_.set_input(id, 0, twin(node.inputs[0], id));
+  take_output(id);
+  return true;
+}
+
+bool ChannelsLast::convert_pad(NodeId id) {
+  const Node& node = graph_.node(id);
+  const int full_rank = rank(node.inputs[0]);
+  const auto pads = constant_integers(node.input(1));
+  if (!has_twin(node.inputs[0]) || node.input(3) || !pads ||
+      pads->size() != 2 * static_cast<size_t>(full_rank)) {
+    return false;
+  }
+  std::vector<int64_t> moved(pads->size());
+  for (int axis = 0; axis < full_rank; ++axis) {
+    const auto to = static_cast<size_t>(last_axis(axis, full_rank));
+    moved[to] = (*pads)[static_cast<size_t>(axis)];
+    moved[to + static_cast<size_t>(full_rank)] = (*pads)[static_cast<size_t>(axis + full_rank)];
+  }
+  editor_.set_input(id, 1, add_integers(moved));
+  editor_.set_input(id, 0, twin(node.inputs[0], id));
+  take_output(id);
+  return true;
+}
+
+// A Transpose that was there reads the channels-last form; one that only makes it is not needed.
+bool ChannelsLast::merge_transpose(NodeId id) {
+  Node& node = graph_.node(id);
+  const int full_rank = rank(node.inputs[0]);
+  std::vector<int64_t> permutation = node.attributes.integers("perm");
+  if (permutation.size() != static_cast<size_t>(full_rank)) return false;
+  for (int64_t& axis : permutation) axis = last_axis(axis, full_rank);
+  const ValueId source = twin(node.inputs[0], id);
+  const ValueId result = node.outputs[0];
+  ++changed_;
+  if (std::ranges::is_sorted(permutation) && editor_.can_replace(result, source) &&
+      graph_.value(result).type.quant == graph_.value(source).type.quant) {
+    editor_.remove(id);
+    editor_.replace(result, source);
+    return true;
+  }
+  editor_.set_input(id, 0, source);
+  node.attributes.set("perm", std::move(permutation));
+  return true;
 }
 
 }  // namespace
 
 int channels_last(Graph& graph) {
   infer_types(graph);
-  return Layouts(graph).run();
+  return ChannelsLast(graph).run();
 }
 
 }  // namespace nibble
