@@ -17,6 +17,7 @@ std::span<const OpRow> cast_ops();
 std::span<const OpRow> concat_ops();
 std::span<const OpRow> conv_ops();
 std::span<const OpRow> conv_transpose_ops();
+std::span<const OpRow> gather_ops();
 std::span<const OpRow> identity_ops();
 std::span<const OpRow> integer_arithmetic_ops();
 std::span<const OpRow> layer_norm_ops();
@@ -28,6 +29,8 @@ std::span<const OpRow> permute_ops();
 std::span<const OpRow> pool_ops();
 std::span<const OpRow> quantize_linear_ops();
 std::span<const OpRow> reduce_ops();
+std::span<const OpRow> scatter_ops();
+std::span<const OpRow> select_ops();
 std::span<const OpRow> shape_ops();
 std::span<const OpRow> slice_ops();
 std::span<const OpRow> softmax_ops();
@@ -45,6 +48,7 @@ inline constexpr std::array kFamilies = {
     OpFamily{concat_ops},
     OpFamily{conv_ops},
     OpFamily{conv_transpose_ops},
+    OpFamily{gather_ops},
     OpFamily{identity_ops},
     OpFamily{integer_arithmetic_ops},
     OpFamily{layer_norm_ops},
@@ -56,6 +60,8 @@ inline constexpr std::array kFamilies = {
     OpFamily{pool_ops},
     OpFamily{quantize_linear_ops},
     OpFamily{reduce_ops},
+    OpFamily{scatter_ops},
+    OpFamily{select_ops},
     OpFamily{shape_ops},
     OpFamily{slice_ops},
     OpFamily{softmax_ops},
