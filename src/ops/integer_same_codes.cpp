@@ -1,36 +1,46 @@
-// Operators that move or select codes. Slice, Transpose and Pad have a prepared copy; any other
-// runs its own evaluation, which takes u8 like any element type.
+// Operators that move or select codes: their own kernels, which take u8 like any element type.
 #include <algorithm>
-#include <cstring>
-#include <numeric>
+#include <array>
 
 #include "kernels/layout.h"
-#include "ops/element_move.h"
 #include "ops/integer.h"
+#include "ops/integer_support.h"
 
 namespace nibble {
 namespace {
 
-class Move : public Kernel {
+// The operator's prepared kernel, else its evaluation, on u8. `fill` takes the place of input 2:
+// the code of the value that Pad writes.
+class OnCodes : public Kernel {
  public:
-  /// `fill`: of the elements that the copy leaves out, if there are any.
-  Move(std::string name, ElementMove copy, const Shape& out, std::optional<uint8_t> fill)
-      : name_(std::move(name)), copy_(std::move(copy)), out_shape_(out), fill_(fill) {}
+  OnCodes(const OpRow& row, std::unique_ptr<Kernel> inner, Tensor fill, const Shape& out)
+      : row_(row), inner_(std::move(inner)), fill_(std::move(fill)), out_shape_(out) {}
+
   void run(EvalContext& context) const override {
-    Tensor& out = context.output(0, DType::u8, out_shape_);
-    if (fill_) std::memset(out.raw(), *fill_, out.bytes());
-    copy_.run(context.input(0).raw(), out.raw(), context.pool);
+    if (fill_.empty()) return evaluate(context);
+    std::array<Tensor, 4> inputs;
+    for (size_t i = 0; i < std::min(inputs.size(), context.input_count()); ++i) {
+      inputs[i] = context.input(i);
+    }
+    inputs[2] = fill_;
+    std::array<Tensor, 1> output = {context.output(0, DType::u8, out_shape_)};
+    EvalContext inner(context.node, context.opset, inputs, output, context.pool);
+    inner.workspace = context.workspace;
+    evaluate(inner);
   }
-  std::string describe() const override { return name_ + " u8"; }
+  size_t workspace_bytes() const override { return inner_ ? inner_->workspace_bytes() : 0; }
+  std::string describe() const override { return (inner_ ? inner_->describe() : "eval") + " u8"; }
 
  private:
-  std::string name_;
-  ElementMove copy_;
+  void evaluate(EvalContext& context) const {
+    inner_ ? inner_->run(context) : row_.eval.function(context);
+  }
+  const OpRow& row_;
+  std::unique_ptr<Kernel> inner_;
+  Tensor fill_;
   Shape out_shape_;
-  std::optional<uint8_t> fill_;
 };
 
-// A transposition that exchanges two runs of neighbouring axes, as between the layouts.
 class Exchange : public Kernel {
  public:
   Exchange(const LayoutShape& shape, const Shape& out) : shape_(shape), out_shape_(out) {}
@@ -46,132 +56,82 @@ class Exchange : public Kernel {
   Shape out_shape_;
 };
 
-class Evaluate : public Kernel {
- public:
-  explicit Evaluate(const KernelSpec& spec) : row_(require_op(spec.types.node, spec.types.opset)) {}
-  void run(EvalContext& context) const override { row_.eval.function(context); }
-  std::string describe() const override { return "eval u8"; }
-
- private:
-  const OpRow& row_;
-};
-
-// The integers of a parameter that is input `i`, or, in older opsets, attribute `name`; nullopt if
-// it is not known.
-std::optional<std::vector<int64_t>> parameter(const NodeTypes& types, size_t i,
-                                              std::string_view name) {
-  if (!types.has(i)) return types.node.attributes.integers(name);
-  const Tensor* constant = types.constant(i);
-  if (constant == nullptr) return std::nullopt;
-  const Tensor wide = convert(*constant, DType::i64);
-  return std::vector<int64_t>(wide.data<int64_t>().begin(), wide.data<int64_t>().end());
+// The row's own prepared kernel for u8 data.
+std::unique_ptr<Kernel> prepare_on_codes(const KernelSpec& spec, const OpRow& row) {
+  if (!row.prepare) return nullptr;
+  std::vector<TensorType> inputs;
+  std::vector<Tensor> constants;
+  for (size_t i = 0; i < spec.types.input_count(); ++i) {
+    inputs.push_back(spec.types.input(i));
+    constants.push_back(spec.types.constant(i) != nullptr ? *spec.types.constant(i) : Tensor());
+  }
+  inputs[0] = {.dtype = DType::u8, .shape = inputs[0].shape, .quant = {}};
+  std::vector<TensorType> outputs(spec.outputs.begin(), spec.outputs.end());
+  for (TensorType& type : outputs) {
+    if (type.dtype != DType::undefined)
+      type = {.dtype = DType::u8, .shape = type.shape, .quant = {}};
+  }
+  const NodeTypes types(spec.types.node, spec.types.opset, inputs, constants);
+  return row.prepare.function({.types = types, .outputs = outputs, .threads = spec.threads});
 }
 
-std::unique_ptr<Kernel> slice(const KernelSpec& spec) {
-  const NodeTypes& types = spec.types;
-  const Shape& in = types.shape(0);
-  const auto starts = parameter(types, 1, "starts");
-  auto axes = parameter(types, 3, "axes");
-  auto steps = parameter(types, 4, "steps");
-  if (!starts || !axes || !steps) return spec.refuse("its parameters are not constant");
-  if (axes->empty()) {
-    axes->resize(starts->size());
-    std::iota(axes->begin(), axes->end(), int64_t{0});
-  }
-  if (steps->empty()) steps->assign(starts->size(), 1);
-  std::vector<int64_t> all_starts(static_cast<size_t>(in.rank()), 0);
-  std::vector<int64_t> all_steps(static_cast<size_t>(in.rank()), 1);
-  for (size_t i = 0; i < starts->size(); ++i) {
-    const int64_t axis = (*axes)[i] < 0 ? (*axes)[i] + in.rank() : (*axes)[i];
-    const int64_t extent = in[static_cast<int>(axis)];
-    const int64_t step = (*steps)[i];
-    const int64_t start = (*starts)[i] < 0 ? (*starts)[i] + extent : (*starts)[i];
-    all_steps[static_cast<size_t>(axis)] = step;
-    all_starts[static_cast<size_t>(axis)] =
-        std::clamp<int64_t>(start, 0, step > 0 ? extent : extent - 1);
-  }
-  const Shape& out = spec.outputs[0].shape;
-  return std::make_unique<Move>("slice", ElementMove::slice(in, all_starts, all_steps, out, 1), out,
-                                std::nullopt);
-}
-
-std::unique_ptr<Kernel> transpose(const KernelSpec& spec) {
-  const Shape& in = spec.types.shape(0);
-  const Shape& out = spec.outputs[0].shape;
-  std::vector<int64_t> permutation = spec.types.node.attributes.integers("perm");
-  if (permutation.empty()) {
-    for (int axis = in.rank(); axis-- > 0;) permutation.push_back(axis);
-  }
-  // [same][channels][spatial] -> [same][spatial][channels]?
-  int same = 0;
-  while (same < in.rank() && permutation[static_cast<size_t>(same)] == same) ++same;
-  const auto middle =
-      same < in.rank() ? static_cast<int>(permutation[static_cast<size_t>(same)]) : same;
-  bool exchange = same < in.rank();
-  for (int i = same; i < in.rank(); ++i) {
-    const int source = middle + (i - same);
-    exchange = exchange && permutation[static_cast<size_t>(i)] ==
-                               (source < in.rank() ? source : source - in.rank() + same);
-  }
-  if (exchange) {
-    return std::make_unique<Exchange>(LayoutShape{.batch = in.elements(0, same),
-                                                  .channels = in.elements(same, middle),
-                                                  .spatial = in.elements(middle, in.rank())},
-                                      out);
-  }
-  return std::make_unique<Move>("transpose", ElementMove::transpose(in, permutation, 1), out,
-                                std::nullopt);
-}
-
-std::unique_ptr<Kernel> pad(const KernelSpec& spec) {
-  const NodeTypes& types = spec.types;
-  const Shape& in = types.shape(0);
-  if (types.node.attributes.text("mode", "constant") != "constant") {
-    return std::make_unique<Evaluate>(spec);
-  }
-  const auto pads = parameter(types, 1, "pads");
-  auto axes = parameter(types, 3, "axes");
-  if (!pads || !axes) return spec.refuse("its parameters are not constant");
-  if (axes->empty()) {
-    axes->resize(static_cast<size_t>(in.rank()));
-    std::iota(axes->begin(), axes->end(), int64_t{0});
-  }
-  std::vector<int64_t> begins(static_cast<size_t>(in.rank()), 0);
-  for (size_t i = 0; i < axes->size(); ++i) {
-    const int64_t axis = (*axes)[i] < 0 ? (*axes)[i] + in.rank() : (*axes)[i];
-    begins[static_cast<size_t>(axis)] = (*pads)[i];
-    if ((*pads)[i] < 0 || (*pads)[i + axes->size()] < 0) return spec.refuse("it crops");
-  }
+// The code that Pad writes; nullopt if it is not known, or between two codes.
+std::optional<Tensor> fill_code(const NodeTypes& types) {
   float value = types.node.attributes.real("value", 0);
   if (types.has(2)) {
-    if (types.constant(2) == nullptr) return spec.refuse("its value is not constant");
+    if (types.constant(2) == nullptr) return std::nullopt;
     value = convert(*types.constant(2), DType::f32).data<float>()[0];
   }
   const QuantParams& quant = *types.input(0).quant;
-  const Tensor code = quantize_tensor(Tensor::scalar(value), quant);
-  if (dequantize_tensor(code, quant).data<float>()[0] != value) {
-    return spec.refuse("its value is not one of the codes");
-  }
-  const Shape& out = spec.outputs[0].shape;
-  return std::make_unique<Move>("pad", ElementMove::place(in, begins, out, 1), out,
-                                code.data<uint8_t>()[0]);
+  Tensor code = quantize_tensor(Tensor::scalar(value), quant);
+  if (dequantize_tensor(code, quant).data<float>()[0] != value) return std::nullopt;
+  return code;
 }
 
 }  // namespace
 
+std::optional<LayoutShape> exchanged_axes(const Node& transpose, const Shape& in) {
+  std::vector<int64_t> permutation = transpose.attributes.integers("perm");
+  if (permutation.empty()) {
+    for (int axis = in.rank(); axis-- > 0;) permutation.push_back(axis);
+  }
+  int same = 0;
+  while (same < in.rank() && permutation[static_cast<size_t>(same)] == same) ++same;
+  if (same == in.rank()) return std::nullopt;
+  const auto middle = static_cast<int>(permutation[static_cast<size_t>(same)]);
+  for (int i = same; i < in.rank(); ++i) {
+    const int source = middle + (i - same);
+    const int wrapped = source < in.rank() ? source : source - in.rank() + same;
+    if (permutation[static_cast<size_t>(i)] != wrapped) return std::nullopt;
+  }
+  return LayoutShape{.batch = in.elements(0, same),
+                     .channels = in.elements(same, middle),
+                     .spatial = in.elements(middle, in.rank())};
+}
+
 std::unique_ptr<Kernel> integer_same_codes(const KernelSpec& spec) {
-  const std::string& op = spec.types.node.op;
-  if (op == "Slice") return slice(spec);
-  if (op == "Transpose") return transpose(spec);
-  if (op == "Pad") return pad(spec);
-  for (size_t i = 1; i < spec.types.input_count(); ++i) {
-    if (spec.types.has(i) && is_float(spec.types.input(i).dtype)) {
-      return spec.refuse("it has another operand in real numbers");
+  const NodeTypes& types = spec.types;
+  const OpRow& row = require_op(types.node, types.opset);
+  if (types.node.op == "Transpose") {
+    if (const auto shape = exchanged_axes(types.node, types.shape(0))) {
+      return std::make_unique<Exchange>(*shape, spec.outputs[0].shape);
     }
   }
-  if (!require_op(spec.types.node, spec.types.opset).eval)
-    return spec.refuse("it has no evaluation");
-  return std::make_unique<Evaluate>(spec);
+  Tensor fill;
+  if (types.node.op == "Pad") {
+    const std::optional<Tensor> code = fill_code(types);
+    if (!code) return spec.refuse("its value is not one of the codes");
+    fill = *code;
+  } else {
+    for (size_t i = 1; i < types.input_count(); ++i) {
+      if (types.has(i) && is_float(types.input(i).dtype)) {
+        return spec.refuse("it has another operand in real numbers");
+      }
+    }
+  }
+  std::unique_ptr<Kernel> inner = prepare_on_codes(spec, row);
+  if (!inner && !row.eval) return spec.refuse("it has no evaluation");
+  return std::make_unique<OnCodes>(row, std::move(inner), std::move(fill), spec.outputs[0].shape);
 }
 
 }  // namespace nibble

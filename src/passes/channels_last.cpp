@@ -9,8 +9,8 @@
 #include <unordered_map>
 #include <vector>
 
-#include "ops/element_move.h"
 #include "ops/op.h"
+#include "ops/transpose.h"
 #include "passes/graph_editor.h"
 #include "passes/pass.h"
 
@@ -195,9 +195,9 @@ ValueId ChannelsLast::permuted_constant(ValueId id, int full_rank) {
   type = last_type(type);
   Tensor data(value.data.dtype(), type.shape);
   ThreadPool pool(1);
-  ElementMove::transpose(shape, to_last(full_rank),
-                         static_cast<size_t>(bits_of(value.data.dtype()) / 8))
-      .run(value.data.raw(), data.raw(), pool);
+  const std::vector<int64_t> permutation = to_last(full_rank);
+  permute(make_permutation(shape, std::vector<int>(permutation.begin(), permutation.end())),
+          static_cast<size_t>(bits_of(value.data.dtype()) / 8), value.data.raw(), data.raw(), pool);
   const ValueId made = editor_.add_constant(value.name + "_channels_last", std::move(data));
   graph_.value(made).type = type;
   return made;

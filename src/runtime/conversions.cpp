@@ -27,6 +27,26 @@ class Quantize : public Kernel {
   Isa isa_ = best_isa();
 };
 
+class QuantizeTranspose : public Kernel {
+ public:
+  QuantizeTranspose(const QuantParams& codes, const LayoutShape& layout, const Shape& shape)
+      : params_{codes.scale[0], codes.zero_point[0], codes.qmin, codes.qmax},
+        layout_(layout),
+        shape_(shape) {}
+  void run(EvalContext& context) const override {
+    Tensor& out = context.output(0, DType::u8, shape_);
+    quantize_to_channels_last(params_, layout_, context.input(0).data<float>().data(),
+                              out.data<uint8_t>().data(), context.pool, isa_);
+  }
+  std::string describe() const override { return "f32 to u8, transposed"; }
+
+ private:
+  QuantizeParams params_;
+  LayoutShape layout_;
+  Shape shape_;
+  Isa isa_ = best_isa();
+};
+
 class Dequantize : public Kernel {
  public:
   explicit Dequantize(const QuantParams& codes)
@@ -123,6 +143,10 @@ class Round : public Kernel {
 
 std::unique_ptr<Kernel> quantize_kernel(const QuantParams& codes) {
   return std::make_unique<Quantize>(codes);
+}
+std::unique_ptr<Kernel> quantize_transpose_kernel(const QuantParams& codes,
+                                                  const LayoutShape& layout, const Shape& shape) {
+  return std::make_unique<QuantizeTranspose>(codes, layout, shape);
 }
 std::unique_ptr<Kernel> dequantize_kernel(const QuantParams& codes) {
   return std::make_unique<Dequantize>(codes);

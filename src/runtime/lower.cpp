@@ -5,6 +5,7 @@
 
 #include "base/check.h"
 #include "ops/codes.h"
+#include "ops/integer_support.h"
 #include "runtime/conversions.h"
 #include "runtime/subgraph.h"
 
@@ -88,6 +89,7 @@ class Lowering {
   void lower_node(const Node& node);
   bool lower_integer(const Node& node, const OpRow& row, std::string& why_not);
   bool lower_view(const Node& node, bool as_codes);
+  bool lower_quantizing_transpose(const Node& node);
   void lower_real(const Node& node, const OpRow& row, std::string note);
   std::unique_ptr<Kernel> prepare(const Node& node, const OpRow& row);
 
@@ -97,6 +99,7 @@ class Lowering {
   int codes(ValueId id);
   void complete(ValueId id, int slot);
   void define_real(ValueId id, int slot);
+  void define_rounded(ValueId id, int slot);
   void define_codes(ValueId id, int slot);
 
   TensorType physical_type(ValueId id, bool stored_constant) const;
@@ -181,6 +184,12 @@ void Lowering::define_real(ValueId id, int index) {
   complete(id, real_of(id));
 }
 
+// `id` lies on the grid of its type already, if it has one.
+void Lowering::define_rounded(ValueId id, int index) {
+  real_of(id) = index;
+  complete(id, index);
+}
+
 // `id` was computed as codes, perhaps with other parameters than its type has. Without any, it
 // keeps what it has: it lies on that grid.
 void Lowering::define_codes(ValueId id, int index) {
@@ -204,6 +213,7 @@ void Lowering::lower_node(const Node& node) {
       std::ranges::any_of(node.inputs, [&](ValueId id) { return id && codes_of(id) >= 0; });
   if (options_.arithmetic == Arithmetic::integer && some_codes) {
     if (is_view(graph_, node) && codes_of(node.inputs[0]) >= 0 && lower_view(node, true)) return;
+    if (lower_quantizing_transpose(node)) return;
     if (lower_integer(node, row, why_not)) return;
   }
   if (is_view(graph_, node) && lower_view(node, false)) return;
@@ -229,11 +239,40 @@ bool Lowering::lower_view(const Node& node, bool as_codes) {
   if (as_codes) {
     define_codes(to, view);
   } else if (graph_.value(to).type.quant == graph_.value(from).type.quant) {
-    real_of(to) = view;  // rounded already, where it must be
-    complete(to, view);
+    define_rounded(to, view);
   } else {
     define_real(to, view);
   }
+  return true;
+}
+
+// A Transpose that is the only reader of a value quantized just before: one step does both.
+bool Lowering::lower_quantizing_transpose(const Node& node) {
+  if (node.op != "Transpose" || !node.domain.empty() || !options_.optimize) return false;
+  const ValueId from = node.inputs[0];
+  const ValueId to = node.outputs[0];
+  if (program_.steps.empty() || graph_.is_output(from) || graph_.consumers(from).size() != 1) {
+    return false;
+  }
+  const Step& before = program_.steps.back();
+  const int source = codes_of(from);
+  if (!before.conversion || before.conversion->op != "Quantize" || before.outputs[0] != source) {
+    return false;
+  }
+  TensorType type = slot(source).type;
+  if (!is_static(type)) return false;
+  const auto exchange = exchanged_axes(node, type.shape);
+  if (!exchange) return false;
+  type.shape = graph_.value(to).type.shape;
+  Step step;
+  step.node = &node;
+  step.integer = true;
+  step.kernel = quantize_transpose_kernel(*type.quant, *exchange, type.shape);
+  step.inputs = {before.inputs[0]};
+  step.outputs = {add_slot(type)};
+  ++program_.integer_nodes;
+  program_.steps.back() = std::move(step);
+  define_codes(to, program_.steps.back().outputs[0]);
   return true;
 }
 
@@ -354,7 +393,13 @@ void Lowering::lower_real(const Node& node, const OpRow& row, std::string note) 
   const std::vector<int> results = step.outputs;
   program_.steps.push_back(std::move(step));
   for (size_t i = 0; i < node.outputs.size(); ++i) {
-    if (node.outputs[i]) define_real(node.outputs[i], results[i]);
+    if (!node.outputs[i]) continue;
+    if (row.quant == QuantRole::same_codes &&
+        graph_.value(node.outputs[i]).type.quant == graph_.value(node.inputs[0]).type.quant) {
+      define_rounded(node.outputs[i], results[i]);
+    } else {
+      define_real(node.outputs[i], results[i]);
+    }
   }
 }
 
