@@ -12,6 +12,7 @@ using OpFamily = std::span<const OpRow> (*)();
 
 std::span<const OpRow> activation_ops();
 std::span<const OpRow> arithmetic_ops();
+std::span<const OpRow> attention_ops();
 std::span<const OpRow> batch_norm_ops();
 std::span<const OpRow> cast_ops();
 std::span<const OpRow> concat_ops();
@@ -22,6 +23,7 @@ std::span<const OpRow> identity_ops();
 std::span<const OpRow> integer_arithmetic_ops();
 std::span<const OpRow> layer_norm_ops();
 std::span<const OpRow> logic_ops();
+std::span<const OpRow> loss_ops();
 std::span<const OpRow> matmul_ops();
 std::span<const OpRow> order_ops();
 std::span<const OpRow> pad_ops();
@@ -43,6 +45,7 @@ std::span<const OpRow> vector_norm_ops();
 inline constexpr std::array kFamilies = {
     OpFamily{activation_ops},
     OpFamily{arithmetic_ops},
+    OpFamily{attention_ops},
     OpFamily{batch_norm_ops},
     OpFamily{cast_ops},
     OpFamily{concat_ops},
@@ -53,6 +56,7 @@ inline constexpr std::array kFamilies = {
     OpFamily{integer_arithmetic_ops},
     OpFamily{layer_norm_ops},
     OpFamily{logic_ops},
+    OpFamily{loss_ops},
     OpFamily{matmul_ops},
     OpFamily{order_ops},
     OpFamily{pad_ops},
