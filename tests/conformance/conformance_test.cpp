@@ -90,8 +90,8 @@ std::string run_test(const Files& files) {
     require_tensors(graph, graph.inputs);
     require_tensors(graph, graph.outputs);
     Program program = compile(graph);
-    for (int set = 0; files.contains("test_data_set_" + std::to_string(set) + "/output_0.pb");
-         ++set) {
+    int set = 0;
+    for (; files.contains("test_data_set_" + std::to_string(set) + "/output_0.pb"); ++set) {
       const std::string folder = "test_data_set_" + std::to_string(set) + "/";
       const std::vector<Tensor> wanted = read_tensors(files, folder + "output_");
       const auto results = program.run(read_tensors(files, folder + "input_"));
@@ -101,7 +101,7 @@ std::string run_test(const Files& files) {
         if (!message.empty()) return "output '" + program.output_names()[i] + "': " + message;
       }
     }
-    return {};
+    return set > 0 ? "" : "it has no data to compare with";
   } catch (const std::exception& error) {
     return error.what();
   }

@@ -4,6 +4,7 @@
 
 #include <cstdlib>
 #include <stdexcept>
+#include <string_view>
 #include <utility>
 
 namespace nibble::testing {
@@ -29,6 +30,23 @@ std::string text_field(const std::string& header, size_t at, size_t length) {
   return header.substr(at, length).c_str();  // up to the first zero byte
 }
 
+// The value of `path` among the records "length key=value\n" of a POSIX extended header; empty if
+// it has none.
+std::string extended_path(const std::string& records) {
+  for (size_t at = 0; at < records.size();) {
+    const size_t length = std::strtoull(records.c_str() + at, nullptr, 10);
+    if (length == 0) break;
+    const std::string record = records.substr(at, length);
+    const size_t key = record.find(' ') + 1;
+    constexpr std::string_view kPath = "path=";
+    if (record.compare(key, kPath.size(), kPath) == 0) {
+      return record.substr(key + kPath.size(), record.size() - key - kPath.size() - 1);
+    }
+    at += length;
+  }
+  return {};
+}
+
 }  // namespace
 
 std::map<std::string, std::string> read_tar_gz(const std::filesystem::path& path) {
@@ -46,6 +64,10 @@ std::map<std::string, std::string> read_tar_gz(const std::filesystem::path& path
     at += (size + kBlock - 1) / kBlock * kBlock;
     if (kind == 'L') {  // GNU: the name of the next entry
       long_name = contents.c_str();
+      continue;
+    }
+    if (kind == 'x') {  // POSIX: properties of the next entry
+      long_name = extended_path(contents);
       continue;
     }
     const std::string prefix = text_field(header, 345, 155);
