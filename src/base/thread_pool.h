@@ -1,14 +1,13 @@
-// A small fork-join pool. Workers sleep on a futex-backed condition after a short spin, so an idle
-// or oversubscribed machine loses nothing; the caller always takes part in the work, so a pool of
-// one thread has no workers at all.
+// A small fork-join pool. The caller always takes part in the work, and a job is over as soon as
+// its tasks are: a worker that did not get a core in time is not waited for. Workers and caller
+// sleep on futexes after a short spin, so an oversubscribed machine loses little, an idle one
+// nothing.
 #pragma once
 
 #include <atomic>
-#include <condition_variable>
 #include <cstdint>
-#include <mutex>
+#include <exception>
 #include <thread>
-#include <type_traits>
 #include <vector>
 
 namespace nibble {
@@ -24,8 +23,8 @@ class ThreadPool {
   int threads() const { return static_cast<int>(workers_.size()) + 1; }
 
   /// Calls body(task) for every task in [0, tasks), in any order, on all threads; returns when all
-  /// are done. Allocates nothing. A call from inside a task runs serially. The first exception is
-  /// rethrown here.
+  /// are done. Allocates nothing. A call from inside a task, or while another thread uses the pool,
+  /// runs serially. The first exception is rethrown here; tasks not yet begun are then left out.
   template <typename Body>
   void parallel_for(int64_t tasks, const Body& body) {
     run(
@@ -51,20 +50,24 @@ class ThreadPool {
  private:
   using Call = void (*)(const void*, int64_t);
   void run(int64_t tasks, Call call, const void* context);
-  void work();
+  void publish(uint32_t tasks, Call call, const void* context);
+  void take_tasks(uint32_t job);
+  void run_task(Call call, const void* context, uint32_t task);
+  void wait_for_all(uint32_t tasks);
   void worker_loop();
 
   std::vector<std::thread> workers_;
-  std::mutex mutex_;
-  std::condition_variable wake_;
-  std::atomic<uint64_t> generation_{0};
+  std::atomic<bool> busy_{false};
   std::atomic<bool> stopping_{false};
-  std::atomic<int> running_workers_{0};
-
-  Call call_ = nullptr;
-  const void* context_ = nullptr;
-  int64_t tasks_ = 0;
-  std::atomic<int64_t> next_{0};
+  /// The number of the latest job, which idle workers wait on.
+  std::atomic<uint32_t> job_{0};
+  /// (job number << 32) | next task: taking a task proves that its job still runs, and with it that
+  /// the description below is that job's.
+  std::atomic<uint64_t> ticket_;
+  std::atomic<Call> call_{nullptr};
+  std::atomic<const void*> context_{nullptr};
+  std::atomic<uint32_t> tasks_{0};
+  std::atomic<uint32_t> done_{0};
   std::atomic<bool> failed_{false};
   std::exception_ptr failure_;
 };
