@@ -73,16 +73,7 @@ std::unique_ptr<Dataset> whole(const std::shared_ptr<const Dataset>& dataset, st
   return named_subset(dataset, std::move(indices), std::move(name));
 }
 
-}  // namespace
-
-std::span<const FormatRow> format_table() { return kFormats; }
-
-std::string source_name(const std::string& spec) {
-  const std::filesystem::path path(spec);
-  return (path.has_filename() ? path : path.parent_path()).filename().string();
-}
-
-std::unique_ptr<Dataset> open_dataset(const std::string& spec, const DataOptions& options) {
+std::unique_ptr<Dataset> open_split(const std::string& spec, const DataOptions& options) {
   const Source source = find_source(spec, options.preprocess);
   const bool own_validation = source.parts.contains(Split::validation);
   const bool from_train =
@@ -100,6 +91,24 @@ std::unique_ptr<Dataset> open_dataset(const std::string& spec, const DataOptions
                        : options.split == Split::validation ? "/validation"
                                                             : "/test";
   return whole(require_samples(part->second()), source.name + suffix);
+}
+
+}  // namespace
+
+std::span<const FormatRow> format_table() { return kFormats; }
+
+std::string source_name(const std::string& spec) {
+  const std::filesystem::path path(spec);
+  return (path.has_filename() ? path : path.parent_path()).filename().string();
+}
+
+std::unique_ptr<Dataset> open_dataset(const std::string& spec, const DataOptions& options) {
+  try {
+    return open_split(spec, options);
+  } catch (const std::filesystem::filesystem_error& error) {
+    fail(ErrorCode::io, "{}: cannot read: {}",
+         error.path1().empty() ? spec : error.path1().string(), error.code().message());
+  }
 }
 
 }  // namespace nibble

@@ -121,5 +121,10 @@ TEST(OpenDataset, missing_source_is_named) {
   }
 }
 
+TEST(OpenDataset, a_name_that_no_file_can_have_is_an_error_too) {
+  EXPECT_THROW(open_dataset(std::string(10000, 'x'), {}), Error);
+  EXPECT_THROW(open_dataset("", {}), Error);
+}
+
 }  // namespace
 }  // namespace nibble
