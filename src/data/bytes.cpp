@@ -49,15 +49,30 @@ Bytes Bytes::map(const std::filesystem::path& path) {
   return result;
 }
 
+namespace {
+
+// What the last four bytes of a gzip file say its contents take, with room to notice their end; no
+// more than deflate can compress.
+size_t size_hint(const std::filesystem::path& path) {
+  const Bytes file = Bytes::map(path);
+  if (file.size() < 18) return 0;
+  size_t size = 0;
+  for (size_t i = 1; i <= 4; ++i) size = size << 8U | file.view()[file.size() - i];
+  return std::min(size, file.size() * 1032) + (1U << 20U);
+}
+
+}  // namespace
+
 std::vector<uint8_t> read_gzip(const std::filesystem::path& path, size_t limit) {
   const std::unique_ptr<gzFile_s, int (*)(gzFile)> file(::gzopen(path.c_str(), "rb"), gzclose_r);
   if (!file) fail(ErrorCode::io, "{}: cannot read: {}", path.string(), std::strerror(errno));
   ::gzbuffer(file.get(), 1U << 17U);
   std::vector<uint8_t> bytes;
+  bytes.reserve(size_hint(path));
   for (;;) {
     const size_t have = bytes.size();
     // Grows with what is really there, whatever a header promises.
-    bytes.resize(have + std::max<size_t>(have / 2, 1U << 16U));
+    bytes.resize(have + (1U << 20U));
     const size_t room = std::min<size_t>(bytes.size() - have, 1U << 30U);
     const int got = ::gzread(file.get(), bytes.data() + have, static_cast<unsigned>(room));
     bytes.resize(have + static_cast<size_t>(std::max(got, 0)));

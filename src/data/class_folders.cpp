@@ -45,7 +45,7 @@ std::vector<std::string> images_below(const fs::path& root, const std::string& n
   for (const auto& entry : fs::recursive_directory_iterator(
            root / name, fs::directory_options::follow_directory_symlink)) {
     if (!is_image_file(entry.path()) || !entry.is_regular_file()) continue;
-    files.push_back(fs::relative(entry.path(), root).string());
+    files.push_back(entry.path().lexically_relative(root).string());
   }
   std::sort(files.begin(), files.end());
   return files;

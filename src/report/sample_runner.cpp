@@ -1,6 +1,7 @@
 #include "report/sample_runner.h"
 
 #include <algorithm>
+#include <cmath>
 
 #include "base/check.h"
 
@@ -10,6 +11,13 @@ namespace {
 Program compile_for(const Graph& graph, const SampleInput& input, CompileOptions options) {
   options.input_shapes[input.name] = input.shape;
   return compile(graph, options);
+}
+
+// Whole numbers for a model that takes the bytes of an image.
+void round_to_bytes(Tensor& samples) {
+  for (float& value : samples.data<float>()) {
+    value = std::clamp(std::nearbyint(value), 0.0F, 255.0F);
+  }
 }
 
 // Dimensions after the first agree where they are known.
@@ -47,8 +55,8 @@ SampleInput sample_input(const Graph& graph, const Dataset& data, int64_t batch)
     fail(ErrorCode::invalid_argument, "the model's input '{}' is {}, the samples of {} are {}",
          input.name, to_string(value.type), data.describe(), sample.to_string());
   }
-  if (!is_float(input.dtype)) {
-    fail(ErrorCode::unsupported, "the model's input '{}' is {}; samples are real numbers",
+  if (!is_float(input.dtype) && input.dtype != DType::u8) {
+    fail(ErrorCode::unsupported, "the model's input '{}' is {}; samples are real numbers or bytes",
          input.name, to_string(value.type));
   }
   return input;
@@ -60,6 +68,10 @@ SampleRunner::SampleRunner(const Graph& graph, const Dataset& data, int64_t batc
 
 std::span<const Tensor> SampleRunner::run(const Tensor& samples) {
   Tensor input = samples.reshaped(input_.shape);
+  if (input_.dtype == DType::u8) {
+    input = input.clone();
+    round_to_bytes(input);
+  }
   if (input_.dtype != DType::f32) input = convert(input, input_.dtype);
   return program_.run(std::span(&input, 1));
 }

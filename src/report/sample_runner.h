@@ -17,7 +17,8 @@ struct SampleInput {
 };
 
 /// Throws Error{invalid_argument} if the graph has several inputs, or one that the samples do not
-/// fit. Samples of any shape fit an input [N, elements].
+/// fit. Samples of any shape fit an input [N, elements]. An input of bytes (u8) gets the samples
+/// rounded and clamped: preprocess them with scale 1.
 SampleInput sample_input(const Graph& graph, const Dataset& data, int64_t batch);
 
 /// Compiled for the shape above.

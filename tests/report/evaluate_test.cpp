@@ -107,6 +107,17 @@ TEST(Evaluate, samples_are_flattened_for_an_input_of_two_dimensions) {
   EXPECT_EQ(evaluate(b.graph, *data).predicted, predictions(*data, w));
 }
 
+TEST(Evaluate, an_input_of_bytes_gets_rounded_samples) {
+  Builder b;
+  const ValueId x = b.input("x", {-1, 1});
+  b.graph.value(x).type.dtype = DType::u8;
+  const ValueId cast = b.op("Cast", {x}, {{"to", int64_t{1}}});
+  const ValueId limit = b.constant(Tensor::of<float>({1}, {254.0F}));
+  b.graph.outputs = {b.op("Sub", {cast, limit})};
+  const Scalars data({254.4F, 254.6F, -7, 300}, {0, 1, 0, 1});
+  EXPECT_EQ(evaluate(b.graph, data).correct, 4);
+}
+
 TEST(Evaluate, a_single_output_is_class_one_above_a_half) {
   Builder b;
   b.graph.outputs = {b.op("Identity", {b.input("x", {-1, 1})})};
@@ -293,6 +304,20 @@ TEST(RealData, mobilenet_on_fashion_mnist_has_its_known_accuracy) {
   const Evaluation result = evaluate(load_onnx(model), *data, {.batch = 50});
   EXPECT_EQ(result.samples, 5000);
   EXPECT_NEAR(result.accuracy(), 0.9270, 0.0003);
+}
+
+TEST(RealData, resnet20_on_cifar_has_its_known_accuracy) {
+  NIBBLE_SHARED_FILE(model, "models/resnet20-cifar.onnx");
+  NIBBLE_SHARED_FILE(archive, "data/cifar10-jpeg.tar.gz");
+  const testing::TempFolder folder;
+  const std::string command =
+      "tar xzf '" + archive.string() + "' -C '" + folder.path().string() + "' cifar10-jpeg/test";
+  ASSERT_EQ(std::system(command.c_str()), 0);
+  const Preprocess preprocess{.mean = {0.485F, 0.456F, 0.406F}, .std = {0.229F, 0.224F, 0.225F}};
+  const auto data = open_dataset((folder / "cifar10-jpeg").string(), {.preprocess = preprocess});
+  const Evaluation result = evaluate(load_onnx(model), *data, {.batch = 50});
+  EXPECT_EQ(result.samples, 5000);
+  EXPECT_NEAR(result.accuracy(), 0.8846, 0.0003);
 }
 
 }  // namespace
