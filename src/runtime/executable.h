@@ -73,7 +73,9 @@ class Executable {
   size_t arena_bytes() const { return arena_.bytes(); }
   size_t constant_bytes() const;
 
-  const Graph graph;  // nodes stay where they are: steps and kernels point at them
+  /// Its nodes stay where they are: steps and kernels point at them. Its constants are gone once
+  /// lowered; what is still needed of them is in slots and kernels.
+  Graph graph;
   std::vector<Slot> slots;
   std::vector<Step> steps;
   std::vector<int> inputs;                              // slots

@@ -408,6 +408,7 @@ void Lowering::lower_real(const Node& node, const OpRow& row, std::string note) 
 std::unique_ptr<Executable> lower(Graph graph, const CompileOptions& options, ThreadPool& pool) {
   auto program = std::make_unique<Executable>(std::move(graph));
   Lowering(*program, options, pool).run();
+  for (int32_t i = 0; i < program->graph.value_count(); ++i) program->graph.value({i}).data = {};
   program->finish();
   return program;
 }

@@ -48,6 +48,7 @@ struct Program::Impl {
       input_types.push_back(compiled.value(id).type);
       is_static = is_static && input_types.back().shape.is_static();
     }
+    if (is_static) source = {};  // will not be compiled again
     for (ValueId id : compiled.outputs) {
       output_names.push_back(compiled.value(id).name);
       output_types.push_back(compiled.value(id).type);
