@@ -11,14 +11,16 @@ namespace {
 // The taps of one axis that fall on [0, extent): kernel positions [first, last).
 struct TapRange {
   int64_t origin;  // input position of tap 0
-  int64_t first;
+  int64_t first = 0;
   int64_t last;
 
   TapRange(int64_t out, int64_t stride, int64_t pad, int64_t dilation, int64_t kernel,
            int64_t extent)
-      : origin(out * stride - pad),
-        first(origin < 0 ? (-origin + dilation - 1) / dilation : 0),
-        last(origin >= extent ? 0 : std::min(kernel, (extent - 1 - origin) / dilation + 1)) {
+      : origin(out * stride - pad), last(kernel) {
+    // Nearly all are whole; divisions are slow.
+    if (origin >= 0 && origin + (kernel - 1) * dilation < extent) return;
+    if (origin < 0) first = (dilation - 1 - origin) / dilation;
+    last = origin >= extent ? 0 : std::min(kernel, (extent - 1 - origin) / dilation + 1);
     last = std::max(last, first);
   }
   int64_t count() const { return last - first; }
@@ -63,6 +65,8 @@ int64_t padded_taps(int64_t origin, int64_t dilation, int64_t kernel, int64_t ex
 
 // Channels summed at a time, on the stack.
 constexpr int64_t kBlock = 256;
+// Taps compared at a time.
+constexpr int64_t kTaps = 16;
 
 }  // namespace
 
@@ -72,16 +76,23 @@ void max_pool_u8(const Window& w, int64_t channels, uint8_t fill, const uint8_t*
   over_pixels(w, channels, pool,
               [&](int64_t n, int64_t y, int64_t x, const TapRange& rows, const TapRange& columns) {
                 uint8_t* pixel = out + ((n * w.out_h + y) * w.out_w + x) * channels;
-                bool first = true;
+                const uint8_t* taps[kTaps];
+                int64_t count = 0;
+                bool any = false;
                 over_taps(w, channels, in, n, rows, columns, [&](const uint8_t* tap) {
-                  if (first) {
-                    std::memcpy(pixel, tap, static_cast<size_t>(channels));
-                  } else {
-                    kernels.max(tap, pixel, channels);
+                  if (count == kTaps) {
+                    kernels.max(taps, count, pixel, channels);
+                    taps[0] = pixel;
+                    count = 1;
                   }
-                  first = false;
+                  taps[count++] = tap;
+                  any = true;
                 });
-                if (first) std::memset(pixel, fill, static_cast<size_t>(channels));
+                if (any) {
+                  kernels.max(taps, count, pixel, channels);
+                } else {
+                  std::memset(pixel, fill, static_cast<size_t>(channels));
+                }
               });
 }
 

@@ -3,8 +3,11 @@
 
 namespace nibble {
 namespace {
+
+constexpr int kVectorBytes = 32;
+
 #include "kernels/row_simd.inl"
-}
+}  // namespace
 
 const RowKernels& row_kernels_avx2() { return kKernels; }
 

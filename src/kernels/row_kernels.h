@@ -16,8 +16,8 @@ struct RowKernels {
   void (*table)(const uint8_t* table, const uint8_t* in, uint8_t* out, int64_t n);
   void (*quantize)(const QuantizeParams&, const float* in, uint8_t* out, int64_t n);
   void (*dequantize)(float scale, int32_t zero_point, const uint8_t* in, float* out, int64_t n);
-  /// out = max(out, in).
-  void (*max)(const uint8_t* in, uint8_t* out, int64_t n);
+  /// out = the largest of taps[0] .. taps[count - 1]; count >= 1. `out` may be a tap.
+  void (*max)(const uint8_t* const* taps, int64_t count, uint8_t* out, int64_t n);
   /// sums += in.
   void (*accumulate)(const uint8_t* in, int32_t* sums, int64_t n);
   /// out = code of (sums - bias) * multiplier.

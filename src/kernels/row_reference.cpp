@@ -48,8 +48,12 @@ void dequantize(float scale, int32_t zero_point, const uint8_t* in, float* out, 
   for (int64_t i = 0; i < n; ++i) out[i] = scale * static_cast<float>(in[i] - zero_point);
 }
 
-void max(const uint8_t* in, uint8_t* out, int64_t n) {
-  for (int64_t i = 0; i < n; ++i) out[i] = std::max(out[i], in[i]);
+void max(const uint8_t* const* taps, int64_t count, uint8_t* out, int64_t n) {
+  for (int64_t i = 0; i < n; ++i) {
+    uint8_t largest = 0;
+    for (int64_t t = 0; t < count; ++t) largest = std::max(largest, taps[t][i]);
+    out[i] = largest;
+  }
 }
 
 void accumulate(const uint8_t* in, int32_t* sums, int64_t n) {

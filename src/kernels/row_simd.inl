@@ -1,5 +1,6 @@
 // Row kernels written so that compilers vectorize them; included by one file per instruction set,
-// inside its own namespace, so that no code compiled for a wider instruction set is shared.
+// inside its own namespace, so that no code compiled for a wider instruction set is shared. That
+// file defines kVectorBytes.
 
 // Branch-free round_half_to_even and clamp: see round_clamped in output_stage.h.
 struct Rounding {
@@ -58,8 +59,31 @@ void dequantize(float scale, int32_t zero_point, const uint8_t* in, float* out, 
   for (int64_t i = 0; i < n; ++i) out[i] = scale * static_cast<float>(in[i] - zero_point);
 }
 
-void max(const uint8_t* in, uint8_t* out, int64_t n) {
-  for (int64_t i = 0; i < n; ++i) out[i] = in[i] > out[i] ? in[i] : out[i];
+// The largest of each of kWidth codes, from position c on.
+template <int kWidth>
+void max_at(const uint8_t* const* taps, int64_t count, uint8_t* out, int64_t c) {
+  using Codes [[gnu::vector_size(kWidth)]] = uint8_t;
+  Codes largest;
+  __builtin_memcpy(&largest, taps[0] + c, kWidth);
+  for (int64_t t = 1; t < count; ++t) {
+    Codes tap;
+    __builtin_memcpy(&tap, taps[t] + c, kWidth);
+    largest = tap > largest ? tap : largest;
+  }
+  __builtin_memcpy(out + c, &largest, kWidth);
+}
+
+void max(const uint8_t* const* taps, int64_t count, uint8_t* out, int64_t n) {
+  int64_t c = 0;
+  for (; c + kVectorBytes <= n; c += kVectorBytes) max_at<kVectorBytes>(taps, count, out, c);
+  for (; c + 16 <= n; c += 16) max_at<16>(taps, count, out, c);
+  // The rest overlaps what is done: the largest stays the largest.
+  if (c < n && n >= 16) max_at<16>(taps, count, out, n - 16);
+  for (; n < 16 && c < n; ++c) {
+    uint8_t largest = taps[0][c];
+    for (int64_t t = 1; t < count; ++t) largest = taps[t][c] > largest ? taps[t][c] : largest;
+    out[c] = largest;
+  }
 }
 
 void accumulate(const uint8_t* in, int32_t* sums, int64_t n) {

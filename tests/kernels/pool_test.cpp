@@ -26,8 +26,8 @@ struct PoolCase {
     w.batch = 1 + up_to(1);
     w.in_h = 3 + up_to(6);
     w.in_w = 3 + up_to(6);
-    w.kernel_h = 1 + up_to(2);
-    w.kernel_w = 1 + up_to(2);
+    w.kernel_h = 1 + up_to(random.below(5) == 0 ? 5 : 2);
+    w.kernel_w = 1 + up_to(random.below(5) == 0 ? 5 : 2);
     w.stride_h = 1 + up_to(2);
     w.stride_w = 1 + up_to(2);
     w.dilation_h = w.kernel_h == 1 ? 1 : 1 + up_to(1);
