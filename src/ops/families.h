@@ -16,6 +16,7 @@ std::span<const OpRow> attention_ops();
 std::span<const OpRow> batch_norm_ops();
 std::span<const OpRow> cast_ops();
 std::span<const OpRow> concat_ops();
+std::span<const OpRow> control_ops();
 std::span<const OpRow> conv_ops();
 std::span<const OpRow> conv_transpose_ops();
 std::span<const OpRow> gather_ops();
@@ -31,6 +32,7 @@ std::span<const OpRow> permute_ops();
 std::span<const OpRow> pool_ops();
 std::span<const OpRow> quantize_linear_ops();
 std::span<const OpRow> reduce_ops();
+std::span<const OpRow> rnn_ops();
 std::span<const OpRow> scatter_ops();
 std::span<const OpRow> select_ops();
 std::span<const OpRow> shape_ops();
@@ -49,6 +51,7 @@ inline constexpr std::array kFamilies = {
     OpFamily{batch_norm_ops},
     OpFamily{cast_ops},
     OpFamily{concat_ops},
+    OpFamily{control_ops},
     OpFamily{conv_ops},
     OpFamily{conv_transpose_ops},
     OpFamily{gather_ops},
@@ -64,6 +67,7 @@ inline constexpr std::array kFamilies = {
     OpFamily{pool_ops},
     OpFamily{quantize_linear_ops},
     OpFamily{reduce_ops},
+    OpFamily{rnn_ops},
     OpFamily{scatter_ops},
     OpFamily{select_ops},
     OpFamily{shape_ops},
