@@ -46,6 +46,7 @@ struct ChooseOptions {
   std::vector<int> candidates = {8, 4};
   int activation_bits = 8;
   int64_t samples = 64;
+  bool first_and_last_8bit = true;  // as in QuantizeOptions: these layers have no choice
   int threads = 0;
   ProgressSink* progress = nullptr;
 };
@@ -57,7 +58,8 @@ struct BitChoice {
 };
 
 /// Measures each layer's sensitivity, then picks the bits that meet the budget at the least summed
-/// noise.
+/// noise (the noise powers of layers add up as if they were independent). Throws
+/// Error{invalid_argument} if the budget cannot be met, saying what can.
 BitChoice choose_bits(const Graph& graph, const RangeReport& ranges, const Dataset& data,
                       const Budget& budget, const ChooseOptions& options = {});
 

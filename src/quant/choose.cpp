@@ -1,0 +1,207 @@
+// Bit-widths per layer from measured sensitivities and a budget.
+#include <algorithm>
+#include <cmath>
+
+#include "base/check.h"
+#include "nibble/quantize.h"
+#include "nibble/runtime.h"
+#include "quant/file_size.h"
+#include "quant/knapsack.h"
+#include "quant/layers.h"
+#include "ranges/observer.h"
+#include "ranges/weight_axes.h"
+
+namespace nibble {
+namespace {
+
+// Runs graphs on the same samples and compares their outputs with those of the first.
+class OutputProbe {
+ public:
+  OutputProbe(const Graph& graph, const Dataset& data, const ChooseOptions& options)
+      : data_(data), options_(options), samples_(std::min(options.samples, data.size())) {
+    check(graph.inputs.size() == 1, "one input, as analyze() has checked");
+    const Value& input = graph.value(graph.inputs[0]);
+    input_ = input.name;
+    const Shape& shape = input.type.shape;
+    batch_ = shape.has_rank() && shape[0] > 0 ? shape[0] : std::min<int64_t>(samples_, 32);
+    samples_ = samples_ / batch_ * batch_;
+    if (samples_ == 0) {
+      fail(ErrorCode::invalid_data, "{} has too few samples to measure sensitivity on",
+           data.describe());
+    }
+    run(graph, [&](size_t, std::span<const float> values) {
+      reference_.emplace_back(values.begin(), values.end());
+      for (const float value : values) signal_ += static_cast<double>(value) * value;
+    });
+  }
+
+  double sqnr_of(const Graph& graph) const {
+    double noise = 0;
+    run(graph, [&](size_t i, std::span<const float> values) {
+      for (size_t k = 0; k < values.size(); ++k) {
+        const double difference = static_cast<double>(values[k]) - reference_[i][k];
+        noise += difference * difference;
+      }
+    });
+    return sqnr_db(signal_, noise);
+  }
+
+ private:
+  // Calls body(i, values) for the i-th f32 output of all runs.
+  template <typename Body>
+  void run(const Graph& graph, const Body& body) const {
+    Shape shape{batch_};
+    for (const int64_t dim : data_.sample_shape().dims()) shape.push_back(dim);
+    Program program = compile(graph, {.arithmetic = Arithmetic::f32,
+                                      .input_shapes = {{input_, shape}},
+                                      .threads = options_.threads});
+    size_t i = 0;
+    for (int64_t begin = 0; begin < samples_; begin += batch_) {
+      const Tensor batch = read_batch(data_, begin, batch_, options_.threads);
+      for (const Tensor& output : program.run(std::span(&batch, 1))) {
+        if (output.dtype() == DType::f32) body(i++, output.data<float>());
+      }
+    }
+  }
+
+  const Dataset& data_;
+  const ChooseOptions& options_;
+  std::string input_;
+  int64_t samples_ = 0;
+  int64_t batch_ = 1;
+  double signal_ = 0;
+  std::vector<std::vector<float>> reference_;
+};
+
+// The graph with only this layer's weight rounded to `bits` bits.
+Graph with_rounded_weight(const Graph& graph, const Layer& layer, int bits, ThreadPool& pool) {
+  Graph rounded = graph;
+  const Node& node = graph.node(layer.id);
+  const Tensor& weight = graph.value(node.inputs[1]).data;
+  const QuantParams params =
+      weight_params(weight, {.axis = output_channel_axis(node, weight.shape())}, bits,
+                    QuantizeOptions{}.weight_observer, pool);
+  rounded.node(layer.id).inputs[1] =
+      rounded.add_constant(rounded.unique_value_name("rounded_weight"),
+                           dequantize_tensor(quantize_tensor(weight, params), params));
+  return rounded;
+}
+
+struct Candidates {
+  std::vector<Layer> layers;
+  std::vector<std::vector<int>> bits;  // by layer, widest first
+  std::vector<int64_t> weights;        // by layer
+};
+
+Candidates find_candidates(const Graph& graph, const ChooseOptions& options) {
+  if (options.candidates.empty()) {
+    fail(ErrorCode::invalid_argument, "no bit-widths to choose from");
+  }
+  std::vector<int> bits = options.candidates;
+  std::ranges::sort(bits, std::greater());
+  bits.erase(std::ranges::unique(bits).begin(), bits.end());
+  for (const int b : bits) {
+    if (b < 2 || b > 8) {
+      fail(ErrorCode::invalid_argument, "candidate bit-widths go from 2 to 8, not {}", b);
+    }
+  }
+  QuantizeReport report;
+  Candidates found;
+  found.layers = find_layers(graph, {.fallback = {8, options.activation_bits}, .layers = {}},
+                             {.first_and_last_8bit = false}, report);
+  std::vector<NodeId> ids;
+  for (const Layer& layer : found.layers) ids.push_back(layer.id);
+  const std::vector<bool> ends = at_the_ends(graph, ids);
+  for (size_t i = 0; i < found.layers.size(); ++i) {
+    // quantize() keeps these at 8 bits.
+    const bool pinned = options.first_and_last_8bit && ends[i];
+    found.bits.push_back(pinned ? std::vector<int>{8} : bits);
+    found.weights.push_back(graph.value(graph.node(ids[i]).inputs[1]).data.elements());
+  }
+  return found;
+}
+
+// What the budget leaves for weights, in units of cost; cost(layer, bits) in the same unit.
+struct Costs {
+  bool in_bytes = false;
+  int64_t available = 0;
+  int64_t of(int64_t weights, int bits) const {
+    return in_bytes ? stored_weight_bytes(weights, bits) : weights * bits;
+  }
+};
+
+Costs find_costs(const Graph& graph, const RangeReport& ranges, const Budget& budget,
+                 const Candidates& candidates, const ChooseOptions& options) {
+  if (budget.average_weight_bits.has_value() == budget.file_bytes.has_value()) {
+    fail(ErrorCode::invalid_argument,
+         "a budget is either an average of bits or a file size, exactly one of them");
+  }
+  int64_t all = 0;
+  for (const int64_t weights : candidates.weights) all += weights;
+  if (budget.average_weight_bits) {
+    // Rounding must not make 4.1 bits of 10 weights 40.999.
+    const double bits = *budget.average_weight_bits * static_cast<double>(all);
+    return {false, static_cast<int64_t>(std::floor(bits + 1e-6))};
+  }
+  const Graph widest =
+      quantize(graph, ranges, {.fallback = {8, options.activation_bits}, .layers = {}});
+  return {true, *budget.file_bytes - (estimate_file_bytes(widest) - all)};
+}
+
+[[noreturn]] void refuse(const Costs& costs, const Candidates& candidates, const Budget& budget) {
+  int64_t least = 0, weights = 0;
+  for (size_t i = 0; i < candidates.layers.size(); ++i) {
+    least += costs.of(candidates.weights[i], candidates.bits[i].back());
+    weights += candidates.weights[i];
+  }
+  if (costs.in_bytes) {
+    fail(ErrorCode::invalid_argument, "a file of {} bytes cannot be had: the least is about {}",
+         *budget.file_bytes, *budget.file_bytes - costs.available + least);
+  }
+  fail(ErrorCode::invalid_argument,
+       "an average of {} bits cannot be had: the least is {:.3f} (the first and the last layers "
+       "have 8 bits unless that is switched off)",
+       *budget.average_weight_bits, static_cast<double>(least) / static_cast<double>(weights));
+}
+
+}  // namespace
+
+BitChoice choose_bits(const Graph& graph, const RangeReport& ranges, const Dataset& data,
+                      const Budget& budget, const ChooseOptions& options) {
+  const Graph prepared = prepare_for_quantization(graph);
+  const Candidates candidates = find_candidates(prepared, options);
+  if (candidates.layers.empty()) {
+    fail(ErrorCode::invalid_argument, "the model has no layer whose weights can be quantized");
+  }
+  const Costs costs = find_costs(prepared, ranges, budget, candidates, options);
+  const OutputProbe probe(prepared, data, options);
+  ThreadPool pool(options.threads);
+
+  BitChoice choice{.plan = {.fallback = {8, options.activation_bits}, .layers = {}}};
+  std::vector<std::vector<KnapsackOption>> items;
+  for (size_t i = 0; i < candidates.layers.size(); ++i) {
+    const Layer& layer = candidates.layers[i];
+    std::vector<KnapsackOption> item;
+    for (const int bits : candidates.bits[i]) {
+      const double sqnr = probe.sqnr_of(with_rounded_weight(prepared, layer, bits, pool));
+      choice.sensitivities.push_back({layer.name, bits, sqnr, candidates.weights[i]});
+      item.push_back({costs.of(candidates.weights[i], bits), std::pow(10.0, -sqnr / 10)});
+    }
+    items.push_back(std::move(item));
+    report_progress(options.progress, "measuring sensitivity", static_cast<int64_t>(i) + 1,
+                    static_cast<int64_t>(candidates.layers.size()));
+  }
+  const auto chosen = solve_knapsack(items, costs.available);
+  if (!chosen) refuse(costs, candidates, budget);
+  int64_t bit_sum = 0, weight_sum = 0;
+  for (size_t i = 0; i < candidates.layers.size(); ++i) {
+    const int bits = candidates.bits[i][(*chosen)[i]];
+    choice.plan.layers[candidates.layers[i].name] = {bits, options.activation_bits};
+    bit_sum += bits * candidates.weights[i];
+    weight_sum += candidates.weights[i];
+  }
+  choice.average_weight_bits = static_cast<double>(bit_sum) / static_cast<double>(weight_sum);
+  return choice;
+}
+
+}  // namespace nibble

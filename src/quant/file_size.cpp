@@ -1,0 +1,97 @@
+#include "quant/file_size.h"
+
+#include "passes/pass.h"
+
+namespace nibble {
+namespace {
+
+// A protobuf field of up to 127 bytes has two bytes of tag and length.
+constexpr int64_t kField = 2;
+
+int64_t text_bytes(const std::string& text) {
+  return kField + static_cast<int64_t>(text.size()) + (text.size() > 127 ? 1 : 0);
+}
+
+int64_t attribute_bytes(const std::string& name, const Attribute& attribute) {
+  constexpr int64_t kHeader = kField + 3;  // the attribute's own length, and its kind
+  struct Sizes {
+    int64_t operator()(int64_t) const { return 2; }
+    int64_t operator()(float) const { return 5; }
+    int64_t operator()(const std::string& text) const { return text_bytes(text); }
+    int64_t operator()(const Tensor& tensor) const {
+      return static_cast<int64_t>(tensor.bytes()) + 16;
+    }
+    int64_t operator()(const std::shared_ptr<const Graph>& body) const {
+      return estimate_file_bytes(*body);
+    }
+    int64_t operator()(const std::vector<int64_t>& values) const {
+      return 2 * static_cast<int64_t>(values.size());
+    }
+    int64_t operator()(const std::vector<float>& values) const {
+      return 5 * static_cast<int64_t>(values.size());
+    }
+    int64_t operator()(const std::vector<std::string>& values) const {
+      int64_t bytes = 0;
+      for (const std::string& value : values) bytes += text_bytes(value);
+      return bytes;
+    }
+    int64_t operator()(const OpaqueAttribute& opaque) const {
+      return static_cast<int64_t>(opaque.bytes.size());
+    }
+  };
+  return kHeader + text_bytes(name) + std::visit(Sizes{}, attribute);
+}
+
+// ValueInfoProto: name, element type, one small message per dimension.
+int64_t value_info_bytes(const Value& value) {
+  constexpr int64_t kTypes = 3 * kField + 2;
+  int64_t bytes = kField + text_bytes(value.name) + kTypes + 4 * value.type.shape.rank();
+  for (const std::string& dim : value.dim_names) bytes += static_cast<int64_t>(dim.size());
+  return bytes;
+}
+
+int64_t initializer_bytes(const Value& value) {
+  constexpr int64_t kHeader = 3 + 2 + 3;  // own length, element type, length of the data
+  return kHeader + text_bytes(value.name) + 2 * value.data.shape().rank() +
+         static_cast<int64_t>(value.data.bytes());
+}
+
+int64_t node_bytes(const Graph& graph, const Node& node) {
+  int64_t bytes = kField + 1 + text_bytes(node.op) + text_bytes(node.name);
+  for (const ValueId input : node.inputs) {
+    bytes += input ? text_bytes(graph.value(input).name) : kField;
+  }
+  for (const ValueId output : node.outputs) {
+    if (!output) continue;
+    bytes += text_bytes(graph.value(output).name);
+    if (graph.value(output).type.dtype != DType::undefined) {
+      bytes += value_info_bytes(graph.value(output));
+    }
+  }
+  for (const auto& [name, attribute] : node.attributes) bytes += attribute_bytes(name, attribute);
+  return bytes;
+}
+
+}  // namespace
+
+int64_t stored_weight_bytes(int64_t weights, int bits) {
+  const int64_t stored_bits = bits == 2 ? 2 : bits <= 4 ? 4 : bits <= 8 ? 8 : 16;
+  return (weights * stored_bits + 7) / 8;
+}
+
+int64_t estimate_file_bytes(const Graph& graph) {
+  Graph exported = graph;
+  insert_qdq(exported);
+  int64_t bytes = 64 + static_cast<int64_t>(exported.opaque_model_fields.size());
+  for (const auto& [key, value] : exported.metadata) {
+    bytes += kField + text_bytes(key) + text_bytes(value);
+  }
+  for (const ValueId id : exported.inputs) bytes += value_info_bytes(exported.value(id));
+  for (int32_t i = 0; i < exported.value_count(); ++i) {
+    if (exported.value({i}).is_constant()) bytes += initializer_bytes(exported.value({i}));
+  }
+  for (const NodeId id : exported.nodes()) bytes += node_bytes(exported, exported.node(id));
+  return bytes;
+}
+
+}  // namespace nibble

@@ -1,0 +1,24 @@
+// The small integer program behind the choice of bit-widths: one option for each item.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <vector>
+
+namespace nibble {
+
+struct KnapsackOption {
+  int64_t cost = 0;
+  double loss = 0;
+};
+
+/// One option (an index) per item such that the summed cost is at most `budget` and the summed loss
+/// is least; among equals, of least cost. nullopt if even the cheapest options cost more. Dynamic
+/// programming over the items, keeping the partial choices that no other beats in both cost and
+/// loss. Exact while these number at most `limit`; above that, of those that cost the same to
+/// budget / limit, the one of least loss is kept.
+std::optional<std::vector<size_t>> solve_knapsack(
+    std::span<const std::vector<KnapsackOption>> items, int64_t budget, size_t limit = 65536);
+
+}  // namespace nibble

@@ -1,0 +1,208 @@
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "base/random.h"
+#include "networks.h"
+#include "nibble/error.h"
+#include "nibble/onnx.h"
+#include "nibble/quantize.h"
+#include "quant/file_size.h"
+#include "quant/knapsack.h"
+#include "support/synthetic_data.h"
+
+namespace nibble {
+namespace {
+
+using testing::Synthetic;
+
+struct Total {
+  int64_t cost = 0;
+  double loss = 0;
+};
+
+Total total_of(const std::vector<std::vector<KnapsackOption>>& items,
+               const std::vector<size_t>& chosen) {
+  Total total;
+  for (size_t i = 0; i < items.size(); ++i) {
+    total.cost += items[i][chosen[i]].cost;
+    total.loss += items[i][chosen[i]].loss;
+  }
+  return total;
+}
+
+double least_loss(const std::vector<std::vector<KnapsackOption>>& items, int64_t budget) {
+  std::vector<size_t> chosen(items.size(), 0);
+  double least = 1e300;
+  for (;;) {
+    const Total total = total_of(items, chosen);
+    if (total.cost <= budget) least = std::min(least, total.loss);
+    size_t i = 0;
+    while (i < items.size() && ++chosen[i] == items[i].size()) chosen[i++] = 0;
+    if (i == items.size()) return least;
+  }
+}
+
+TEST(knapsack, finds_what_trying_everything_finds) {
+  Random random(5);
+  for (int round = 0; round < 200; ++round) {
+    std::vector<std::vector<KnapsackOption>> items(1 + random.below(7));
+    int64_t cheapest = 0, dearest = 0;
+    for (auto& item : items) {
+      item.resize(1 + random.below(4));
+      int64_t low = 1 << 30, high = 0;
+      for (auto& option : item) {
+        option = {static_cast<int64_t>(random.below(50)), random.uniform()};
+        low = std::min(low, option.cost);
+        high = std::max(high, option.cost);
+      }
+      cheapest += low;
+      dearest += high;
+    }
+    const int64_t budget =
+        cheapest +
+        static_cast<int64_t>(random.below(static_cast<uint64_t>(dearest - cheapest) + 1));
+    const auto chosen = solve_knapsack(items, budget);
+    ASSERT_TRUE(chosen);
+    const Total total = total_of(items, *chosen);
+    EXPECT_LE(total.cost, budget);
+    EXPECT_NEAR(total.loss, least_loss(items, budget), 1e-12);
+    EXPECT_FALSE(solve_knapsack(items, cheapest - 1));
+  }
+}
+
+TEST(knapsack, stays_within_the_budget_and_near_the_optimum_when_thinned) {
+  Random random(6);
+  std::vector<std::vector<KnapsackOption>> items(60);
+  int64_t cheapest = 0;
+  for (auto& item : items) {
+    const auto weights = static_cast<int64_t>(1000 + random.below(1000000));
+    item = {{8 * weights, 0.001 * random.uniform()}, {4 * weights, random.uniform()}};
+    cheapest += 4 * weights;
+  }
+  const int64_t budget = cheapest * 3 / 2;
+  const auto rough = solve_knapsack(items, budget, 2000);
+  const auto fine = solve_knapsack(items, budget, 200000);
+  ASSERT_TRUE(rough && fine);
+  EXPECT_LE(total_of(items, *rough).cost, budget);
+  EXPECT_LE(total_of(items, *rough).loss, 1.02 * total_of(items, *fine).loss);
+  EXPECT_TRUE(solve_knapsack(items, cheapest, 10));
+}
+
+struct Fixture {
+  Graph graph = testing::residual();
+  Synthetic data{32, {3, 6, 6}};
+  RangeReport ranges = analyze(graph, data);
+};
+
+TEST(choose_bits, keeps_to_an_average) {
+  const Fixture f;
+  const ChooseOptions options{.candidates = {8, 4, 2}, .first_and_last_8bit = false};
+  double last_noise = 1e300;
+  for (const double average : {2.0, 3.0, 4.0, 5.5, 8.0}) {
+    const BitChoice choice =
+        choose_bits(f.graph, f.ranges, f.data, {.average_weight_bits = average}, options);
+    EXPECT_LE(choice.average_weight_bits, average + 1e-9);
+    ASSERT_EQ(choice.sensitivities.size(), 9U);
+    double noise = 0;
+    for (const Sensitivity& s : choice.sensitivities) {
+      if (choice.plan.layers.at(s.node).weight_bits == s.bits)
+        noise += std::pow(10, -s.sqnr_db / 10);
+    }
+    EXPECT_LE(noise, last_noise);
+    last_noise = noise;
+  }
+}
+
+TEST(choose_bits, more_bits_are_less_noise_for_every_layer) {
+  const Fixture f;
+  const BitChoice choice = choose_bits(f.graph, f.ranges, f.data, {.average_weight_bits = 8},
+                                       {.candidates = {2, 4, 8}, .first_and_last_8bit = false});
+  for (size_t i = 1; i < choice.sensitivities.size(); ++i) {
+    const Sensitivity& a = choice.sensitivities[i - 1];
+    const Sensitivity& b = choice.sensitivities[i];
+    if (a.node != b.node) continue;
+    EXPECT_GT(a.bits, b.bits);
+    EXPECT_GT(a.sqnr_db, b.sqnr_db + 5);
+  }
+}
+
+TEST(choose_bits, first_and_last_layer_have_no_choice) {
+  const Fixture f;
+  const BitChoice choice = choose_bits(f.graph, f.ranges, f.data, {.average_weight_bits = 6}, {});
+  EXPECT_EQ(choice.plan.of("conv1").weight_bits, 8);
+  EXPECT_EQ(choice.plan.of("conv3").weight_bits, 8);
+  EXPECT_EQ(choice.plan.of("conv2").weight_bits, 4);
+}
+
+TEST(choose_bits, a_file_size_is_kept_and_used) {
+  const Fixture f;
+  const auto bytes = [&](int bits) {
+    return static_cast<int64_t>(
+        serialize_onnx(quantize(f.graph, f.ranges, {.fallback = {bits, 8}, .layers = {}},
+                                {.first_and_last_8bit = false}))
+            .size());
+  };
+  const int64_t budget = (bytes(8) + bytes(4)) / 2;
+  const ChooseOptions options{.candidates = {8, 4}, .first_and_last_8bit = false};
+  const BitChoice choice = choose_bits(f.graph, f.ranges, f.data, {.file_bytes = budget}, options);
+  const Graph graph = quantize(f.graph, f.ranges, choice.plan, {.first_and_last_8bit = false});
+  const auto size = static_cast<double>(serialize_onnx(graph).size());
+  EXPECT_LE(size, 1.02 * static_cast<double>(budget));
+  EXPECT_GT(choice.average_weight_bits, 4);
+}
+
+TEST(choose_bits, says_what_can_be_had) {
+  const Fixture f;
+  const auto message = [&](const Budget& budget) -> std::string {
+    try {
+      choose_bits(f.graph, f.ranges, f.data, budget, {});
+    } catch (const Error& error) {
+      return error.what();
+    }
+    return "";
+  };
+  EXPECT_NE(message({.average_weight_bits = 4}).find("the least is 5.2"), std::string::npos)
+      << message({.average_weight_bits = 4});
+  EXPECT_NE(message({.file_bytes = 100}).find("the least is about"), std::string::npos);
+  EXPECT_NE(message({}).find("exactly one"), std::string::npos);
+  EXPECT_NE(message({.average_weight_bits = 5, .file_bytes = 5}).find("exactly one"),
+            std::string::npos);
+}
+
+TEST(file_size, estimate_is_near_the_file) {
+  const Graph graph = testing::residual();
+  const RangeReport ranges = analyze(graph, Synthetic(8, {3, 6, 6}));
+  for (const LayerBits bits :
+       {LayerBits{8, 8}, LayerBits{4, 8}, LayerBits{4, 0}, LayerBits{2, 4}}) {
+    const Graph q = quantize(graph, ranges, {.fallback = bits, .layers = {}});
+    const auto size = static_cast<double>(serialize_onnx(q).size());
+    EXPECT_NEAR(static_cast<double>(estimate_file_bytes(q)), size, 0.05 * size) << size;
+  }
+}
+
+TEST(inspect, counts_parameters_and_macs_and_says_why_not) {
+  const std::vector<NodeSupport> nodes = inspect_nodes(testing::residual());
+  ASSERT_EQ(nodes.size(), 6U);
+  EXPECT_EQ(nodes[0].parameters, 3 * 8 * 9 + 8);
+  EXPECT_EQ(nodes[0].macs, 3 * 8 * 9 * 36);
+  EXPECT_TRUE(nodes[0].quantizable);
+  EXPECT_EQ(nodes[3].op, "Add");
+  EXPECT_TRUE(nodes[3].quantizable);
+  EXPECT_EQ(nodes[3].parameters, 0);
+  testing::NetworkBuilder net({-1, 12});
+  net.add({.op = "MatMul", .name = "gram", .inputs = {net.last, net.last}});
+  net.add({.op = "Exp", .name = "exp", .inputs = {net.last}});
+  const std::vector<NodeSupport> odd = inspect_nodes([&] {
+    Graph graph = net.finish();
+    graph.value(graph.inputs[0]).type.shape = {12, 12};
+    return graph;
+  }());
+  EXPECT_FALSE(odd[0].quantizable);
+  EXPECT_EQ(odd[0].reason, "its weight is computed while running");
+  EXPECT_EQ(odd[0].macs, 12 * 12 * 12);
+}
+
+}  // namespace
+}  // namespace nibble
