@@ -53,7 +53,7 @@ void run_onednn(benchmark::State& state, const BenchmarkLayer& layer, bool integ
   using Tag = memory::format_tag;
   omp_set_num_threads(threads);
   const ConvShape shape = layer.shape();
-  const Window& w = shape.window;
+  const ConvWindow& w = shape.window;
   const dnnl::engine engine(dnnl::engine::kind::cpu, 0);
   dnnl::stream stream(engine);
   // Integers run channels last, as ours do; f32 in the layout that oneDNN likes best.

@@ -8,7 +8,7 @@ namespace nibble {
 /// A window that slides over [batch, in_h, in_w, channels]. One spatial dimension: in_h = kernel_h
 /// = 1. Padding may be negative at no place; the far padding is implied by out_h and out_w, which
 /// may reach further than the input plus padding (ceil_mode).
-struct Window {
+struct ConvWindow {
   int64_t batch = 1;
   int64_t in_h = 1;
   int64_t in_w = 1;
@@ -36,7 +36,7 @@ constexpr int64_t window_output(int64_t in, int64_t pad_begin, int64_t pad_end, 
 }
 
 struct ConvShape {
-  Window window;
+  ConvWindow window;
   int64_t in_channels = 1;
   int64_t out_channels = 1;
   int64_t groups = 1;

@@ -28,7 +28,7 @@ struct TapRange {
 
 // body(n, y, x, rows, columns) for every output pixel.
 template <typename Body>
-void over_pixels(const Window& w, int64_t channels, ThreadPool& pool, const Body& body) {
+void over_pixels(const ConvWindow& w, int64_t channels, ThreadPool& pool, const Body& body) {
   const int64_t row_cost = std::max<int64_t>(1, w.out_w * channels * w.taps());
   const int64_t grain = std::max<int64_t>(1, 32768 / row_cost);
   pool.parallel_ranges(w.batch * w.out_h, grain, [&](int64_t begin, int64_t end) {
@@ -45,7 +45,7 @@ void over_pixels(const Window& w, int64_t channels, ThreadPool& pool, const Body
 
 // body(pointer to the channels) for every tap of a pixel that lies inside the input.
 template <typename Body>
-void over_taps(const Window& w, int64_t channels, const uint8_t* in, int64_t n,
+void over_taps(const ConvWindow& w, int64_t channels, const uint8_t* in, int64_t n,
                const TapRange& rows, const TapRange& columns, const Body& body) {
   for (int64_t ky = rows.first; ky < rows.last; ++ky) {
     const int64_t y = rows.origin + ky * w.dilation_h;
@@ -70,8 +70,8 @@ constexpr int64_t kTaps = 16;
 
 }  // namespace
 
-void max_pool_u8(const Window& w, int64_t channels, uint8_t fill, const uint8_t* in, uint8_t* out,
-                 ThreadPool& pool, Isa isa) {
+void max_pool_u8(const ConvWindow& w, int64_t channels, uint8_t fill, const uint8_t* in,
+                 uint8_t* out, ThreadPool& pool, Isa isa) {
   const RowKernels& kernels = row_kernels(isa);
   over_pixels(w, channels, pool,
               [&](int64_t n, int64_t y, int64_t x, const TapRange& rows, const TapRange& columns) {
@@ -96,7 +96,7 @@ void max_pool_u8(const Window& w, int64_t channels, uint8_t fill, const uint8_t*
               });
 }
 
-void average_pool_u8(const AveragePoolParams& params, const Window& w, int64_t channels,
+void average_pool_u8(const AveragePoolParams& params, const ConvWindow& w, int64_t channels,
                      const uint8_t* in, uint8_t* out, ThreadPool& pool, Isa isa) {
   const RowKernels& kernels = row_kernels(isa);
   over_pixels(w, channels, pool,

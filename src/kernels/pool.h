@@ -9,7 +9,7 @@ namespace nibble {
 
 /// The largest code of each window, as far as it lies inside the input; `fill` where none of it
 /// does. Input and output share scale and zero point.
-void max_pool_u8(const Window& window, int64_t channels, uint8_t fill, const uint8_t* in,
+void max_pool_u8(const ConvWindow& window, int64_t channels, uint8_t fill, const uint8_t* in,
                  uint8_t* out, ThreadPool& pool, Isa isa = best_isa());
 
 /// out = clamp(round_half_to_even(float(sum of (in - in_zero)) * float(ratio / count)) + out_zero,
@@ -26,7 +26,7 @@ struct AveragePoolParams {
   int64_t pad_bottom = 0;
   int64_t pad_right = 0;
 };
-void average_pool_u8(const AveragePoolParams& params, const Window& window, int64_t channels,
+void average_pool_u8(const AveragePoolParams& params, const ConvWindow& window, int64_t channels,
                      const uint8_t* in, uint8_t* out, ThreadPool& pool, Isa isa = best_isa());
 
 /// The same over all of [batch, spatial, channels] -> [batch, channels].

@@ -16,7 +16,7 @@ namespace nibble {
 namespace {
 
 void validate_shape(const ConvShape& shape, size_t weights, size_t bias, int32_t zero_point) {
-  const Window& w = shape.window;
+  const ConvWindow& w = shape.window;
   const bool positive = w.batch > 0 && w.in_h > 0 && w.in_w > 0 && w.kernel_h > 0 &&
                         w.kernel_w > 0 && w.stride_h > 0 && w.stride_w > 0 && w.dilation_h > 0 &&
                         w.dilation_w > 0 && w.out_h > 0 && w.out_w > 0 && shape.in_channels > 0 &&
@@ -61,7 +61,7 @@ struct Frame {
   bool copy = false;
 
   explicit Frame(const ConvShape& shape, int64_t segment_bytes) {
-    const Window& win = shape.window;
+    const ConvWindow& win = shape.window;
     const auto reach = [](int64_t out, int64_t stride, int64_t kernel, int64_t dilation) {
       return (out - 1) * stride + (kernel - 1) * dilation + 1;
     };
@@ -77,7 +77,7 @@ struct Frame {
 };
 
 ProductShape product_shape(const ConvShape& shape, int64_t frame_w) {
-  const Window& w = shape.window;
+  const ConvWindow& w = shape.window;
   // Taps side by side are one run of bytes.
   const bool merged = shape.groups == 1 && w.dilation_w == 1;
   ProductShape product{.segment_bytes = shape.group_inputs() * (merged ? w.kernel_w : 1),
@@ -124,7 +124,7 @@ struct QConv::Impl {
 };
 
 void QConv::Impl::copy_framed(const uint8_t* input, uint8_t* framed, ThreadPool& pool) const {
-  const Window& w = shape.window;
+  const ConvWindow& w = shape.window;
   const int64_t channels = shape.in_channels;
   const auto zero = static_cast<uint8_t>(input_zero_point);
   const int64_t row_bytes = frame.w * channels;
@@ -150,7 +150,7 @@ void QConv::Impl::copy_framed(const uint8_t* input, uint8_t* framed, ThreadPool&
 }
 
 PixelLines QConv::Impl::lines(const uint8_t* framed) const {
-  const Window& w = shape.window;
+  const ConvWindow& w = shape.window;
   const int64_t channels = shape.in_channels;
   PixelLines result{.input = framed,
                     .images = w.batch,
@@ -223,7 +223,7 @@ size_t QConv::constant_bytes() const {
 const ConvShape& QConv::shape() const { return impl_->shape; }
 
 std::string QConv::describe() const {
-  const Window& w = impl_->shape.window;
+  const ConvWindow& w = impl_->shape.window;
   return fmt::format("{} u8s8 {}x{} {}", impl_->depthwise ? "depthwise" : "conv", w.kernel_h,
                      w.kernel_w, name_of(impl_->isa));
 }

@@ -9,7 +9,7 @@ namespace nibble {
 
 int32_t accumulate(const ReferenceConv& conv, const uint8_t* input, int64_t n, int64_t y, int64_t x,
                    int64_t channel) {
-  const Window& w = conv.shape.window;
+  const ConvWindow& w = conv.shape.window;
   const int64_t inputs = conv.shape.group_inputs();
   const int64_t first = channel / conv.shape.group_outputs() * inputs;
   const int8_t* weights = conv.weights.data() + channel * conv.shape.depth();
@@ -32,7 +32,7 @@ int32_t accumulate(const ReferenceConv& conv, const uint8_t* input, int64_t n, i
 
 void run_reference(const ReferenceConv& conv, const OutputStage& stage, const uint8_t* input,
                    void* output, ThreadPool& pool) {
-  const Window& w = conv.shape.window;
+  const ConvWindow& w = conv.shape.window;
   pool.parallel_ranges(w.out_pixels(), 1, [&](int64_t begin, int64_t end) {
     for (int64_t pixel = begin; pixel < end; ++pixel) {
       const int64_t x = pixel % w.out_w;

@@ -8,7 +8,7 @@ namespace {
 
 class MaxPool : public Kernel {
  public:
-  MaxPool(const Window& window, uint8_t fill, const Shape& out)
+  MaxPool(const ConvWindow& window, uint8_t fill, const Shape& out)
       : window_(window), fill_(fill), out_shape_(out) {}
   void run(EvalContext& context) const override {
     Tensor& out = context.output(0, DType::u8, out_shape_);
@@ -19,7 +19,7 @@ class MaxPool : public Kernel {
   std::string describe() const override { return "max pool u8 " + std::string(name_of(isa_)); }
 
  private:
-  Window window_;
+  ConvWindow window_;
   uint8_t fill_;
   Shape out_shape_;
   Isa isa_ = best_isa();
@@ -27,7 +27,7 @@ class MaxPool : public Kernel {
 
 class AveragePool : public Kernel {
  public:
-  AveragePool(const AveragePoolParams& params, const Window& window, const Shape& out)
+  AveragePool(const AveragePoolParams& params, const ConvWindow& window, const Shape& out)
       : params_(params), window_(window), out_shape_(out) {}
   void run(EvalContext& context) const override {
     Tensor& out = context.output(0, DType::u8, out_shape_);
@@ -39,7 +39,7 @@ class AveragePool : public Kernel {
 
  private:
   AveragePoolParams params_;
-  Window window_;
+  ConvWindow window_;
   Shape out_shape_;
   Isa isa_ = best_isa();
 };

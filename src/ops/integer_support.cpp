@@ -133,8 +133,8 @@ int64_t pad_begin(const Node& node, int axis, int64_t in, int64_t out, int64_t s
 
 }  // namespace
 
-std::optional<Window> channels_last_window(const KernelSpec& spec,
-                                           std::span<const int64_t> kernel_shape) {
+std::optional<ConvWindow> channels_last_window(const KernelSpec& spec,
+                                               std::span<const int64_t> kernel_shape) {
   const Node& node = spec.types.node;
   const Shape& in = spec.types.shape(0);
   const Shape& out = spec.outputs[0].shape;
@@ -168,19 +168,19 @@ std::optional<Window> channels_last_window(const KernelSpec& spec,
     }
   }
   const auto& [h, w] = axes;
-  return Window{.batch = in[0],
-                .in_h = h.in,
-                .in_w = w.in,
-                .kernel_h = h.kernel,
-                .kernel_w = w.kernel,
-                .stride_h = h.stride,
-                .stride_w = w.stride,
-                .dilation_h = h.dilation,
-                .dilation_w = w.dilation,
-                .pad_top = h.pad,
-                .pad_left = w.pad,
-                .out_h = h.out,
-                .out_w = w.out};
+  return ConvWindow{.batch = in[0],
+                    .in_h = h.in,
+                    .in_w = w.in,
+                    .kernel_h = h.kernel,
+                    .kernel_w = w.kernel,
+                    .stride_h = h.stride,
+                    .stride_w = w.stride,
+                    .dilation_h = h.dilation,
+                    .dilation_w = w.dilation,
+                    .pad_top = h.pad,
+                    .pad_left = w.pad,
+                    .out_h = h.out,
+                    .out_w = w.out};
 }
 
 }  // namespace nibble

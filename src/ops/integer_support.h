@@ -47,8 +47,8 @@ OutputStage output_stage(const KernelSpec& spec, std::span<const double> unit);
 /// Geometry of a channels-last Conv or pooling node of one or two spatial dimensions, from its
 /// attributes and the shapes of its input and output; nullopt, with the reason in spec.why_not, for
 /// anything else.
-std::optional<Window> channels_last_window(const KernelSpec& spec,
-                                           std::span<const int64_t> kernel_shape);
+std::optional<ConvWindow> channels_last_window(const KernelSpec& spec,
+                                               std::span<const int64_t> kernel_shape);
 
 /// A Transpose that exchanges two neighbouring runs of axes, as between the layouts: as
 /// [batch, channels, spatial] -> [batch, spatial, channels].

@@ -25,7 +25,7 @@ void require_image(const Shape& sample, std::string_view name) {
 }
 
 ValueId conv_bn_relu(GraphBuilder& net, const std::string& name, ValueId x, int64_t channels,
-                     const Window& window) {
+                     const LayerWindow& window) {
   x = net.conv(name + ".conv", x, channels, window, false);
   return net.relu(name + ".relu", net.batch_norm(name + ".bn", x));
 }
@@ -35,7 +35,7 @@ ValueId conv_bn_relu(GraphBuilder& net, const std::string& name, ValueId x, int6
 Graph digits_cnn(const Shape& sample, int classes, uint64_t seed) {
   require_image(sample, "digits-cnn");
   GraphBuilder net("digits-cnn", sample, seed);
-  const Window same{.kernel = 3, .stride = 1, .padding = 1, .groups = 1};
+  const LayerWindow same{.kernel = 3, .stride = 1, .padding = 1, .groups = 1};
   ValueId x = conv_bn_relu(net, "block1", net.input(), 16, same);
   x = conv_bn_relu(net, "block2", x, 32, same);
   x = net.max_pool("pool2", x, 2);

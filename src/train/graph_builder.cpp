@@ -51,7 +51,7 @@ ValueId GraphBuilder::filled(const std::string& name, int64_t count, float value
 }
 
 ValueId GraphBuilder::conv(const std::string& name, ValueId x, int64_t channels,
-                           const Window& window, bool bias) {
+                           const LayerWindow& window, bool bias) {
   const Shape in = shape(x);
   check(in.rank() == 4 && in[1] % window.groups == 0, "conv: wrong input shape");
   const int64_t per_group = in[1] / window.groups;

@@ -10,7 +10,7 @@
 namespace nibble {
 
 /// Square window of a convolution or pooling.
-struct Window {
+struct LayerWindow {
   int64_t kernel = 3;
   int64_t stride = 1;
   int64_t padding = 0;  // on each side
@@ -27,7 +27,7 @@ class GraphBuilder {
   ValueId input() const { return graph_.inputs[0]; }
   const Shape& shape(ValueId value) const { return graph_.value(value).type.shape; }
 
-  ValueId conv(const std::string& name, ValueId x, int64_t channels, const Window& window,
+  ValueId conv(const std::string& name, ValueId x, int64_t channels, const LayerWindow& window,
                bool bias);
   ValueId batch_norm(const std::string& name, ValueId x);
   ValueId relu(const std::string& name, ValueId x);

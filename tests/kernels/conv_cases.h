@@ -42,7 +42,7 @@ inline ConvCase conv_case(int64_t in_h, int64_t in_w, int64_t in, int64_t out, i
 }
 
 inline std::string to_string(const ConvCase& c) {
-  const Window& w = c.shape.window;
+  const ConvWindow& w = c.shape.window;
   const auto number = [](int64_t v) { return std::to_string(v) + " "; };
   return "n " + number(w.batch) + "h " + number(w.in_h) + "w " + number(w.in_w) + "c " +
          number(c.shape.in_channels) + "-> " + number(c.shape.out_channels) + "kernel " +

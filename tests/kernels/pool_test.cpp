@@ -14,7 +14,7 @@ namespace {
 constexpr Isa kAll[] = {Isa::reference, Isa::portable, Isa::avx2, Isa::avx512_vnni};
 
 struct PoolCase {
-  Window window;
+  ConvWindow window;
   int64_t channels = 1;
   int64_t pad_bottom = 0;
   int64_t pad_right = 0;
@@ -22,7 +22,7 @@ struct PoolCase {
 
   explicit PoolCase(Random& random) {
     const auto up_to = [&](uint64_t n) { return static_cast<int64_t>(random.below(n + 1)); };
-    Window& w = window;
+    ConvWindow& w = window;
     w.batch = 1 + up_to(1);
     w.in_h = 3 + up_to(6);
     w.in_w = 3 + up_to(6);
@@ -51,7 +51,7 @@ struct PoolCase {
   // body(code) for every tap of an output element that lies inside the input.
   template <typename Body>
   void taps(int64_t pixel, int64_t channel, const Body& body) const {
-    const Window& w = window;
+    const ConvWindow& w = window;
     const int64_t n = pixel / w.out_w / w.out_h;
     for (int64_t ky = 0; ky < w.kernel_h; ++ky) {
       for (int64_t kx = 0; kx < w.kernel_w; ++kx) {
@@ -64,7 +64,7 @@ struct PoolCase {
   }
   // Taps inside input and padding.
   int64_t padded_taps(int64_t pixel) const {
-    const Window& w = window;
+    const ConvWindow& w = window;
     int64_t count = 0;
     for (int64_t ky = 0; ky < w.kernel_h; ++ky) {
       for (int64_t kx = 0; kx < w.kernel_w; ++kx) {

@@ -63,7 +63,7 @@ TEST(qconv, equals_the_reference_for_strides_pads_and_dilations) {
   const auto up_to = [&](uint64_t n) { return static_cast<int64_t>(random.below(n + 1)); };
   for (uint64_t i = 0; i < 300; ++i) {
     ConvCase c;
-    Window& w = c.shape.window;
+    ConvWindow& w = c.shape.window;
     c.shape.groups = random.below(3) == 0 ? 1 + up_to(3) : 1;
     c.shape.in_channels = c.shape.groups * (1 + up_to(9));
     c.shape.out_channels = c.shape.groups * (1 + up_to(20));
