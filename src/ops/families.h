@@ -19,6 +19,7 @@ std::span<const OpRow> concat_ops();
 std::span<const OpRow> control_ops();
 std::span<const OpRow> conv_ops();
 std::span<const OpRow> conv_transpose_ops();
+std::span<const OpRow> einsum_ops();
 std::span<const OpRow> gather_ops();
 std::span<const OpRow> identity_ops();
 std::span<const OpRow> integer_arithmetic_ops();
@@ -33,11 +34,13 @@ std::span<const OpRow> pool_ops();
 std::span<const OpRow> quantize_linear_ops();
 std::span<const OpRow> reduce_ops();
 std::span<const OpRow> rnn_ops();
+std::span<const OpRow> rotary_ops();
 std::span<const OpRow> scatter_ops();
 std::span<const OpRow> select_ops();
 std::span<const OpRow> shape_ops();
 std::span<const OpRow> slice_ops();
 std::span<const OpRow> softmax_ops();
+std::span<const OpRow> spectral_ops();
 std::span<const OpRow> unary_ops();
 std::span<const OpRow> variadic_ops();
 std::span<const OpRow> vector_norm_ops();
@@ -54,6 +57,7 @@ inline constexpr std::array kFamilies = {
     OpFamily{control_ops},
     OpFamily{conv_ops},
     OpFamily{conv_transpose_ops},
+    OpFamily{einsum_ops},
     OpFamily{gather_ops},
     OpFamily{identity_ops},
     OpFamily{integer_arithmetic_ops},
@@ -68,11 +72,13 @@ inline constexpr std::array kFamilies = {
     OpFamily{quantize_linear_ops},
     OpFamily{reduce_ops},
     OpFamily{rnn_ops},
+    OpFamily{rotary_ops},
     OpFamily{scatter_ops},
     OpFamily{select_ops},
     OpFamily{shape_ops},
     OpFamily{slice_ops},
     OpFamily{softmax_ops},
+    OpFamily{spectral_ops},
     OpFamily{unary_ops},
     OpFamily{variadic_ops},
     OpFamily{vector_norm_ops},
