@@ -13,6 +13,7 @@
 #include "../support/temp_folder.h"
 #include "nibble/error.h"
 #include "nibble/onnx.h"
+#include "nibble/quantize.h"
 
 namespace nibble {
 namespace {
@@ -255,6 +256,32 @@ TEST(CompareLayers, padding_of_the_last_batch_does_not_count) {
     EXPECT_EQ(alone[i].value, padded[i].value);
     EXPECT_DOUBLE_EQ(alone[i].sqnr_db, padded[i].sqnr_db);
   }
+}
+
+TEST(CompareLayers, fewer_bits_give_a_larger_error) {
+  Builder b(3);
+  const auto conv = [&](ValueId x, int64_t in, int64_t out) {
+    const ValueId w = b.constant(test::random_tensor({out, in, 3, 3}, b.random, 0.3F));
+    return b.op("Relu", {b.op("Conv", {x, w}, {{"pads", std::vector<int64_t>{1, 1, 1, 1}}})});
+  };
+  ValueId x = b.input("x", {-1, 1, 8, 8});
+  for (int64_t channels : {1, 8, 8}) x = conv(x, channels, 8);
+  b.graph.outputs = {b.op("GlobalAveragePool", {x})};
+  const auto train = open_dataset("digits", {.split = Split::train});
+  const auto data = open_dataset("digits", {});
+  const RangeReport ranges = analyze(b.graph, *train);
+  const auto layers_at = [&](int bits) {
+    const BitPlan plan{.fallback = {.weight_bits = bits, .activation_bits = bits}};
+    const Graph quantized = quantize(b.graph, ranges, plan, {.first_and_last_8bit = false});
+    return compare_layers(b.graph, quantized, *data, 64);
+  };
+  const auto eight = layers_at(8);
+  const auto four = layers_at(4);
+  ASSERT_EQ(eight.size(), 7U);
+  ASSERT_EQ(four.size(), 7U);
+  EXPECT_GT(eight.front().sqnr_db, 25);
+  EXPECT_GT(four.front().sqnr_db, 3);
+  EXPECT_GT(eight.front().sqnr_db, four.front().sqnr_db + 12);
 }
 
 TEST(CompareLayers, models_with_nothing_in_common_are_refused) {
