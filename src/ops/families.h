@@ -19,8 +19,10 @@ std::span<const OpRow> concat_ops();
 std::span<const OpRow> control_ops();
 std::span<const OpRow> conv_ops();
 std::span<const OpRow> conv_transpose_ops();
+std::span<const OpRow> detection_ops();
 std::span<const OpRow> einsum_ops();
 std::span<const OpRow> gather_ops();
+std::span<const OpRow> grid_ops();
 std::span<const OpRow> identity_ops();
 std::span<const OpRow> integer_arithmetic_ops();
 std::span<const OpRow> layer_norm_ops();
@@ -33,6 +35,7 @@ std::span<const OpRow> permute_ops();
 std::span<const OpRow> pool_ops();
 std::span<const OpRow> quantize_linear_ops();
 std::span<const OpRow> reduce_ops();
+std::span<const OpRow> resize_ops();
 std::span<const OpRow> rnn_ops();
 std::span<const OpRow> rotary_ops();
 std::span<const OpRow> scatter_ops();
@@ -57,8 +60,10 @@ inline constexpr std::array kFamilies = {
     OpFamily{control_ops},
     OpFamily{conv_ops},
     OpFamily{conv_transpose_ops},
+    OpFamily{detection_ops},
     OpFamily{einsum_ops},
     OpFamily{gather_ops},
+    OpFamily{grid_ops},
     OpFamily{identity_ops},
     OpFamily{integer_arithmetic_ops},
     OpFamily{layer_norm_ops},
@@ -71,6 +76,7 @@ inline constexpr std::array kFamilies = {
     OpFamily{pool_ops},
     OpFamily{quantize_linear_ops},
     OpFamily{reduce_ops},
+    OpFamily{resize_ops},
     OpFamily{rnn_ops},
     OpFamily{rotary_ops},
     OpFamily{scatter_ops},
