@@ -4,6 +4,7 @@
 #include <filesystem>
 
 #include "base/check.h"
+#include "nibble/quantize.h"
 #include "nibble/train.h"
 #include "train/backend.h"
 
@@ -80,7 +81,12 @@ TrainResult train_quantized(const Graph& graph, const Graph* float_graph, const 
   check_options(options);
   require_samples(training, "training");
   require_samples(validation, "validation");
-  return train_backend().train_quantized(graph, float_graph, training, validation, options);
+  if (float_graph == nullptr) {
+    return train_backend().train_quantized(graph, nullptr, training, validation, options);
+  }
+  // quantize() folded batch normalisations and constants: so must the network it started from.
+  const Graph prepared = prepare_for_quantization(*float_graph);
+  return train_backend().train_quantized(graph, &prepared, training, validation, options);
 }
 
 }  // namespace nibble
