@@ -152,7 +152,9 @@ void OneDnnConv::add_slice(const Region& region) {
   const int64_t first = region.row * w.stride[0] - w.pad_begin[0];
   const int64_t last = (region.row + region.rows - 1) * w.stride[0] - w.pad_begin[0] + w.reach(0);
   const int64_t begin = std::clamp<int64_t>(first, 0, in_[0]);
-  const int64_t end = std::clamp<int64_t>(last, begin, in_[0]);
+  // Whole images keep their unread last rows, over which oneDNN steps to the next image.
+  const bool whole = region.rows == out_[0];
+  const int64_t end = whole ? in_[0] : std::clamp<int64_t>(last, begin, in_[0]);
   Dims source = in_, target = out_, stride, dilation, pad_begin, pad_end;
   source[0] = end - begin;
   target[0] = region.rows;
