@@ -8,7 +8,7 @@ namespace nibble {
 TrainOptions qat_defaults(int weight_bits, int activation_bits) {
   const int bits = std::min(weight_bits, activation_bits > 0 ? activation_bits : 32);
   TrainOptions options;
-  options.epochs = bits <= 2 ? 40 : 20;
+  options.epochs = bits <= 2 ? 24 : 12;
   options.batch = 32;
   options.learning_rate = bits <= 2 ? 0.02 : 0.01;
   options.weight_decay = 1e-4;
