@@ -1,0 +1,42 @@
+#!/usr/bin/env bash
+# Installs what building, testing and training need, by name; does nothing where it is all there.
+# Needs Debian 12 (or a relative) and root or sudo. Usage: scripts/setup.sh [--tests]
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+packages=(
+  g++ cmake ninja-build ccache
+  libonnx-dev libprotobuf-dev protobuf-compiler   # ONNX files
+  libdnnl-dev                                     # f32 convolution and matmul
+  libtorch-dev                                    # training
+  libeigen3-dev libcli11-dev nlohmann-json3-dev libfmt-dev
+  libjpeg62-turbo-dev libpng-dev zlib1g-dev       # images and compressed data
+)
+if [[ "${1:-}" == "--tests" ]]; then
+  packages+=(libgtest-dev libbenchmark-dev clang-format-14 python3-venv tar gzip)
+fi
+
+missing=()
+for package in "${packages[@]}"; do
+  if [[ "$(dpkg-query -W -f='${db:Status-Status}' "$package" 2>/dev/null)" != installed ]]; then
+    missing+=("$package")
+  fi
+done
+if ((${#missing[@]} > 0)); then
+  sudo=()
+  if ((EUID != 0)); then
+    command -v sudo >/dev/null || { echo "setup: run this as root, or install sudo" >&2; exit 1; }
+    sudo=(sudo)
+  fi
+  echo "setup: installing ${missing[*]}"
+  "${sudo[@]}" apt-get update -qq
+  "${sudo[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" \
+    >/tmp/nibble-setup.log 2>&1 || { tail -n 20 /tmp/nibble-setup.log >&2; exit 1; }
+fi
+
+# ONNX Runtime, to check that what Nibble writes runs elsewhere.
+if [[ "${1:-}" == "--tests" && ! -x .venv/bin/python ]]; then
+  python3 -m venv .venv.new
+  .venv.new/bin/python -m pip install --quiet --disable-pip-version-check onnxruntime onnx numpy
+  mv .venv.new .venv
+fi

@@ -1,0 +1,43 @@
+#!/usr/bin/env bash
+# Installs what is missing, builds with warnings as errors, checks the formatting and runs all tests.
+# The last line counts them: "N passed, N failed, N skipped".
+set -euo pipefail
+cd "$(dirname "$0")/.."
+scripts/setup.sh --tests
+scripts/build.sh -DNIBBLE_WERROR=ON -DNIBBLE_TESTS=ON
+
+passed=0 failed=0 skipped=0
+check() {  # check NAME COMMAND...: one test that is a command
+  local name=$1
+  shift
+  if "$@"; then
+    passed=$((passed + 1))
+  else
+    failed=$((failed + 1))
+    echo "FAILED: $name"
+  fi
+}
+
+check "clang-format" scripts/check_format.sh
+reports=$(mktemp -d)
+trap 'rm -rf "$reports"' EXIT
+for program in build/bin/test_*; do
+  name=$(basename "$program")
+  report=$reports/$name.xml
+  echo "== $name"
+  "$program" --gtest_brief=1 --gtest_output="xml:$report" || true
+  if [[ ! -s $report ]]; then  # it crashed before it could say
+    failed=$((failed + 1))
+    echo "FAILED: $name ended without a report"
+    continue
+  fi
+  read -r tests failures left_out < <(
+    sed -nE 's/^<testsuites tests="([0-9]+)" failures="([0-9]+)" disabled="([0-9]+)" errors="([0-9]+)".*/\1 \2 \3/p' "$report")
+  left_out=$((left_out + $(grep -c 'result="skipped"' "$report" || true)))
+  passed=$((passed + tests - failures - left_out))
+  failed=$((failed + failures))
+  skipped=$((skipped + left_out))
+done
+
+echo "$passed passed, $failed failed, $skipped skipped"
+((failed == 0))

@@ -1,0 +1,56 @@
+// nibble analyze: the dynamic range of every weight and activation.
+#include <fmt/format.h>
+
+#include "base/check.h"
+#include "base/file.h"
+#include "cli/command.h"
+#include "nibble/onnx.h"
+#include "nibble/quantize.h"
+#include "nibble/ranges.h"
+
+namespace nibble::cli {
+namespace {
+
+struct Arguments {
+  std::string model;
+  std::string output;
+  int64_t samples = 512;
+  DataArguments data;
+  CommonOptions common;
+};
+
+int run(const Arguments& arguments) {
+  if (!arguments.output.empty()) check_writable(arguments.output);
+  const Graph graph = prepare_for_quantization(load_onnx(arguments.model));
+  const std::shared_ptr<const Dataset> training = arguments.data.open(Split::train, &graph, arguments.common.seed);
+  const std::shared_ptr<const Dataset> data = random_subset(training, arguments.samples, arguments.common.seed);
+  ProgressBar progress;
+  const RangeReport report = with_context([&] { return "analyzing " + arguments.model; }, [&] {
+    return analyze(graph, *data, {.threads = arguments.common.threads, .progress = &progress});
+  });
+  progress.clear();
+  if (!arguments.output.empty()) write_file(arguments.output, to_json(report) + "\n");
+  if (arguments.common.json) {
+    fmt::print("{}\n", to_json(report));
+    return 0;
+  }
+  fmt::print("{}", to_table(report, output_columns()));
+  if (!arguments.output.empty()) fmt::print("\nEverything, histograms included, is in {}.\n", arguments.output);
+  return 0;
+}
+
+}  // namespace
+
+std::function<int()> declare_analyze(CLI::App& app) {
+  auto arguments = std::make_shared<Arguments>();
+  app.add_option("MODEL", arguments->model, "ONNX model")->required();
+  arguments->data.declare(app);
+  app.add_option("--samples", arguments->samples, "Training samples to run")
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str();
+  app.add_option("-o,--output", arguments->output, "JSON file for the whole report");
+  arguments->common.declare(app);
+  return [arguments] { return run(*arguments); };
+}
+
+}  // namespace nibble::cli

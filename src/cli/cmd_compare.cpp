@@ -1,0 +1,77 @@
+// nibble compare: where the error of a quantized model comes from, layer by layer.
+#include <fmt/format.h>
+
+#include "base/check.h"
+#include "cli/command.h"
+#include "nibble/evaluate.h"
+#include "nibble/onnx.h"
+#include "nibble/quantize.h"
+#include "report/table.h"
+
+namespace nibble::cli {
+namespace {
+
+struct Arguments {
+  std::string reference;
+  std::string quantized;
+  int64_t samples = 64;
+  DataArguments data;
+  CommonOptions common;
+};
+
+int run(const Arguments& arguments) {
+  const Graph reference = prepare_for_quantization(load_onnx(arguments.reference));
+  const Graph quantized = load_onnx(arguments.quantized);
+  const std::shared_ptr<const Dataset> all = arguments.data.open(Split::test, &quantized, arguments.common.seed);
+  const std::shared_ptr<const Dataset> data = random_subset(all, arguments.samples, arguments.common.seed);
+  ProgressBar progress;
+  const std::vector<LayerError> errors = with_context(
+      [&] { return fmt::format("comparing {} with {}", arguments.quantized, arguments.reference); },
+      [&] {
+        return compare_layers(reference, quantized, *data, data->size(),
+                              {.threads = arguments.common.threads, .progress = &progress});
+      });
+  progress.clear();
+  if (arguments.common.json) {
+    Json layers = Json::array();
+    for (const LayerError& error : errors) {
+      layers.push_back({{"value", error.value},
+                        {"node", error.node},
+                        {"op", error.op},
+                        {"sqnr_db", error.sqnr_db},
+                        {"cosine", error.cosine},
+                        {"max_abs_error", error.max_abs_error}});
+    }
+    print_json({{"samples", data->size()}, {"layers", std::move(layers)}});
+    return 0;
+  }
+  Table table({{"value"},
+               {"node"},
+               {"op"},
+               {"SQNR dB", Align::right},
+               {"cosine", Align::right},
+               {"max |error|", Align::right}});
+  for (const LayerError& error : errors) {
+    table.add_row({error.value, error.node, error.op, fmt::format("{:.1f}", error.sqnr_db),
+                   fmt::format("{:.5f}", error.cosine), fmt::format("{:.4g}", error.max_abs_error)});
+  }
+  fmt::print("{}\n{} values on {} samples, worst first. SQNR is signal to quantization noise: 6 dB are one bit.\n",
+             table.to_string(output_columns()), errors.size(), data->size());
+  return 0;
+}
+
+}  // namespace
+
+std::function<int()> declare_compare(CLI::App& app) {
+  auto arguments = std::make_shared<Arguments>();
+  app.add_option("FLOAT", arguments->reference, "Float ONNX model")->required();
+  app.add_option("QUANT", arguments->quantized, "Quantized ONNX model of the same network")->required();
+  arguments->data.declare(app);
+  app.add_option("--samples", arguments->samples, "Test samples to run")
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str();
+  arguments->common.declare(app);
+  return [arguments] { return run(*arguments); };
+}
+
+}  // namespace nibble::cli

@@ -1,0 +1,112 @@
+// nibble eval: accuracy side by side, each with n and an interval, and a paired test against the first model.
+#include <fmt/format.h>
+
+#include "base/check.h"
+#include "cli/command.h"
+#include "nibble/evaluate.h"
+#include "nibble/onnx.h"
+#include "report/format.h"
+#include "report/table.h"
+
+namespace nibble::cli {
+namespace {
+
+struct Arguments {
+  std::vector<std::string> models;
+  std::string split = "test";
+  std::string arithmetic = "integer";
+  int64_t samples = 0;
+  int batch = 32;
+  DataArguments data;
+  CommonOptions common;
+};
+
+Split split_named(const std::string& name) {
+  if (name == "train") return Split::train;
+  return name == "validation" ? Split::validation : Split::test;
+}
+
+Evaluation evaluate_file(const std::string& path, const Arguments& arguments, ProgressBar& progress) {
+  const Graph graph = load_onnx(path);
+  std::shared_ptr<const Dataset> data =
+      arguments.data.open(split_named(arguments.split), &graph, arguments.common.seed);
+  if (arguments.samples > 0) data = random_subset(data, arguments.samples, arguments.common.seed);
+  EvaluateOptions options{
+      .batch = arguments.batch, .threads = arguments.common.threads, .progress = &progress};
+  if (arguments.arithmetic == "fake-quantize") options.arithmetic = Arithmetic::fake_quantize;
+  if (arguments.arithmetic == "f32") options.arithmetic = Arithmetic::f32;
+  progress.set_prefix(path);
+  return with_context([&] { return "evaluating " + path; }, [&] { return evaluate(graph, *data, options); });
+}
+
+Json to_json(const std::string& path, const Evaluation& evaluation) {
+  return {{"model", path},
+          {"accuracy", evaluation.accuracy()},
+          {"samples", evaluation.samples},
+          {"correct", evaluation.correct},
+          {"interval_95", {evaluation.interval.low, evaluation.interval.high}}};
+}
+
+void print_text(const std::vector<std::string>& models, const std::vector<Evaluation>& evaluations) {
+  Table table({{"model"}, {"accuracy [95 %]"}, {"difference to the first, McNemar's exact test"}});
+  for (size_t i = 0; i < models.size(); ++i) {
+    table.add_row({models[i], format_accuracy(evaluations[i]),
+                   i == 0 ? "" : format_difference(compare_paired(evaluations[0], evaluations[i]))});
+  }
+  fmt::print("{}", table.to_string(output_columns()));
+}
+
+int run(const Arguments& arguments) {
+  ProgressBar progress;
+  std::vector<Evaluation> evaluations;
+  for (const std::string& path : arguments.models) {
+    evaluations.push_back(evaluate_file(path, arguments, progress));
+    if (evaluations.back().samples != evaluations.front().samples) {
+      fail(ErrorCode::invalid_data, "{} was evaluated on {} samples and {} on {}: they cannot be compared", path,
+           evaluations.back().samples, arguments.models.front(), evaluations.front().samples);
+    }
+  }
+  progress.clear();
+  if (!arguments.common.json) {
+    print_text(arguments.models, evaluations);
+    return 0;
+  }
+  Json models = Json::array();
+  for (size_t i = 0; i < evaluations.size(); ++i) {
+    Json entry = to_json(arguments.models[i], evaluations[i]);
+    if (i > 0) {
+      const PairedTest test = compare_paired(evaluations[0], evaluations[i]);
+      entry["paired"] = {{"difference", test.difference},
+                         {"interval_95", {test.interval.low, test.interval.high}},
+                         {"only_first_right", test.only_first_right},
+                         {"only_this_right", test.only_second_right},
+                         {"p_value", test.p_value}};
+    }
+    models.push_back(std::move(entry));
+  }
+  print_json({{"split", arguments.split}, {"models", std::move(models)}});
+  return 0;
+}
+
+}  // namespace
+
+std::function<int()> declare_eval(CLI::App& app) {
+  auto arguments = std::make_shared<Arguments>();
+  app.add_option("MODEL", arguments->models, "ONNX models; the first is the one the others are compared with")
+      ->required();
+  arguments->data.declare(app);
+  app.add_option("--split", arguments->split, "Part of the data set")
+      ->check(CLI::IsMember({"train", "validation", "test"}))
+      ->capture_default_str();
+  app.add_option("--samples", arguments->samples, "Evaluate on a random sample of this size; 0: on all")
+      ->check(CLI::NonNegativeNumber)
+      ->capture_default_str();
+  app.add_option("--batch", arguments->batch, "Samples per run")->check(CLI::PositiveNumber)->capture_default_str();
+  app.add_option("--arithmetic", arguments->arithmetic, "How quantized models are run")
+      ->check(CLI::IsMember({"integer", "fake-quantize", "f32"}))
+      ->capture_default_str();
+  arguments->common.declare(app);
+  return [arguments] { return run(*arguments); };
+}
+
+}  // namespace nibble::cli

@@ -1,0 +1,145 @@
+// nibble run: one inference, tensors from and to files.
+#include <fmt/format.h>
+
+#include <filesystem>
+#include <map>
+
+#include "base/check.h"
+#include "cli/command.h"
+#include "nibble/onnx.h"
+#include "nibble/runtime.h"
+
+namespace nibble::cli {
+namespace {
+
+struct Arguments {
+  std::string model;
+  std::vector<std::string> inputs;
+  std::string folder;
+  std::string arithmetic = "integer";
+  CommonOptions common;
+};
+
+Tensor load_tensor(const std::string& path) {
+  const std::string extension = std::filesystem::path(path).extension();
+  if (extension == ".npy") return load_npy(path);
+  if (extension == ".pb") return load_tensor_proto(path);
+  fail(ErrorCode::invalid_argument, "'{}' is neither .npy nor .pb (an ONNX TensorProto)", path);
+}
+
+std::map<std::string, Tensor> load_inputs(const std::vector<std::string>& arguments) {
+  std::map<std::string, Tensor> tensors;
+  for (const std::string& argument : arguments) {
+    const size_t equals = argument.find('=');
+    if (equals == std::string::npos || equals == 0) {
+      fail(ErrorCode::invalid_argument, "--input {}: expected NAME=FILE", argument);
+    }
+    const std::string name = argument.substr(0, equals);
+    if (!tensors.emplace(name, load_tensor(argument.substr(equals + 1))).second) {
+      fail(ErrorCode::invalid_argument, "--input gives '{}' twice", name);
+    }
+  }
+  return tensors;
+}
+
+std::string input_list(const Graph& graph) {
+  std::string text;
+  for (ValueId id : graph.inputs) {
+    if (!text.empty()) text += ", ";
+    text += fmt::format("'{}' {}", graph.value(id).name, to_string(graph.value(id).type));
+  }
+  return text;
+}
+
+// In the order of the graph's inputs; every one must be given, and nothing else.
+std::vector<Tensor> in_graph_order(const Graph& graph, std::map<std::string, Tensor> tensors) {
+  std::vector<Tensor> ordered;
+  for (ValueId id : graph.inputs) {
+    auto taken = tensors.extract(graph.value(id).name);
+    if (taken.empty()) {
+      fail(ErrorCode::invalid_argument, "input '{}' is not given; the model takes {}", graph.value(id).name,
+           input_list(graph));
+    }
+    ordered.push_back(std::move(taken.mapped()));
+  }
+  if (!tensors.empty()) {
+    fail(ErrorCode::invalid_argument, "the model has no input '{}'; it takes {}", tensors.begin()->first,
+         input_list(graph));
+  }
+  return ordered;
+}
+
+Json summary(const std::string& name, const Tensor& tensor) {
+  Json json = {{"name", name}, {"type", name_of(tensor.dtype())}, {"shape", Json::array()}};
+  for (int64_t dim : tensor.shape()) json["shape"].push_back(dim);
+  if (tensor.elements() == 0 || tensor.elements() > 1000) return json;
+  json["values"] = Json::array();
+  const Tensor values = convert(tensor, DType::f64);
+  for (double value : values.data<double>()) json["values"].push_back(value);
+  return json;
+}
+
+void print_output(const std::string& name, const Tensor& tensor) {
+  constexpr int64_t kShown = 12;
+  std::string values;
+  const Tensor reals = convert(tensor, DType::f64);
+  for (int64_t i = 0; i < std::min(kShown, tensor.elements()); ++i) {
+    values += fmt::format(" {:.6g}", reals.data<double>()[static_cast<size_t>(i)]);
+  }
+  fmt::print("{} {}{}:{}{}\n", name, name_of(tensor.dtype()), tensor.shape().to_string(), values,
+             tensor.elements() > kShown ? " ..." : "");
+}
+
+// A value name may hold any character; a file name may not.
+std::string file_name(std::string name) {
+  for (char& c : name) {
+    if (c == '/' || c == '\\' || c == ':') c = '_';
+  }
+  return name + ".npy";
+}
+
+int run(const Arguments& arguments) {
+  const Graph graph = load_onnx(arguments.model);
+  const std::vector<Tensor> inputs = in_graph_order(graph, load_inputs(arguments.inputs));
+  CompileOptions options{.threads = arguments.common.threads};
+  if (arguments.arithmetic == "f32") options.arithmetic = Arithmetic::f32;
+  if (arguments.arithmetic == "fake-quantize") options.arithmetic = Arithmetic::fake_quantize;
+  for (size_t i = 0; i < inputs.size(); ++i) {
+    options.input_shapes[graph.value(graph.inputs[i]).name] = inputs[i].shape();
+  }
+  with_context([&] { return "running " + arguments.model; }, [&] {
+    Program program = compile(graph, options);
+    const std::span<const Tensor> results = program.run(inputs);
+    if (!arguments.folder.empty()) std::filesystem::create_directories(arguments.folder);
+    Json outputs = Json::array();
+    for (size_t i = 0; i < results.size(); ++i) {
+      const std::string& name = program.output_names()[i];
+      Json output = summary(name, results[i]);
+      if (!arguments.folder.empty()) {
+        const std::filesystem::path path = std::filesystem::path(arguments.folder) / file_name(name);
+        save_npy(results[i], path);
+        output["file"] = path.string();
+      }
+      if (!arguments.common.json) print_output(name, results[i]);
+      outputs.push_back(std::move(output));
+    }
+    if (arguments.common.json) print_json({{"outputs", std::move(outputs)}});
+  });
+  return 0;
+}
+
+}  // namespace
+
+std::function<int()> declare_run(CLI::App& app) {
+  auto arguments = std::make_shared<Arguments>();
+  app.add_option("MODEL", arguments->model, "ONNX model")->required();
+  app.add_option("--input", arguments->inputs, "NAME=FILE, once per input; .npy or ONNX TensorProto .pb");
+  app.add_option("-o,--output", arguments->folder, "Folder for the outputs, one NAME.npy each");
+  app.add_option("--arithmetic", arguments->arithmetic, "How a quantized model is run")
+      ->check(CLI::IsMember({"integer", "fake-quantize", "f32"}))
+      ->capture_default_str();
+  arguments->common.declare(app);
+  return [arguments] { return run(*arguments); };
+}
+
+}  // namespace nibble::cli

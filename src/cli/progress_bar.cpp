@@ -1,0 +1,84 @@
+#include "cli/progress_bar.h"
+
+#include <fmt/format.h>
+#include <signal.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdio>
+
+namespace nibble::cli {
+namespace {
+
+volatile sig_atomic_t interrupted = 0;
+
+void on_interrupt(int) {
+  if (interrupted != 0) _exit(130);
+  interrupted = 1;
+}
+
+int terminal_columns() {
+  winsize size{};
+  if (ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0) return size.ws_col;
+  return 80;
+}
+
+std::string clock_text(double seconds) {
+  const auto whole = static_cast<int64_t>(seconds + 0.5);
+  if (whole >= 3600) return fmt::format("{}:{:02}:{:02}", whole / 3600, whole / 60 % 60, whole % 60);
+  return fmt::format("{}:{:02}", whole / 60, whole % 60);
+}
+
+}  // namespace
+
+void install_interrupt_handler() {
+  struct sigaction action {};
+  action.sa_handler = on_interrupt;
+  sigaction(SIGINT, &action, nullptr);
+}
+
+ProgressBar::ProgressBar() : terminal_(isatty(STDERR_FILENO) != 0) {}
+
+ProgressBar::~ProgressBar() { clear(); }
+
+bool ProgressBar::cancelled() const { return interrupted != 0; }
+
+void ProgressBar::clear() {
+  if (!visible_) return;
+  std::fputs("\r\033[K", stderr);
+  std::fflush(stderr);
+  visible_ = false;
+}
+
+void ProgressBar::update(std::string_view stage, int64_t done, int64_t total) {
+  if (!terminal_) return;
+  const Clock::time_point now = Clock::now();
+  const std::string name = prefix_.empty() ? std::string(stage) : fmt::format("{}: {}", prefix_, stage);
+  if (name != stage_) {
+    clear();
+    stage_ = name;
+    started_ = now;
+    drawn_ = now;
+    first_done_ = done;
+    return;
+  }
+  const double elapsed = std::chrono::duration<double>(now - started_).count();
+  const double since_drawn = std::chrono::duration<double>(now - drawn_).count();
+  if (elapsed < 1.0 || total <= 0 || (since_drawn < 0.1 && done < total)) return;
+  drawn_ = now;
+  const double share = std::clamp(static_cast<double>(done) / static_cast<double>(total), 0.0, 1.0);
+  const auto steps = static_cast<double>(done - first_done_);
+  const std::string left =
+      steps > 0 ? clock_text(elapsed / steps * static_cast<double>(total - done)) + " left" : "...";
+  const int room = terminal_columns() - static_cast<int>(name.size() + left.size()) - 12;
+  const int width = std::clamp(room, 0, 30);
+  const int filled = static_cast<int>(share * width);
+  std::string bar;
+  for (int i = 0; i < width; ++i) bar += i < filled ? "█" : "░";
+  fmt::print(stderr, "\r\033[K{} {} {:3.0f} %  {}", name, bar, share * 100, left);
+  std::fflush(stderr);
+  visible_ = true;
+}
+
+}  // namespace nibble::cli

@@ -1,0 +1,37 @@
+// A progress bar with the time left, drawn on stderr when that is a terminal and the work lasts longer than a second.
+#pragma once
+
+#include <chrono>
+#include <string>
+
+#include "nibble/progress.h"
+
+namespace nibble::cli {
+
+class ProgressBar : public ProgressSink {
+ public:
+  ProgressBar();
+  ~ProgressBar() override;
+  void update(std::string_view stage, int64_t done, int64_t total) override;
+  /// True after Ctrl-C.
+  bool cancelled() const override;
+  /// Put before every stage name ("4-bit QAT").
+  void set_prefix(std::string prefix) { prefix_ = std::move(prefix); }
+  /// Wipes the bar, so that something else can be printed.
+  void clear();
+
+ private:
+  using Clock = std::chrono::steady_clock;
+  std::string prefix_;
+  std::string stage_;
+  Clock::time_point started_;
+  Clock::time_point drawn_;
+  int64_t first_done_ = 0;
+  bool terminal_ = false;
+  bool visible_ = false;
+};
+
+/// Makes Ctrl-C set a flag (a second one ends the program at once).
+void install_interrupt_handler();
+
+}  // namespace nibble::cli
