@@ -22,12 +22,16 @@ struct Arguments {
 int run(const Arguments& arguments) {
   if (!arguments.output.empty()) check_writable(arguments.output);
   const Graph graph = prepare_for_quantization(load_onnx(arguments.model));
-  const std::shared_ptr<const Dataset> training = arguments.data.open(Split::train, &graph, arguments.common.seed);
-  const std::shared_ptr<const Dataset> data = random_subset(training, arguments.samples, arguments.common.seed);
+  const std::shared_ptr<const Dataset> training =
+      arguments.data.open(Split::train, &graph, arguments.common.seed);
+  const std::shared_ptr<const Dataset> data =
+      random_subset(training, arguments.samples, arguments.common.seed);
   ProgressBar progress;
-  const RangeReport report = with_context([&] { return "analyzing " + arguments.model; }, [&] {
-    return analyze(graph, *data, {.threads = arguments.common.threads, .progress = &progress});
-  });
+  const RangeReport report = with_context(
+      [&] { return "analyzing " + arguments.model; },
+      [&] {
+        return analyze(graph, *data, {.threads = arguments.common.threads, .progress = &progress});
+      });
   progress.clear();
   if (!arguments.output.empty()) write_file(arguments.output, to_json(report) + "\n");
   if (arguments.common.json) {
@@ -35,7 +39,8 @@ int run(const Arguments& arguments) {
     return 0;
   }
   fmt::print("{}", to_table(report, output_columns()));
-  if (!arguments.output.empty()) fmt::print("\nEverything, histograms included, is in {}.\n", arguments.output);
+  if (!arguments.output.empty())
+    fmt::print("\nEverything, histograms included, is in {}.\n", arguments.output);
   return 0;
 }
 

@@ -27,14 +27,15 @@ struct Arguments {
   uint64_t seed = 0;
 };
 
-// Peak resident memory of a fresh process that loads, compiles and runs the model once: measured inside this process, the
-// models would be added up. None if the process could not be started.
+// Peak resident memory of a fresh process that loads, compiles and runs the model once: measured
+// inside this process, the models would be added up. None if the process could not be started.
 std::optional<uint64_t> peak_memory(const std::string& model, int64_t batch) {
   const std::string batch_text = std::to_string(batch);
-  const char* command[] = {"nibble", "bench", model.c_str(), "--seconds", "0", "--batch", batch_text.c_str(),
-                           "--once", nullptr};
+  const char* command[] = {"nibble",           "bench",  model.c_str(), "--seconds", "0", "--batch",
+                           batch_text.c_str(), "--once", nullptr};
   pid_t child = 0;
-  if (posix_spawn(&child, "/proc/self/exe", nullptr, nullptr, const_cast<char**>(command), environ) != 0) {
+  if (posix_spawn(&child, "/proc/self/exe", nullptr, nullptr, const_cast<char**>(command),
+                  environ) != 0) {
     return std::nullopt;
   }
   int status = 0;
@@ -45,7 +46,8 @@ std::optional<uint64_t> peak_memory(const std::string& model, int64_t batch) {
 
 // What the child process does for peak_memory().
 int run_once(const Arguments& arguments) {
-  bench({load_onnx(arguments.models.front())}, {.threads = {1}, .batch = arguments.batch, .seconds = 0});
+  bench({load_onnx(arguments.models.front())},
+        {.threads = {1}, .batch = arguments.batch, .seconds = 0});
   return 0;
 }
 
@@ -76,14 +78,16 @@ void print_text(const std::vector<Row>& rows) {
                      row.memory ? format_bytes(*row.memory) : "?", format_bytes(row.file_bytes)});
     }
   }
-  fmt::print("{}speed: ratio of medians to the first model at the same thread count, runs interleaved\n",
-             table.to_string(output_columns()));
+  fmt::print(
+      "{}speed: ratio of medians to the first model at the same thread count, runs interleaved\n",
+      table.to_string(output_columns()));
 }
 
 void print_json_rows(const std::vector<Row>& rows) {
   Json models = Json::array();
   for (const Row& row : rows) {
-    Json entry = {{"model", row.model}, {"file_bytes", row.file_bytes}, {"latencies", Json::array()}};
+    Json entry = {
+        {"model", row.model}, {"file_bytes", row.file_bytes}, {"latencies", Json::array()}};
     if (row.memory) entry["peak_memory_bytes"] = *row.memory;
     for (const Latency& latency : row.latencies) {
       entry["latencies"].push_back({{"threads", latency.threads},
@@ -127,18 +131,22 @@ int run(const Arguments& arguments) {
 std::function<int()> declare_bench(CLI::App& app) {
   auto arguments = std::make_shared<Arguments>();
   auto once = std::make_shared<bool>(false);
-  app.add_option("MODEL", arguments->models, "ONNX models; speeds are relative to the first")->required();
+  app.add_option("MODEL", arguments->models, "ONNX models; speeds are relative to the first")
+      ->required();
   app.add_option("--threads", arguments->threads, "Thread counts to measure: 1,2; 0: one per core")
       ->delimiter(',')
       ->check(CLI::Range(0, 1024))
       ->capture_default_str();
-  app.add_option("--batch", arguments->batch, "Samples per run")->check(CLI::PositiveNumber)->capture_default_str();
+  app.add_option("--batch", arguments->batch, "Samples per run")
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str();
   app.add_option("--seconds", arguments->seconds, "Time per model and thread count")
       ->check(CLI::NonNegativeNumber)
       ->capture_default_str();
   app.add_option("--seed", arguments->seed, "Seed of the random inputs")->capture_default_str();
   app.add_flag("--json", arguments->json, "Print the result as JSON on stdout");
-  app.add_flag("--once", *once, "One run and nothing else: what peak memory is measured on")->group("");
+  app.add_flag("--once", *once, "One run and nothing else: what peak memory is measured on")
+      ->group("");
   return [arguments, once] { return *once ? run_once(*arguments) : run(*arguments); };
 }
 

@@ -22,8 +22,10 @@ struct Arguments {
 int run(const Arguments& arguments) {
   const Graph reference = prepare_for_quantization(load_onnx(arguments.reference));
   const Graph quantized = load_onnx(arguments.quantized);
-  const std::shared_ptr<const Dataset> all = arguments.data.open(Split::test, &quantized, arguments.common.seed);
-  const std::shared_ptr<const Dataset> data = random_subset(all, arguments.samples, arguments.common.seed);
+  const std::shared_ptr<const Dataset> all =
+      arguments.data.open(Split::test, &quantized, arguments.common.seed);
+  const std::shared_ptr<const Dataset> data =
+      random_subset(all, arguments.samples, arguments.common.seed);
   ProgressBar progress;
   const std::vector<LayerError> errors = with_context(
       [&] { return fmt::format("comparing {} with {}", arguments.quantized, arguments.reference); },
@@ -53,10 +55,13 @@ int run(const Arguments& arguments) {
                {"max |error|", Align::right}});
   for (const LayerError& error : errors) {
     table.add_row({error.value, error.node, error.op, fmt::format("{:.1f}", error.sqnr_db),
-                   fmt::format("{:.5f}", error.cosine), fmt::format("{:.4g}", error.max_abs_error)});
+                   fmt::format("{:.5f}", error.cosine),
+                   fmt::format("{:.4g}", error.max_abs_error)});
   }
-  fmt::print("{}\n{} values on {} samples, worst first. SQNR is signal to quantization noise: 6 dB are one bit.\n",
-             table.to_string(output_columns()), errors.size(), data->size());
+  fmt::print(
+      "{}\n{} values on {} samples, worst first. SQNR is signal to quantization noise: 6 dB are "
+      "one bit.\n",
+      table.to_string(output_columns()), errors.size(), data->size());
   return 0;
 }
 
@@ -65,7 +70,8 @@ int run(const Arguments& arguments) {
 std::function<int()> declare_compare(CLI::App& app) {
   auto arguments = std::make_shared<Arguments>();
   app.add_option("FLOAT", arguments->reference, "Float ONNX model")->required();
-  app.add_option("QUANT", arguments->quantized, "Quantized ONNX model of the same network")->required();
+  app.add_option("QUANT", arguments->quantized, "Quantized ONNX model of the same network")
+      ->required();
   arguments->data.declare(app);
   app.add_option("--samples", arguments->samples, "Test samples to run")
       ->check(CLI::PositiveNumber)

@@ -1,4 +1,5 @@
-// nibble demo: the whole path on the embedded handwritten digits. Everything it reports is measured on the files it writes.
+// nibble demo: the whole path on the embedded handwritten digits. Everything it reports is measured
+// on the files it writes.
 #include <fmt/format.h>
 
 #include <chrono>
@@ -38,9 +39,12 @@ class Demo {
  private:
   void say(const std::string& line);
   Graph train_float();
-  Quantized quantize_to(const std::string& weights, const std::string& activations, double average_bits = 0);
-  Graph train_on(const Graph& quantized, const Graph* float_graph, TrainOptions defaults, std::string_view label);
-  void add(const std::string& label, const std::string& bits, const std::string& stem, const Graph& graph);
+  Quantized quantize_to(const std::string& weights, const std::string& activations,
+                        double average_bits = 0);
+  Graph train_on(const Graph& quantized, const Graph* float_graph, TrainOptions defaults,
+                 std::string_view label);
+  void add(const std::string& label, const std::string& bits, const std::string& stem,
+           const Graph& graph);
   void measure();
   void print() const;
 
@@ -54,24 +58,26 @@ class Demo {
 void Demo::say(const std::string& line) {
   progress_.clear();
   if (arguments_.common.json) return;
-  const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - started_).count();
+  const double seconds =
+      std::chrono::duration<double>(std::chrono::steady_clock::now() - started_).count();
   fmt::print("[{:5.1f} s] {}\n", seconds, line);
   std::fflush(stdout);
 }
 
 Graph Demo::train_float() {
   const TrainingData data = open_training_data(data_, nullptr, arguments_.common.seed);
-  say(fmt::format("Training digits-cnn in float on {} digits (validation: {}).", data.training->size(),
-                  data.validation->size()));
-  Graph graph = build_architecture("digits-cnn", data.training->sample_shape(), data.training->classes(),
-                                   arguments_.common.seed);
+  say(fmt::format("Training digits-cnn in float on {} digits (validation: {}).",
+                  data.training->size(), data.validation->size()));
+  Graph graph = build_architecture("digits-cnn", data.training->sample_shape(),
+                                   data.training->classes(), arguments_.common.seed);
   store_preprocess(graph, data_.preprocess.resolve(nullptr));
   progress_.set_prefix("float");
   const TrainOptions options = TrainArguments{}.resolve({}, arguments_.common, &progress_);
   return train(graph, *data.training, *data.validation, options).graph;
 }
 
-Quantized Demo::quantize_to(const std::string& weights, const std::string& activations, double average_bits) {
+Quantized Demo::quantize_to(const std::string& weights, const std::string& activations,
+                            double average_bits) {
   const Graph model = load_onnx(entries_.front().file);
   QuantizeArguments quantization;
   quantization.weights = weights;
@@ -81,18 +87,23 @@ Quantized Demo::quantize_to(const std::string& weights, const std::string& activ
   return quantize_model(model, data_, quantization, arguments_.common, progress_);
 }
 
-Graph Demo::train_on(const Graph& quantized, const Graph* float_graph, TrainOptions defaults, std::string_view label) {
+Graph Demo::train_on(const Graph& quantized, const Graph* float_graph, TrainOptions defaults,
+                     std::string_view label) {
   const TrainingData data = open_training_data(data_, &quantized, arguments_.common.seed);
   progress_.set_prefix(std::string(label));
-  const TrainOptions options = TrainArguments{}.resolve(std::move(defaults), arguments_.common, &progress_);
+  const TrainOptions options =
+      TrainArguments{}.resolve(std::move(defaults), arguments_.common, &progress_);
   return train_quantized(quantized, float_graph, *data.training, *data.validation, options).graph;
 }
 
-void Demo::add(const std::string& label, const std::string& bits, const std::string& stem, const Graph& graph) {
-  Entry entry{.label = label, .bits = bits, .file = fmt::format("{}/{}.onnx", arguments_.folder, stem)};
+void Demo::add(const std::string& label, const std::string& bits, const std::string& stem,
+               const Graph& graph) {
+  Entry entry{
+      .label = label, .bits = bits, .file = fmt::format("{}/{}.onnx", arguments_.folder, stem)};
   save_onnx(graph, entry.file);
   const Graph loaded = load_onnx(entry.file);
-  const std::shared_ptr<const Dataset> test = data_.open(Split::test, &loaded, arguments_.common.seed);
+  const std::shared_ptr<const Dataset> test =
+      data_.open(Split::test, &loaded, arguments_.common.seed);
   entry.evaluation = evaluate(loaded, *test, {.threads = arguments_.common.threads});
   say(fmt::format("  {}: {}", entry.file, format_accuracy(entry.evaluation)));
   entries_.push_back(std::move(entry));
@@ -112,17 +123,18 @@ void Demo::print() const {
     Json rows = Json::array();
     for (const Entry& entry : entries_) {
       const PairedTest test = compare_paired(entries_.front().evaluation, entry.evaluation);
-      rows.push_back({{"method", entry.label},
-                      {"bits", entry.bits},
-                      {"file", entry.file},
-                      {"file_bytes", std::filesystem::file_size(entry.file)},
-                      {"accuracy", entry.evaluation.accuracy()},
-                      {"samples", entry.evaluation.samples},
-                      {"interval_95", {entry.evaluation.interval.low, entry.evaluation.interval.high}},
-                      {"difference", test.difference},
-                      {"difference_interval_95", {test.interval.low, test.interval.high}},
-                      {"p_value", test.p_value},
-                      {"median_s", entry.latency.median_s}});
+      rows.push_back(
+          {{"method", entry.label},
+           {"bits", entry.bits},
+           {"file", entry.file},
+           {"file_bytes", std::filesystem::file_size(entry.file)},
+           {"accuracy", entry.evaluation.accuracy()},
+           {"samples", entry.evaluation.samples},
+           {"interval_95", {entry.evaluation.interval.low, entry.evaluation.interval.high}},
+           {"difference", test.difference},
+           {"difference_interval_95", {test.interval.low, test.interval.high}},
+           {"p_value", test.p_value},
+           {"median_s", entry.latency.median_s}});
     }
     print_json({{"seed", arguments_.common.seed}, {"rows", std::move(rows)}});
     return;
@@ -135,14 +147,18 @@ void Demo::print() const {
                {"latency", Align::right}});
   for (const Entry& entry : entries_) {
     const bool first = &entry == &entries_.front();
-    table.add_row({entry.label, entry.bits, format_bytes(std::filesystem::file_size(entry.file)),
-                   format_accuracy(entry.evaluation),
-                   first ? "" : format_difference(compare_paired(entries_.front().evaluation, entry.evaluation)),
-                   format_duration(entry.latency.median_s)});
+    table.add_row(
+        {entry.label, entry.bits, format_bytes(std::filesystem::file_size(entry.file)),
+         format_accuracy(entry.evaluation),
+         first ? ""
+               : format_difference(compare_paired(entries_.front().evaluation, entry.evaluation)),
+         format_duration(entry.latency.median_s)});
   }
   fmt::print(
-      "\n{}\nbits: W weights, A activations; the first and the last layer keep 8 bits. Accuracy: {} test digits that no "
-      "step has seen,\nrun with integer kernels. The difference is paired, in points, with McNemar's exact test.\n"
+      "\n{}\nbits: W weights, A activations; the first and the last layer keep 8 bits. Accuracy: "
+      "{} test digits that no "
+      "step has seen,\nrun with integer kernels. The difference is paired, in points, with "
+      "McNemar's exact test.\n"
       "Try: nibble compare {} {} --data digits\n",
       table.to_string(), entries_.front().evaluation.samples, entries_[0].file, entries_[2].file);
 }
@@ -164,9 +180,11 @@ void Demo::run() {
   add("QAFT", "W4 A4", "qaft-w4a4",
       train_on(load_onnx(entries_[2].file), nullptr, finetune_defaults(), "QAFT W4A4"));
   say("Quantization-aware training (QAT) at 4 and at 2 bits.");
-  add("QAT", "W4 A4", "qat-w4a4", train_on(ptq4.graph, &ptq4.float_graph, qat_defaults(4, 4), "QAT W4A4"));
+  add("QAT", "W4 A4", "qat-w4a4",
+      train_on(ptq4.graph, &ptq4.float_graph, qat_defaults(4, 4), "QAT W4A4"));
   const Quantized start2 = quantize_to("2", "2");
-  add("QAT", "W2 A2", "qat-w2a2", train_on(start2.graph, &start2.float_graph, qat_defaults(2, 2), "QAT W2A2"));
+  add("QAT", "W2 A2", "qat-w2a2",
+      train_on(start2.graph, &start2.float_graph, qat_defaults(2, 2), "QAT W2A2"));
 
   measure();
   progress_.clear();

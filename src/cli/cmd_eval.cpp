@@ -1,4 +1,5 @@
-// nibble eval: accuracy side by side, each with n and an interval, and a paired test against the first model.
+// nibble eval: accuracy side by side, each with n and an interval, and a paired test against the
+// first model.
 #include <fmt/format.h>
 
 #include "base/check.h"
@@ -26,7 +27,8 @@ Split split_named(const std::string& name) {
   return name == "validation" ? Split::validation : Split::test;
 }
 
-Evaluation evaluate_file(const std::string& path, const Arguments& arguments, ProgressBar& progress) {
+Evaluation evaluate_file(const std::string& path, const Arguments& arguments,
+                         ProgressBar& progress) {
   const Graph graph = load_onnx(path);
   std::shared_ptr<const Dataset> data =
       arguments.data.open(split_named(arguments.split), &graph, arguments.common.seed);
@@ -36,7 +38,8 @@ Evaluation evaluate_file(const std::string& path, const Arguments& arguments, Pr
   if (arguments.arithmetic == "fake-quantize") options.arithmetic = Arithmetic::fake_quantize;
   if (arguments.arithmetic == "f32") options.arithmetic = Arithmetic::f32;
   progress.set_prefix(path);
-  return with_context([&] { return "evaluating " + path; }, [&] { return evaluate(graph, *data, options); });
+  return with_context([&] { return "evaluating " + path; },
+                      [&] { return evaluate(graph, *data, options); });
 }
 
 Json to_json(const std::string& path, const Evaluation& evaluation) {
@@ -47,11 +50,13 @@ Json to_json(const std::string& path, const Evaluation& evaluation) {
           {"interval_95", {evaluation.interval.low, evaluation.interval.high}}};
 }
 
-void print_text(const std::vector<std::string>& models, const std::vector<Evaluation>& evaluations) {
+void print_text(const std::vector<std::string>& models,
+                const std::vector<Evaluation>& evaluations) {
   Table table({{"model"}, {"accuracy [95 %]"}, {"difference to the first, McNemar's exact test"}});
   for (size_t i = 0; i < models.size(); ++i) {
-    table.add_row({models[i], format_accuracy(evaluations[i]),
-                   i == 0 ? "" : format_difference(compare_paired(evaluations[0], evaluations[i]))});
+    table.add_row(
+        {models[i], format_accuracy(evaluations[i]),
+         i == 0 ? "" : format_difference(compare_paired(evaluations[0], evaluations[i]))});
   }
   fmt::print("{}", table.to_string(output_columns()));
 }
@@ -62,7 +67,8 @@ int run(const Arguments& arguments) {
   for (const std::string& path : arguments.models) {
     evaluations.push_back(evaluate_file(path, arguments, progress));
     if (evaluations.back().samples != evaluations.front().samples) {
-      fail(ErrorCode::invalid_data, "{} was evaluated on {} samples and {} on {}: they cannot be compared", path,
+      fail(ErrorCode::invalid_data,
+           "{} was evaluated on {} samples and {} on {}: they cannot be compared", path,
            evaluations.back().samples, arguments.models.front(), evaluations.front().samples);
     }
   }
@@ -92,16 +98,20 @@ int run(const Arguments& arguments) {
 
 std::function<int()> declare_eval(CLI::App& app) {
   auto arguments = std::make_shared<Arguments>();
-  app.add_option("MODEL", arguments->models, "ONNX models; the first is the one the others are compared with")
+  app.add_option("MODEL", arguments->models,
+                 "ONNX models; the first is the one the others are compared with")
       ->required();
   arguments->data.declare(app);
   app.add_option("--split", arguments->split, "Part of the data set")
       ->check(CLI::IsMember({"train", "validation", "test"}))
       ->capture_default_str();
-  app.add_option("--samples", arguments->samples, "Evaluate on a random sample of this size; 0: on all")
+  app.add_option("--samples", arguments->samples,
+                 "Evaluate on a random sample of this size; 0: on all")
       ->check(CLI::NonNegativeNumber)
       ->capture_default_str();
-  app.add_option("--batch", arguments->batch, "Samples per run")->check(CLI::PositiveNumber)->capture_default_str();
+  app.add_option("--batch", arguments->batch, "Samples per run")
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str();
   app.add_option("--arithmetic", arguments->arithmetic, "How quantized models are run")
       ->check(CLI::IsMember({"integer", "fake-quantize", "f32"}))
       ->capture_default_str();

@@ -27,14 +27,17 @@ int run(const Arguments& arguments) {
   check_writable(arguments.output);
   Graph model = load_onnx(arguments.model);
   if (!has_quantized_weight(model)) {
-    fail(ErrorCode::invalid_argument, "{} has no quantized weights; use `nibble qat` to start from a float model",
+    fail(ErrorCode::invalid_argument,
+         "{} has no quantized weights; use `nibble qat` to start from a float model",
          arguments.model);
   }
   store_preprocess(model, arguments.data.preprocess.resolve(&model));
   const TrainingData data = open_training_data(arguments.data, &model, arguments.common.seed);
   ProgressBar progress;
-  const TrainOptions options = arguments.training.resolve(finetune_defaults(), arguments.common, &progress);
-  const TrainResult result = train_quantized(model, nullptr, *data.training, *data.validation, options);
+  const TrainOptions options =
+      arguments.training.resolve(finetune_defaults(), arguments.common, &progress);
+  const TrainResult result =
+      train_quantized(model, nullptr, *data.training, *data.validation, options);
   save_onnx(result.graph, arguments.output);
   progress.clear();
   print_training_summary(result, arguments.output, arguments.common.json);

@@ -31,7 +31,8 @@ struct Summary {
   std::set<std::string> unsupported;
 };
 
-Summary summarize(const Graph& graph, const std::vector<NodeSupport>& nodes, const std::string& path) {
+Summary summarize(const Graph& graph, const std::vector<NodeSupport>& nodes,
+                  const std::string& path) {
   Summary summary{.file_bytes = std::filesystem::file_size(path)};
   for (NodeId id : graph.nodes()) {
     const Node& node = graph.node(id);
@@ -54,12 +55,14 @@ Summary summarize(const Graph& graph, const std::vector<NodeSupport>& nodes, con
 std::string inputs_text(const Graph& graph, const std::vector<ValueId>& values) {
   std::string text;
   for (ValueId id : values) {
-    text += fmt::format("{}{} {}", text.empty() ? "" : ", ", graph.value(id).name, to_string(graph.value(id).type));
+    text += fmt::format("{}{} {}", text.empty() ? "" : ", ", graph.value(id).name,
+                        to_string(graph.value(id).type));
   }
   return text;
 }
 
-void print_json_report(const Graph& graph, const std::vector<NodeSupport>& nodes, const Summary& summary) {
+void print_json_report(const Graph& graph, const std::vector<NodeSupport>& nodes,
+                       const Summary& summary) {
   const auto values = [&](const std::vector<ValueId>& ids) {
     Json list = Json::array();
     for (ValueId id : ids) {
@@ -93,22 +96,31 @@ void print_json_report(const Graph& graph, const std::vector<NodeSupport>& nodes
 
 void print_text(const Graph& graph, const std::vector<NodeSupport>& nodes, const Summary& summary,
                 const Arguments& arguments) {
-  fmt::print("{}: {}, opset {}, IR version {}{}\n", arguments.model, format_bytes(summary.file_bytes), graph.opset(),
-             graph.ir_version, graph.producer_name.empty() ? "" : ", written by " + graph.producer_name);
-  fmt::print("inputs:   {}\noutputs:  {}\n", inputs_text(graph, graph.inputs), inputs_text(graph, graph.outputs));
-  fmt::print("{} parameters, {} multiply-accumulates per sample, {} of them in layers that can be quantized\n",
-             format_count(static_cast<uint64_t>(summary.parameters)), format_count(static_cast<uint64_t>(summary.macs)),
-             summary.macs == 0 ? "none"
-                               : format_percent(static_cast<double>(summary.quantizable_macs) /
-                                                static_cast<double>(summary.macs)));
+  fmt::print("{}: {}, opset {}, IR version {}{}\n", arguments.model,
+             format_bytes(summary.file_bytes), graph.opset(), graph.ir_version,
+             graph.producer_name.empty() ? "" : ", written by " + graph.producer_name);
+  fmt::print("inputs:   {}\noutputs:  {}\n", inputs_text(graph, graph.inputs),
+             inputs_text(graph, graph.outputs));
+  fmt::print(
+      "{} parameters, {} multiply-accumulates per sample, {} of them in layers that can be "
+      "quantized\n",
+      format_count(static_cast<uint64_t>(summary.parameters)),
+      format_count(static_cast<uint64_t>(summary.macs)),
+      summary.macs == 0 ? "none"
+                        : format_percent(static_cast<double>(summary.quantizable_macs) /
+                                         static_cast<double>(summary.macs)));
   if (summary.quantized_constants > 0) {
-    fmt::print("already quantized: {} constants are stored as integers\n", summary.quantized_constants);
+    fmt::print("already quantized: {} constants are stored as integers\n",
+               summary.quantized_constants);
   }
   std::string operators;
-  for (const auto& [op, count] : summary.operators) operators += fmt::format("{}{} {}", operators.empty() ? "" : ", ", count, op);
+  for (const auto& [op, count] : summary.operators)
+    operators += fmt::format("{}{} {}", operators.empty() ? "" : ", ", count, op);
   fmt::print("operators: {}\n", operators);
-  if (!summary.unsupported.empty()) fmt::print("not supported: {}\n", fmt::join(summary.unsupported, ", "));
-  Table table({{"node"}, {"op"}, {"parameters", Align::right}, {"MACs", Align::right}, {"quantizable"}});
+  if (!summary.unsupported.empty())
+    fmt::print("not supported: {}\n", fmt::join(summary.unsupported, ", "));
+  Table table(
+      {{"node"}, {"op"}, {"parameters", Align::right}, {"MACs", Align::right}, {"quantizable"}});
   int hidden = 0;
   for (const NodeSupport& node : nodes) {
     if (!arguments.all && node.parameters == 0 && node.macs == 0) {

@@ -22,8 +22,11 @@ int run(const Arguments& arguments) {
   ProgressBar progress;
   const Quantized start =
       quantize_model(model, arguments.data, arguments.quantization, arguments.common, progress);
-  const TrainingData data = open_training_data(arguments.data, &start.float_graph, arguments.common.seed);
-  const TrainOptions options = arguments.training.resolve(qat_defaults(start.plan.fallback.weight_bits, start.plan.fallback.activation_bits), arguments.common, &progress);
+  const TrainingData data =
+      open_training_data(arguments.data, &start.float_graph, arguments.common.seed);
+  const TrainOptions options = arguments.training.resolve(
+      qat_defaults(start.plan.fallback.weight_bits, start.plan.fallback.activation_bits),
+      arguments.common, &progress);
   const TrainResult result =
       train_quantized(start.graph, &start.float_graph, *data.training, *data.validation, options);
   save_onnx(result.graph, arguments.output);

@@ -43,25 +43,30 @@ void print_summary(const Arguments& arguments, const Quantized& result) {
     print_json(json);
     return;
   }
-  fmt::print("{}: {} -> {}, {:.2f} times smaller\n", arguments.output, format_bytes(before), format_bytes(after),
-             static_cast<double>(before) / static_cast<double>(after));
+  fmt::print("{}: {} -> {}, {:.2f} times smaller\n", arguments.output, format_bytes(before),
+             format_bytes(after), static_cast<double>(before) / static_cast<double>(after));
   fmt::print("{} layers quantized, calibrated on {} samples.\n", result.report.quantized_layers,
              result.ranges.samples);
   for (const auto& [node, bits] : result.plan.layers) {
-    fmt::print("  {}: weights {} bits, activations {}\n", node, bits.weight_bits,
-               bits.activation_bits == 0 ? "in float" : fmt::format("{} bits", bits.activation_bits));
+    fmt::print(
+        "  {}: weights {} bits, activations {}\n", node, bits.weight_bits,
+        bits.activation_bits == 0 ? "in float" : fmt::format("{} bits", bits.activation_bits));
   }
   if (!result.report.why_not.empty()) fmt::print("Left in float:\n");
-  for (const auto& skipped : result.report.why_not) fmt::print("  {}: {}\n", skipped.node, skipped.reason);
+  for (const auto& skipped : result.report.why_not)
+    fmt::print("  {}: {}\n", skipped.node, skipped.reason);
 }
 
 int run(const Arguments& arguments) {
   check_writable(arguments.output);
   const Graph model = load_onnx(arguments.model);
   ProgressBar progress;
-  Quantized result = with_context([&] { return "quantizing " + arguments.model; }, [&] {
-    return quantize_model(model, arguments.data, arguments.quantization, arguments.common, progress);
-  });
+  Quantized result =
+      with_context([&] { return "quantizing " + arguments.model; },
+                   [&] {
+                     return quantize_model(model, arguments.data, arguments.quantization,
+                                           arguments.common, progress);
+                   });
   save_onnx(result.graph, arguments.output, target_named(arguments.target));
   progress.clear();
   print_summary(arguments, result);

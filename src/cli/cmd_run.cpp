@@ -57,14 +57,14 @@ std::vector<Tensor> in_graph_order(const Graph& graph, std::map<std::string, Ten
   for (ValueId id : graph.inputs) {
     auto taken = tensors.extract(graph.value(id).name);
     if (taken.empty()) {
-      fail(ErrorCode::invalid_argument, "input '{}' is not given; the model takes {}", graph.value(id).name,
-           input_list(graph));
+      fail(ErrorCode::invalid_argument, "input '{}' is not given; the model takes {}",
+           graph.value(id).name, input_list(graph));
     }
     ordered.push_back(std::move(taken.mapped()));
   }
   if (!tensors.empty()) {
-    fail(ErrorCode::invalid_argument, "the model has no input '{}'; it takes {}", tensors.begin()->first,
-         input_list(graph));
+    fail(ErrorCode::invalid_argument, "the model has no input '{}'; it takes {}",
+         tensors.begin()->first, input_list(graph));
   }
   return ordered;
 }
@@ -107,24 +107,27 @@ int run(const Arguments& arguments) {
   for (size_t i = 0; i < inputs.size(); ++i) {
     options.input_shapes[graph.value(graph.inputs[i]).name] = inputs[i].shape();
   }
-  with_context([&] { return "running " + arguments.model; }, [&] {
-    Program program = compile(graph, options);
-    const std::span<const Tensor> results = program.run(inputs);
-    if (!arguments.folder.empty()) std::filesystem::create_directories(arguments.folder);
-    Json outputs = Json::array();
-    for (size_t i = 0; i < results.size(); ++i) {
-      const std::string& name = program.output_names()[i];
-      Json output = summary(name, results[i]);
-      if (!arguments.folder.empty()) {
-        const std::filesystem::path path = std::filesystem::path(arguments.folder) / file_name(name);
-        save_npy(results[i], path);
-        output["file"] = path.string();
-      }
-      if (!arguments.common.json) print_output(name, results[i]);
-      outputs.push_back(std::move(output));
-    }
-    if (arguments.common.json) print_json({{"outputs", std::move(outputs)}});
-  });
+  with_context([&] { return "running " + arguments.model; },
+               [&] {
+                 Program program = compile(graph, options);
+                 const std::span<const Tensor> results = program.run(inputs);
+                 if (!arguments.folder.empty())
+                   std::filesystem::create_directories(arguments.folder);
+                 Json outputs = Json::array();
+                 for (size_t i = 0; i < results.size(); ++i) {
+                   const std::string& name = program.output_names()[i];
+                   Json output = summary(name, results[i]);
+                   if (!arguments.folder.empty()) {
+                     const std::filesystem::path path =
+                         std::filesystem::path(arguments.folder) / file_name(name);
+                     save_npy(results[i], path);
+                     output["file"] = path.string();
+                   }
+                   if (!arguments.common.json) print_output(name, results[i]);
+                   outputs.push_back(std::move(output));
+                 }
+                 if (arguments.common.json) print_json({{"outputs", std::move(outputs)}});
+               });
   return 0;
 }
 
@@ -133,7 +136,8 @@ int run(const Arguments& arguments) {
 std::function<int()> declare_run(CLI::App& app) {
   auto arguments = std::make_shared<Arguments>();
   app.add_option("MODEL", arguments->model, "ONNX model")->required();
-  app.add_option("--input", arguments->inputs, "NAME=FILE, once per input; .npy or ONNX TensorProto .pb");
+  app.add_option("--input", arguments->inputs,
+                 "NAME=FILE, once per input; .npy or ONNX TensorProto .pb");
   app.add_option("-o,--output", arguments->folder, "Folder for the outputs, one NAME.npy each");
   app.add_option("--arithmetic", arguments->arithmetic, "How a quantized model is run")
       ->check(CLI::IsMember({"integer", "fake-quantize", "f32"}))

@@ -19,8 +19,8 @@ struct Arguments {
 int run(const Arguments& arguments) {
   check_writable(arguments.output);
   const TrainingData data = open_training_data(arguments.data, nullptr, arguments.common.seed);
-  Graph graph = build_architecture(arguments.architecture, data.training->sample_shape(), data.training->classes(),
-                                   arguments.common.seed);
+  Graph graph = build_architecture(arguments.architecture, data.training->sample_shape(),
+                                   data.training->classes(), arguments.common.seed);
   store_preprocess(graph, arguments.data.preprocess.resolve(nullptr));
   ProgressBar progress;
   const TrainOptions options = arguments.training.resolve({}, arguments.common, &progress);

@@ -28,13 +28,20 @@ void PreprocessOptions::declare(CLI::App& app) {
       ->delimiter(',')
       ->expected(1, 2)
       ->group(group);
-  app.add_option("--crop", crop, "S or H,W: centre crop")->delimiter(',')->expected(1, 2)->group(group);
+  app.add_option("--crop", crop, "S or H,W: centre crop")
+      ->delimiter(',')
+      ->expected(1, 2)
+      ->group(group);
   app.add_option("--color", color, "Order of the input channels")
       ->check(CLI::IsMember({"rgb", "bgr", "grey"}))
       ->group(group);
   app.add_option("--scale", scale, "x = (byte * scale - mean) / std; default 1/255")->group(group);
-  app.add_option("--mean", mean, "One number per channel: 0.485,0.456,0.406")->delimiter(',')->group(group);
-  app.add_option("--std", std, "One number per channel: 0.229,0.224,0.225")->delimiter(',')->group(group);
+  app.add_option("--mean", mean, "One number per channel: 0.485,0.456,0.406")
+      ->delimiter(',')
+      ->group(group);
+  app.add_option("--std", std, "One number per channel: 0.229,0.224,0.225")
+      ->delimiter(',')
+      ->group(group);
 }
 
 namespace {
@@ -53,7 +60,8 @@ Preprocess PreprocessOptions::resolve(const Graph* model) const {
   Preprocess result = default_for(model);
   if (model != nullptr) result = stored_preprocess(*model).value_or(result);
   if (!file.empty()) {
-    result = with_context([&] { return "reading " + file; }, [&] { return preprocess_from_json(read_file(file)); });
+    result = with_context([&] { return "reading " + file; },
+                          [&] { return preprocess_from_json(read_file(file)); });
   }
   if (!resize.empty()) {
     const bool exact = resize.size() == 2;
@@ -76,13 +84,15 @@ Preprocess PreprocessOptions::resolve(const Graph* model) const {
 
 void DataArguments::declare(CLI::App& app) {
   app.add_option("--data", spec,
-                 "digits, a folder of class folders, a folder with labels.csv, IDX or CIFAR-10 files, X.npy,Y.npy or "
+                 "digits, a folder of class folders, a folder with labels.csv, IDX or CIFAR-10 "
+                 "files, X.npy,Y.npy or "
                  "FILE.npz")
       ->required();
   preprocess.declare(app);
 }
 
-std::shared_ptr<const Dataset> DataArguments::open(Split split, const Graph* model, uint64_t seed) const {
+std::shared_ptr<const Dataset> DataArguments::open(Split split, const Graph* model,
+                                                   uint64_t seed) const {
   const DataOptions options{.split = split, .preprocess = preprocess.resolve(model), .seed = seed};
   std::shared_ptr<const Dataset> dataset = open_dataset(spec, options);
   if (model == nullptr || model->inputs.empty()) return dataset;
@@ -95,7 +105,8 @@ std::shared_ptr<const Dataset> DataArguments::open(Split split, const Graph* mod
   }
   if (!fits) {
     fail(ErrorCode::invalid_data,
-         "{}: a sample has shape {}, but the model's input '{}' is {}; use --resize, --crop or --color to make them fit",
+         "{}: a sample has shape {}, but the model's input '{}' is {}; use --resize, --crop or "
+         "--color to make them fit",
          spec, sample.to_string(), input.name, input.type.shape.to_string());
   }
   return dataset;
@@ -121,7 +132,8 @@ void check_writable(const std::string& path) {
   if (access(folder.c_str(), W_OK) != 0) {
     fail(ErrorCode::io, "cannot write '{}': no permission to write in '{}'", path, folder.string());
   }
-  if (std::filesystem::is_directory(path)) fail(ErrorCode::io, "cannot write '{}': it is a folder", path);
+  if (std::filesystem::is_directory(path))
+    fail(ErrorCode::io, "cannot write '{}': it is a folder", path);
 }
 
 std::span<const CommandRow> commands() {
@@ -133,20 +145,25 @@ std::span<const CommandRow> commands() {
       CommandRow{"analyze", "Dynamic range analysis of every weight and activation",
                  "nibble analyze digits.onnx --data digits -o ranges.json", declare_analyze},
       CommandRow{"quantize", "Post-training quantization (PTQ)",
-                 "nibble quantize digits.onnx --data digits --weights 4 -o digits-w4a8.onnx", declare_quantize},
-      CommandRow{"qat", "Quantization-aware training from a float model",
-                 "nibble qat digits.onnx --data digits --weights 4 --activations 4 -o digits-qat4.onnx", declare_qat},
+                 "nibble quantize digits.onnx --data digits --weights 4 -o digits-w4a8.onnx",
+                 declare_quantize},
+      CommandRow{
+          "qat", "Quantization-aware training from a float model",
+          "nibble qat digits.onnx --data digits --weights 4 --activations 4 -o digits-qat4.onnx",
+          declare_qat},
       CommandRow{"finetune", "Fine-tune an already quantized model (QAFT)",
-                 "nibble finetune digits-w4a8.onnx --data digits -o digits-tuned.onnx", declare_finetune},
+                 "nibble finetune digits-w4a8.onnx --data digits -o digits-tuned.onnx",
+                 declare_finetune},
       CommandRow{"eval", "Accuracy with confidence, and a paired test against the first model",
                  "nibble eval digits.onnx digits-w4a8.onnx --data digits", declare_eval},
       CommandRow{"compare", "Error layer by layer, worst first",
                  "nibble compare digits.onnx digits-w4a8.onnx --data digits", declare_compare},
-      CommandRow{"run", "One inference on .npy or .pb tensors", "nibble run model.onnx --input input=x.npy -o outputs",
-                 declare_run},
+      CommandRow{"run", "One inference on .npy or .pb tensors",
+                 "nibble run model.onnx --input input=x.npy -o outputs", declare_run},
       CommandRow{"bench", "Latency, throughput, memory and size, models interleaved",
                  "nibble bench digits.onnx digits-w4a8.onnx --threads 1,2", declare_bench},
-      CommandRow{"demo", "The whole path on real handwritten digits, in one table", "nibble demo", declare_demo},
+      CommandRow{"demo", "The whole path on real handwritten digits, in one table", "nibble demo",
+                 declare_demo},
   };
   return rows;
 }

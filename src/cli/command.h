@@ -1,4 +1,5 @@
-// What every command shares: the table of commands, the common options (each declared once), output in text or JSON.
+// What every command shares: the table of commands, the common options (each declared once), output
+// in text or JSON.
 #pragma once
 
 #include <CLI/CLI.hpp>
@@ -36,7 +37,8 @@ struct PreprocessOptions {
   std::vector<float> mean;
   std::vector<float> std;
   void declare(CLI::App& app);
-  /// The flags over the JSON file, over what the model stores, over x/255 with as many channels as the model's input.
+  /// The flags over the JSON file, over what the model stores, over x/255 with as many channels as
+  /// the model's input.
   Preprocess resolve(const Graph* model) const;
 };
 
@@ -75,7 +77,8 @@ std::function<int()> declare_demo(CLI::App& app);
 void print_json(const Json& json);
 /// Width of the terminal on stdout; 100 where it is not one.
 int output_columns();
-/// Fails early with Error{io} if a file cannot be created at `path`, before hours are spent on its content.
+/// Fails early with Error{io} if a file cannot be created at `path`, before hours are spent on its
+/// content.
 void check_writable(const std::string& path);
 
 }  // namespace nibble::cli

@@ -1,5 +1,5 @@
-// The command line: parses, runs one command, and turns what is thrown into one sentence and an exit code:
-// 0 success, 1 bad input or unsupported, 2 wrong usage, 130 stopped by the user.
+// The command line: parses, runs one command, and turns what is thrown into one sentence and an
+// exit code: 0 success, 1 bad input or unsupported, 2 wrong usage, 130 stopped by the user.
 #include <cstdio>
 #include <new>
 

@@ -26,7 +26,8 @@ int terminal_columns() {
 
 std::string clock_text(double seconds) {
   const auto whole = static_cast<int64_t>(seconds + 0.5);
-  if (whole >= 3600) return fmt::format("{}:{:02}:{:02}", whole / 3600, whole / 60 % 60, whole % 60);
+  if (whole >= 3600)
+    return fmt::format("{}:{:02}:{:02}", whole / 3600, whole / 60 % 60, whole % 60);
   return fmt::format("{}:{:02}", whole / 60, whole % 60);
 }
 
@@ -54,7 +55,8 @@ void ProgressBar::clear() {
 void ProgressBar::update(std::string_view stage, int64_t done, int64_t total) {
   if (!terminal_) return;
   const Clock::time_point now = Clock::now();
-  const std::string name = prefix_.empty() ? std::string(stage) : fmt::format("{}: {}", prefix_, stage);
+  const std::string name =
+      prefix_.empty() ? std::string(stage) : fmt::format("{}: {}", prefix_, stage);
   if (name != stage_) {
     clear();
     stage_ = name;

@@ -1,4 +1,5 @@
-// A progress bar with the time left, drawn on stderr when that is a terminal and the work lasts longer than a second.
+// A progress bar with the time left, drawn on stderr when that is a terminal and the work lasts
+// longer than a second.
 #pragma once
 
 #include <chrono>

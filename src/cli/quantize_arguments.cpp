@@ -13,14 +13,17 @@ namespace {
 
 const std::map<std::string, ObserverKind>& observers() {
   static const std::map<std::string, ObserverKind> names = {
-      {"min-max", ObserverKind::min_max}, {"mse", ObserverKind::mse}, {"percentile", ObserverKind::percentile}};
+      {"min-max", ObserverKind::min_max},
+      {"mse", ObserverKind::mse},
+      {"percentile", ObserverKind::percentile}};
   return names;
 }
 
 ObserverKind observer_named(const std::string& name) {
   const auto it = observers().find(name);
   if (it == observers().end()) {
-    fail(ErrorCode::invalid_argument, "observer '{}' is unknown; choose min-max, mse or percentile", name);
+    fail(ErrorCode::invalid_argument, "observer '{}' is unknown; choose min-max, mse or percentile",
+         name);
   }
   return it->second;
 }
@@ -39,7 +42,8 @@ int bits_from_json(const Json& json, const std::string& key) {
     fail(ErrorCode::invalid_argument, "'{}' is {}, expected a number of bits", key, json.dump());
   }
   const int bits = json.get<int>();
-  if (bits < 2 || bits > 16) fail(ErrorCode::invalid_argument, "'{}' is {}, expected 2 to 16 bits", key, bits);
+  if (bits < 2 || bits > 16)
+    fail(ErrorCode::invalid_argument, "'{}' is {}, expected 2 to 16 bits", key, bits);
   return bits;
 }
 
@@ -52,8 +56,8 @@ void read_layers(const Json& layers, Settings& settings) {
       } else if (key == "activations") {
         bits.activation_bits = bits_from_json(value, key);
       } else {
-        fail(ErrorCode::invalid_argument, "layer '{}' has the unknown key '{}'; it may have weights and activations",
-             node, key);
+        fail(ErrorCode::invalid_argument,
+             "layer '{}' has the unknown key '{}'; it may have weights and activations", node, key);
       }
     }
     settings.plan.layers[node] = bits;
@@ -61,40 +65,48 @@ void read_layers(const Json& layers, Settings& settings) {
 }
 
 void read_config(const std::string& path, Settings& settings) {
-  with_context([&] { return "reading " + path; }, [&] {
-    const Json config = Json::parse(read_file(path), nullptr, false, true);
-    if (!config.is_object()) fail(ErrorCode::invalid_argument, "the file is not a JSON object");
-    static const std::set<std::string> known = {
-        "weights",      "activations", "weight_observer", "activation_observer", "block_size",        "calibration",
-        "average_bits", "max_bytes",   "skip",            "dynamic",             "first_and_last_8bit", "layers"};
-    for (const auto& [key, value] : config.items()) {
-      if (!known.contains(key)) {
-        fail(ErrorCode::invalid_argument, "the key '{}' is unknown; known are: {}", key, fmt::join(known, ", "));
-      }
-    }
-    try {
-      if (config.contains("weights")) settings.plan.fallback.weight_bits = bits_from_json(config["weights"], "weights");
-      if (config.contains("activations")) {
-        settings.plan.fallback.activation_bits = bits_from_json(config["activations"], "activations");
-      }
-      if (config.contains("weight_observer")) {
-        settings.options.weight_observer = observer_named(config["weight_observer"]);
-      }
-      if (config.contains("activation_observer")) {
-        settings.options.activation_observer = observer_named(config["activation_observer"]);
-      }
-      if (config.contains("average_bits")) settings.budget.average_weight_bits = config["average_bits"].get<double>();
-      if (config.contains("max_bytes")) settings.budget.file_bytes = config["max_bytes"].get<int64_t>();
-      settings.options.weight_block_size = config.value("block_size", int64_t{0});
-      settings.options.dynamic = config.value("dynamic", false);
-      settings.options.first_and_last_8bit = config.value("first_and_last_8bit", true);
-      settings.options.skip = config.value("skip", std::vector<std::string>{});
-      settings.calibration = config.value("calibration", settings.calibration);
-      if (config.contains("layers")) read_layers(config["layers"], settings);
-    } catch (const Json::exception& error) {
-      fail(ErrorCode::invalid_argument, "a value has the wrong type ({})", error.what());
-    }
-  });
+  with_context(
+      [&] { return "reading " + path; },
+      [&] {
+        const Json config = Json::parse(read_file(path), nullptr, false, true);
+        if (!config.is_object()) fail(ErrorCode::invalid_argument, "the file is not a JSON object");
+        static const std::set<std::string> known = {
+            "weights",    "activations", "weight_observer",     "activation_observer",
+            "block_size", "calibration", "average_bits",        "max_bytes",
+            "skip",       "dynamic",     "first_and_last_8bit", "layers"};
+        for (const auto& [key, value] : config.items()) {
+          if (!known.contains(key)) {
+            fail(ErrorCode::invalid_argument, "the key '{}' is unknown; known are: {}", key,
+                 fmt::join(known, ", "));
+          }
+        }
+        try {
+          if (config.contains("weights"))
+            settings.plan.fallback.weight_bits = bits_from_json(config["weights"], "weights");
+          if (config.contains("activations")) {
+            settings.plan.fallback.activation_bits =
+                bits_from_json(config["activations"], "activations");
+          }
+          if (config.contains("weight_observer")) {
+            settings.options.weight_observer = observer_named(config["weight_observer"]);
+          }
+          if (config.contains("activation_observer")) {
+            settings.options.activation_observer = observer_named(config["activation_observer"]);
+          }
+          if (config.contains("average_bits"))
+            settings.budget.average_weight_bits = config["average_bits"].get<double>();
+          if (config.contains("max_bytes"))
+            settings.budget.file_bytes = config["max_bytes"].get<int64_t>();
+          settings.options.weight_block_size = config.value("block_size", int64_t{0});
+          settings.options.dynamic = config.value("dynamic", false);
+          settings.options.first_and_last_8bit = config.value("first_and_last_8bit", true);
+          settings.options.skip = config.value("skip", std::vector<std::string>{});
+          settings.calibration = config.value("calibration", settings.calibration);
+          if (config.contains("layers")) read_layers(config["layers"], settings);
+        } catch (const Json::exception& error) {
+          fail(ErrorCode::invalid_argument, "a value has the wrong type ({})", error.what());
+        }
+      });
 }
 
 Settings resolve(const QuantizeArguments& arguments) {
@@ -109,7 +121,8 @@ Settings resolve(const QuantizeArguments& arguments) {
   } else if (arguments.activations != defaults.activations) {
     bits.activation_bits = std::stoi(arguments.activations);
   }
-  if (!arguments.weight_observer.empty()) settings.options.weight_observer = observer_named(arguments.weight_observer);
+  if (!arguments.weight_observer.empty())
+    settings.options.weight_observer = observer_named(arguments.weight_observer);
   if (!arguments.activation_observer.empty()) {
     settings.options.activation_observer = observer_named(arguments.activation_observer);
   }
@@ -119,7 +132,8 @@ Settings resolve(const QuantizeArguments& arguments) {
   if (arguments.dynamic) settings.options.dynamic = true;
   if (arguments.all_layers_low) settings.options.first_and_last_8bit = false;
   if (arguments.calibration != defaults.calibration) settings.calibration = arguments.calibration;
-  settings.options.skip.insert(settings.options.skip.end(), arguments.skip.begin(), arguments.skip.end());
+  settings.options.skip.insert(settings.options.skip.end(), arguments.skip.begin(),
+                               arguments.skip.end());
   if (settings.budget.average_weight_bits && settings.budget.file_bytes) {
     fail(ErrorCode::invalid_argument, "give either an average of bits or a file size, not both");
   }
@@ -130,7 +144,8 @@ void check_is_float(const Graph& model) {
   for (int32_t i = 0; i < model.value_count(); ++i) {
     if (model.value({i}).type.quant) {
       fail(ErrorCode::invalid_argument,
-           "the model is quantized already ('{}' is {}); start from the float model, or use `nibble finetune`",
+           "the model is quantized already ('{}' is {}); start from the float model, or use "
+           "`nibble finetune`",
            model.value({i}).name, to_string(model.value({i}).type));
     }
   }
@@ -141,8 +156,9 @@ void check_names(const Graph& graph, const Settings& settings) {
   for (NodeId id : graph.nodes()) names.insert(graph.node(id).name);
   const auto check_name = [&](const std::string& name, const char* where) {
     if (!names.contains(name)) {
-      fail(ErrorCode::invalid_argument, "{} names the node '{}', which the model does not have (see `nibble inspect`)",
-           where, name);
+      fail(ErrorCode::invalid_argument,
+           "{} names the node '{}', which the model does not have (see `nibble inspect`)", where,
+           name);
     }
   };
   for (const std::string& name : settings.options.skip) check_name(name, "skip");
@@ -157,23 +173,28 @@ void QuantizeArguments::declare(CLI::App& app) {
       ->check(CLI::IsMember({"8", "6", "4", "3", "2"}))
       ->capture_default_str()
       ->group(group);
-  app.add_option("--activations", activations, "Bits of the activations; none: they stay in float (weight-only)")
+  app.add_option("--activations", activations,
+                 "Bits of the activations; none: they stay in float (weight-only)")
       ->check(CLI::IsMember({"8", "6", "4", "3", "2", "none"}))
       ->capture_default_str()
       ->group(group);
-  app.add_option("--average-bits", average_bits, "Choose 8 or 4 bits per layer for this average over all weights")
+  app.add_option("--average-bits", average_bits,
+                 "Choose 8 or 4 bits per layer for this average over all weights")
       ->check(CLI::Range(2.0, 8.0))
       ->group(group);
-  app.add_option("--max-size", max_bytes, "Choose 8 or 4 bits per layer for a file of at most this many bytes")
+  app.add_option("--max-size", max_bytes,
+                 "Choose 8 or 4 bits per layer for a file of at most this many bytes")
       ->check(CLI::PositiveNumber)
       ->group(group);
-  app.add_option("--block-size", block_size, "Weights share a scale in blocks of this size along the reduction axis")
+  app.add_option("--block-size", block_size,
+                 "Weights share a scale in blocks of this size along the reduction axis")
       ->check(CLI::PositiveNumber)
       ->group(group);
   app.add_option("--weight-observer", weight_observer, "min-max, mse or percentile; default mse")
       ->check(CLI::IsMember({"min-max", "mse", "percentile"}))
       ->group(group);
-  app.add_option("--activation-observer", activation_observer, "min-max, mse or percentile; default min-max")
+  app.add_option("--activation-observer", activation_observer,
+                 "min-max, mse or percentile; default min-max")
       ->check(CLI::IsMember({"min-max", "mse", "percentile"}))
       ->group(group);
   app.add_option("--calibration", calibration, "Training samples to calibrate on")
@@ -181,31 +202,40 @@ void QuantizeArguments::declare(CLI::App& app) {
       ->capture_default_str()
       ->group(group);
   app.add_flag("--dynamic", dynamic, "Activation ranges are found at run time")->group(group);
-  app.add_flag("--no-8bit-ends", all_layers_low, "The first and the last layer may go under 8 bits too")->group(group);
+  app.add_flag("--no-8bit-ends", all_layers_low,
+               "The first and the last layer may go under 8 bits too")
+      ->group(group);
   app.add_option("--skip", skip, "Nodes that stay in float")->delimiter(',')->group(group);
-  app.add_option("--config", config, "JSON file with these settings, and bits by layer; flags win over it")
+  app.add_option("--config", config,
+                 "JSON file with these settings, and bits by layer; flags win over it")
       ->group(group);
 }
 
-Quantized quantize_model(const Graph& model, const DataArguments& data, const QuantizeArguments& arguments,
-                         const CommonOptions& common, ProgressBar& progress) {
+Quantized quantize_model(const Graph& model, const DataArguments& data,
+                         const QuantizeArguments& arguments, const CommonOptions& common,
+                         ProgressBar& progress) {
   const Settings settings = resolve(arguments);
   check_is_float(model);
   Quantized result;
   result.float_graph = prepare_for_quantization(model);
   check_names(result.float_graph, settings);
-  const std::shared_ptr<const Dataset> training = data.open(Split::train, &result.float_graph, common.seed);
-  const std::shared_ptr<const Dataset> calibration = random_subset(training, settings.calibration, common.seed);
+  const std::shared_ptr<const Dataset> training =
+      data.open(Split::train, &result.float_graph, common.seed);
+  const std::shared_ptr<const Dataset> calibration =
+      random_subset(training, settings.calibration, common.seed);
   store_preprocess(result.float_graph, data.preprocess.resolve(&result.float_graph));
-  result.ranges = analyze(result.float_graph, *calibration, {.threads = common.threads, .progress = &progress});
+  result.ranges =
+      analyze(result.float_graph, *calibration, {.threads = common.threads, .progress = &progress});
   result.plan = settings.plan;
   if (settings.budget.average_weight_bits || settings.budget.file_bytes) {
     const ChooseOptions options{.activation_bits = settings.plan.fallback.activation_bits,
                                 .threads = common.threads,
                                 .progress = &progress};
-    result.plan = choose_bits(result.float_graph, result.ranges, *calibration, settings.budget, options).plan;
+    result.plan =
+        choose_bits(result.float_graph, result.ranges, *calibration, settings.budget, options).plan;
   }
-  result.graph = quantize(result.float_graph, result.ranges, result.plan, settings.options, &result.report);
+  result.graph =
+      quantize(result.float_graph, result.ranges, result.plan, settings.options, &result.report);
   return result;
 }
 

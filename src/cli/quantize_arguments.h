@@ -1,4 +1,5 @@
-// The options of quantization, shared by `quantize`, `qat` and the demo, and the way from a float model to a typed graph.
+// The options of quantization, shared by `quantize`, `qat` and the demo, and the way from a float
+// model to a typed graph.
 #pragma once
 
 #include <optional>
@@ -36,8 +37,9 @@ struct Quantized {
 };
 
 /// Calibrates on the training split, chooses bits if a budget is given, quantizes. Throws Error.
-Quantized quantize_model(const Graph& model, const DataArguments& data, const QuantizeArguments& arguments,
-                         const CommonOptions& common, ProgressBar& progress);
+Quantized quantize_model(const Graph& model, const DataArguments& data,
+                         const QuantizeArguments& arguments, const CommonOptions& common,
+                         ProgressBar& progress);
 
 Json to_json(const BitPlan& plan);
 

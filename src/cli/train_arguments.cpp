@@ -12,25 +12,35 @@ namespace nibble::cli {
 
 void TrainArguments::declare(CLI::App& app) {
   const std::string group = "Training";
-  app.add_option("--epochs", epochs, "Passes over the training data")->check(CLI::PositiveNumber)->group(group);
+  app.add_option("--epochs", epochs, "Passes over the training data")
+      ->check(CLI::PositiveNumber)
+      ->group(group);
   app.add_option("--batch", batch, "Samples per step")->check(CLI::PositiveNumber)->group(group);
   app.add_option("--lr", learning_rate, "Highest learning rate; cosine schedule after a warm-up")
       ->check(CLI::PositiveNumber)
       ->group(group);
-  app.add_option("--optimizer", optimizer, "sgd or adamw")->check(CLI::IsMember({"sgd", "adamw"}))->group(group);
-  app.add_option("--weight-decay", weight_decay, "Weight decay")->check(CLI::NonNegativeNumber)->group(group);
-  app.add_option("--label-smoothing", label_smoothing, "Share of the target spread over all classes")
+  app.add_option("--optimizer", optimizer, "sgd or adamw")
+      ->check(CLI::IsMember({"sgd", "adamw"}))
+      ->group(group);
+  app.add_option("--weight-decay", weight_decay, "Weight decay")
+      ->check(CLI::NonNegativeNumber)
+      ->group(group);
+  app.add_option("--label-smoothing", label_smoothing,
+                 "Share of the target spread over all classes")
       ->check(CLI::Range(0.0, 0.9))
       ->group(group);
   app.add_flag("--flip", flip, "Augment: mirror left-right at random")->group(group);
-  app.add_option("--crop-padding", crop_padding, "Augment: pad by this many pixels, then crop at random")
+  app.add_option("--crop-padding", crop_padding,
+                 "Augment: pad by this many pixels, then crop at random")
       ->check(CLI::NonNegativeNumber)
       ->group(group);
-  app.add_option("--checkpoint", checkpoint, "File written after each epoch; training resumes from it if it exists")
+  app.add_option("--checkpoint", checkpoint,
+                 "File written after each epoch; training resumes from it if it exists")
       ->group(group);
 }
 
-TrainOptions TrainArguments::resolve(TrainOptions options, const CommonOptions& common, ProgressBar* progress) const {
+TrainOptions TrainArguments::resolve(TrainOptions options, const CommonOptions& common,
+                                     ProgressBar* progress) const {
   if (epochs > 0) options.epochs = epochs;
   if (batch > 0) options.batch = batch;
   if (learning_rate > 0) options.learning_rate = learning_rate;
@@ -53,13 +63,14 @@ TrainingData open_training_data(const DataArguments& data, const Graph* model, u
 
 void print_training_summary(const TrainResult& result, const std::string& output, bool json) {
   const Epoch& best = result.epochs.at(static_cast<size_t>(result.best_epoch));
-  const auto right = std::llround(best.validation_accuracy * static_cast<double>(best.validation_samples));
+  const auto right =
+      std::llround(best.validation_accuracy * static_cast<double>(best.validation_samples));
   Evaluation evaluation{.samples = best.validation_samples, .correct = right};
   evaluation.interval = binomial_interval(right, best.validation_samples);
   const auto bytes = static_cast<uint64_t>(std::filesystem::file_size(output));
   if (!json) {
-    fmt::print("{}: {}; best of {} epochs was epoch {}\nvalidation accuracy {}\n", output, format_bytes(bytes),
-               result.epochs.size(), result.best_epoch + 1,
+    fmt::print("{}: {}; best of {} epochs was epoch {}\nvalidation accuracy {}\n", output,
+               format_bytes(bytes), result.epochs.size(), result.best_epoch + 1,
                format_accuracy(evaluation));
     return;
   }

@@ -20,7 +20,8 @@ struct TrainArguments {
   std::string checkpoint;
   void declare(CLI::App& app);
   /// `defaults` with what was given on the command line.
-  TrainOptions resolve(TrainOptions defaults, const CommonOptions& common, ProgressBar* progress) const;
+  TrainOptions resolve(TrainOptions defaults, const CommonOptions& common,
+                       ProgressBar* progress) const;
 };
 
 /// The training and the validation part of a data set.
@@ -30,7 +31,8 @@ struct TrainingData {
 };
 TrainingData open_training_data(const DataArguments& data, const Graph* model, uint64_t seed);
 
-/// What train, qat and finetune say at the end: the best epoch and its validation accuracy, the file and its size.
+/// What train, qat and finetune say at the end: the best epoch and its validation accuracy, the
+/// file and its size.
 void print_training_summary(const TrainResult& result, const std::string& output, bool json);
 
 }  // namespace nibble::cli

@@ -1,0 +1,127 @@
+// Every verb on a real, if untrained, network and the embedded digits.
+#include <fstream>
+
+#include "cli/command_line.h"
+#include "nibble/data.h"
+#include "nibble/onnx.h"
+#include "nibble/runtime.h"
+#include "nibble/train.h"
+
+namespace nibble {
+namespace {
+
+class verbs : public testing::CommandLine {
+ protected:
+  void SetUp() override {
+    CommandLine::SetUp();
+    Graph graph = build_architecture("digits-cnn", {1, 8, 8}, 10, 1);
+    store_preprocess(graph, {.color = Preprocess::Color::grey, .scale = 1.0F / 16.0F});
+    save_onnx(graph, path("float.onnx"));
+  }
+  void quantize(const std::string& flags, const std::string& output) const {
+    const auto result = nibble("quantize float.onnx --data digits -o " + output + " " + flags);
+    ASSERT_EQ(result.status, 0) << result.err;
+  }
+};
+
+TEST_F(verbs, inspect_counts_parameters_and_operators) {
+  const auto report = json("inspect float.onnx");
+  EXPECT_GT(report["parameters"], 1000);
+  EXPECT_GT(report["macs"], report["parameters"]);
+  EXPECT_TRUE(report["operators"].contains("Conv"));
+  EXPECT_TRUE(report["unsupported"].empty());
+  EXPECT_NE(nibble("inspect float.onnx").out.find("operators:"), std::string::npos);
+}
+
+TEST_F(verbs, analyze_reports_every_weight_and_writes_json) {
+  const auto result = nibble("analyze float.onnx --data digits --samples 50 -o ranges.json");
+  ASSERT_EQ(result.status, 0) << result.err;
+  const auto report = nlohmann::json::parse(read_file(path("ranges.json")));
+  EXPECT_EQ(report["samples"], 50);
+  EXPECT_GT(report["tensors"].size(), 5U);
+}
+
+TEST_F(verbs, quantize_shrinks_the_file_by_the_bits) {
+  quantize("", "w8.onnx");
+  quantize("--weights 4", "w4.onnx");
+  const auto size = [&](const char* name) { return std::filesystem::file_size(path(name)); };
+  EXPECT_LT(size("w8.onnx"), size("float.onnx") / 2);
+  EXPECT_LT(size("w4.onnx"), size("w8.onnx"));
+}
+
+TEST_F(verbs, quantize_is_the_same_byte_for_byte_for_the_same_seed) {
+  quantize("--seed 3 --threads 1", "a.onnx");
+  quantize("--seed 3 --threads 2", "b.onnx");
+  EXPECT_EQ(read_file(path("a.onnx")), read_file(path("b.onnx")));
+}
+
+TEST_F(verbs, quantize_takes_bits_by_layer_from_a_config_file) {
+  const auto nodes = json("inspect float.onnx")["nodes"];
+  std::string layer;
+  for (const auto& node : nodes) {
+    if (node["op"] == "Conv") layer = node["node"];
+  }
+  std::ofstream(path("nibble.json"))
+      << R"({"weights": 8, "layers": {")" << layer << R"(": {"weights": 4}}})";
+  const auto report = json("quantize float.onnx --data digits -o mixed.onnx --config nibble.json");
+  EXPECT_EQ(report["plan"]["layers"][layer]["weights"], 4);
+  std::ofstream(path("wrong.json")) << R"({"weight": 8})";
+  expect_failure("quantize float.onnx --data digits -o no.onnx --config wrong.json", 1,
+                 {"wrong.json", "'weight'"});
+  EXPECT_FALSE(std::filesystem::exists(path("no.onnx")));
+}
+
+TEST_F(verbs, a_budget_of_average_bits_is_kept) {
+  const auto report = json("quantize float.onnx --data digits -o mixed.onnx --average-bits 6");
+  EXPECT_FALSE(report["plan"]["layers"].empty());
+}
+
+TEST_F(verbs, eval_gives_n_an_interval_and_a_paired_test) {
+  quantize("", "w8.onnx");
+  const auto report = json("eval float.onnx w8.onnx --data digits");
+  ASSERT_EQ(report["models"].size(), 2U);
+  for (const auto& model : report["models"]) {
+    EXPECT_EQ(model["samples"], 500);
+    EXPECT_LE(model["interval_95"][0], model["accuracy"]);
+    EXPECT_GE(model["interval_95"][1], model["accuracy"]);
+  }
+  EXPECT_LE(report["models"][1]["paired"]["p_value"], 1.0);
+}
+
+TEST_F(verbs, compare_lists_layers_worst_first) {
+  quantize("--weights 4", "w4.onnx");
+  const auto layers = json("compare float.onnx w4.onnx --data digits --samples 20")["layers"];
+  ASSERT_GT(layers.size(), 2U);
+  for (size_t i = 1; i < layers.size(); ++i)
+    EXPECT_GE(layers[i]["sqnr_db"], layers[i - 1]["sqnr_db"]);
+}
+
+TEST_F(verbs, run_reads_and_writes_npy_and_agrees_with_the_library) {
+  const Graph graph = load_onnx(path("float.onnx"));
+  Tensor input(DType::f32, {2, 1, 8, 8});
+  for (size_t i = 0; i < input.data<float>().size(); ++i)
+    input.data<float>()[i] = static_cast<float>(i % 17) / 16;
+  save_npy(input, path("x.npy"));
+  const std::string name = graph.value(graph.inputs[0]).name;
+  const auto result = nibble("run float.onnx --input " + name + "=x.npy -o out");
+  ASSERT_EQ(result.status, 0) << result.err;
+  Program program = compile(graph, {.input_shapes = {{name, input.shape()}}});
+  const Tensor expected = program.run({&input, 1})[0];
+  const Tensor written = load_npy(path("out/" + program.output_names()[0] + ".npy"));
+  ASSERT_EQ(written.shape(), expected.shape());
+  for (size_t i = 0; i < written.data<float>().size(); ++i) {
+    EXPECT_EQ(written.data<float>()[i], expected.data<float>()[i]);
+  }
+}
+
+TEST_F(verbs, bench_gives_latencies_memory_and_size) {
+  const auto report = json("bench float.onnx --threads 1,2 --seconds 0.05");
+  const auto& model = report["models"][0];
+  EXPECT_EQ(model["latencies"].size(), 2U);
+  EXPECT_GT(model["latencies"][0]["median_s"], 0.0);
+  EXPECT_GT(model["peak_memory_bytes"], 1000000);
+  EXPECT_EQ(model["file_bytes"], std::filesystem::file_size(path("float.onnx")));
+}
+
+}  // namespace
+}  // namespace nibble
