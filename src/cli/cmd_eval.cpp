@@ -16,6 +16,7 @@ struct Arguments {
   std::vector<std::string> models;
   std::string split = "test";
   std::string arithmetic = "integer";
+  std::string predictions;
   int64_t samples = 0;
   int batch = 32;
   DataArguments data;
@@ -40,6 +41,18 @@ Evaluation evaluate_file(const std::string& path, const Arguments& arguments,
   progress.set_prefix(path);
   return with_context([&] { return "evaluating " + path; },
                       [&] { return evaluate(graph, *data, options); });
+}
+
+// The predicted classes as int32 [models, samples], or [samples] for one model.
+void save_predictions(const std::vector<Evaluation>& evaluations, const std::string& path) {
+  std::vector<int32_t> classes;
+  for (const Evaluation& evaluation : evaluations) {
+    classes.insert(classes.end(), evaluation.predicted.begin(), evaluation.predicted.end());
+  }
+  const Shape shape = evaluations.size() == 1
+                          ? Shape{evaluations[0].samples}
+                          : Shape{static_cast<int64_t>(evaluations.size()), evaluations[0].samples};
+  save_npy(Tensor::of<int32_t>(shape, classes), path);
 }
 
 Json to_json(const std::string& path, const Evaluation& evaluation) {
@@ -73,6 +86,7 @@ int run(const Arguments& arguments) {
     }
   }
   progress.clear();
+  if (!arguments.predictions.empty()) save_predictions(evaluations, arguments.predictions);
   if (!arguments.common.json) {
     print_text(arguments.models, evaluations);
     return 0;
@@ -115,6 +129,8 @@ std::function<int()> declare_eval(CLI::App& app) {
   app.add_option("--arithmetic", arguments->arithmetic, "How quantized models are run")
       ->check(CLI::IsMember({"integer", "fake-quantize", "f32"}))
       ->capture_default_str();
+  app.add_option("--predictions", arguments->predictions,
+                 "Write the predicted classes to this .npy file");
   arguments->common.declare(app);
   return [arguments] { return run(*arguments); };
 }

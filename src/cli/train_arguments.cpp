@@ -34,6 +34,10 @@ void TrainArguments::declare(CLI::App& app) {
                  "Augment: pad by this many pixels, then crop at random")
       ->check(CLI::NonNegativeNumber)
       ->group(group);
+  app.add_option("--device", device, "cpu, cuda, or best: CUDA where there is one")
+      ->check(CLI::IsMember({"cpu", "cuda", "best"}))
+      ->capture_default_str()
+      ->group(group);
   app.add_option("--checkpoint", checkpoint,
                  "File written after each epoch; training resumes from it if it exists")
       ->group(group);
@@ -50,6 +54,8 @@ TrainOptions TrainArguments::resolve(TrainOptions options, const CommonOptions& 
   if (label_smoothing >= 0) options.label_smoothing = label_smoothing;
   if (flip) options.flip = true;
   if (crop_padding > 0) options.crop_padding = crop_padding;
+  if (device == "cuda") options.device = Device::cuda;
+  if (device == "best") options.device = Device::best;
   options.checkpoint = checkpoint;
   options.seed = common.seed;
   options.threads = common.threads;

@@ -17,6 +17,7 @@ struct TrainArguments {
   double label_smoothing = -1;
   bool flip = false;
   int crop_padding = 0;
+  std::string device = "cpu";
   std::string checkpoint;
   void declare(CLI::App& app);
   /// `defaults` with what was given on the command line.
