@@ -34,9 +34,14 @@ if ((${#missing[@]} > 0)); then
     >/tmp/nibble-setup.log 2>&1 || { tail -n 20 /tmp/nibble-setup.log >&2; exit 1; }
 fi
 
-# ONNX Runtime, to check that what Nibble writes runs elsewhere.
+# ONNX Runtime, to check that what Nibble writes runs elsewhere. Without it those tests are skipped.
 if [[ "${1:-}" == "--tests" && ! -x .venv/bin/python ]]; then
+  rm -rf .venv.new
   python3 -m venv .venv.new
-  .venv.new/bin/python -m pip install --quiet --disable-pip-version-check onnxruntime onnx numpy
-  mv .venv.new .venv
+  if .venv.new/bin/python -m pip install --quiet --disable-pip-version-check onnxruntime onnx numpy pillow; then
+    mv .venv.new .venv
+  else
+    rm -rf .venv.new
+    echo "setup: ONNX Runtime could not be installed; the tests against it will be skipped" >&2
+  fi
 fi
