@@ -65,7 +65,7 @@ BitChoice choose_bits(const Graph& graph, const RangeReport& ranges, const Datas
 
 struct QuantizeOptions {
   ObserverKind weight_observer = ObserverKind::mse;
-  ObserverKind activation_observer = ObserverKind::min_max;
+  ObserverKind activation_observer = ObserverKind::mse;
   /// 0: one weight scale per output channel. Else weight-only layers (activation_bits 0) have one
   /// per block of this many weights along the reduction axis, where it is longer than that.
   int64_t weight_block_size = 0;

@@ -31,6 +31,27 @@ TEST(prepare, gemm_factors_go_into_the_constants) {
   for (const NodeId id : prepared.nodes()) EXPECT_TRUE(prepared.node(id).attributes.empty());
 }
 
+TEST(prepare, a_reshape_to_the_batch_of_its_data_becomes_constant) {
+  NetworkBuilder net({-1, 3, 2, 2});
+  const ValueId x = net.last;
+  const ValueId shape = net.add({.op = "Shape", .name = "shape", .inputs = {x}});
+  const ValueId zero = net.constant("zero", Tensor::of<int64_t>({1}, {0}));
+  const ValueId batch = net.add({.op = "Gather", .name = "batch", .inputs = {shape, zero}});
+  const ValueId rest = net.constant("rest", Tensor::of<int64_t>({1}, {12}));
+  Node concat{.op = "Concat", .name = "target", .inputs = {batch, rest}};
+  concat.attributes.set("axis", int64_t{0});
+  const ValueId target = net.add(std::move(concat));
+  for (const ValueId id : {shape, batch, target}) net.graph.value(id).type = {};
+  net.add({.op = "Reshape", .name = "rows", .inputs = {x, target}});
+  const Graph prepared = prepare_for_quantization(net.finish());
+  EXPECT_EQ(to_text(prepared),
+            "input %x:f32[?,3,2,2]\n%rows:f32[?,12] = Reshape(%x, %target_folded)\noutput %rows\n");
+  const auto folded = prepared.find_value("target_folded");
+  ASSERT_TRUE(folded);
+  const std::span<const int64_t> dims = prepared.value(*folded).data.data<int64_t>();
+  EXPECT_EQ(std::vector<int64_t>(dims.begin(), dims.end()), (std::vector<int64_t>{-1, 12}));
+}
+
 TEST(prepare, matmul_and_bias_become_gemm) {
   NetworkBuilder net({-1, 12});
   const ValueId w = net.constant("w", net.normal({12, 5}, 0.3));

@@ -180,6 +180,23 @@ TEST(quantize_types, float_tails_and_float_branches_stay_in_float) {
   for (const char* name : {"conv1", "gate", "product"}) EXPECT_TRUE(is_quantized(deeper, name));
 }
 
+TEST(quantize_types, what_only_concat_reads_has_the_scale_of_the_result) {
+  NetworkBuilder net({-1, 3, 6, 6});
+  const ValueId a = net.relu("relu_a", net.conv("conv_a", net.last, 3, 4));
+  const ValueId b = net.relu("relu_b", net.conv("conv_b", a, 4, 4));
+  const ValueId c = net.relu("relu_c", net.conv("conv_c", a, 4, 4, 1));
+  Node concat{.op = "Concat", .name = "both", .inputs = {b, c}};
+  concat.attributes.set("axis", int64_t{1});
+  net.add(std::move(concat));
+  net.conv("conv_d", net.last, 8, 4);
+  const Graph graph = quantized(net.finish(), {8, 8});
+  const auto quant = [&](const char* name) { return value_named(graph, name).type.quant; };
+  ASSERT_TRUE(quant("both"));
+  EXPECT_EQ(quant("relu_b"), quant("both"));
+  EXPECT_EQ(quant("relu_c"), quant("both"));
+  EXPECT_NE(quant("relu_a"), quant("both"));
+}
+
 TEST(quantize_types, a_single_number_as_operand_is_exact) {
   NetworkBuilder net({-1, 3, 6, 6});
   const ValueId relu = net.relu("relu1", net.conv("conv1", net.last, 3, 4));
