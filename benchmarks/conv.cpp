@@ -17,6 +17,7 @@
 #include "base/random.h"
 #include "kernels/qconv.h"
 #include "layers.h"
+#include "nibble/tensor.h"
 
 namespace nibble {
 namespace {
@@ -29,19 +30,20 @@ void count_macs(benchmark::State& state, const ConvShape& shape) {
 void run_nibble(benchmark::State& state, const BenchmarkLayer& layer, Isa isa, int threads) {
   const ConvShape shape = layer.shape();
   Random random(1);
-  std::vector<uint8_t> input(static_cast<size_t>(shape.window.in_pixels() * shape.in_channels));
+  // Tensors are aligned, as those of the runtime and of oneDNN.
+  Tensor input(DType::u8, {shape.window.in_pixels(), shape.in_channels});
   std::vector<int8_t> weights(static_cast<size_t>(shape.out_channels * shape.depth()));
-  for (uint8_t& code : input) code = static_cast<uint8_t>(random.below(256));
+  for (uint8_t& code : input.data<uint8_t>()) code = static_cast<uint8_t>(random.below(256));
   for (int8_t& w : weights) w = static_cast<int8_t>(static_cast<int>(random.below(255)) - 127);
   const OutputStage stage{
       .multiplier = std::vector<float>(static_cast<size_t>(shape.out_channels), 1e-3F),
       .zero_point = 128};
   const QConv conv(shape, weights, {}, 3, stage, isa);
-  std::vector<uint8_t> output(static_cast<size_t>(shape.window.out_pixels() * shape.out_channels));
-  std::vector<uint8_t> workspace(conv.workspace_bytes());
+  Tensor output(DType::u8, {shape.window.out_pixels(), shape.out_channels});
+  Tensor workspace(DType::u8, {static_cast<int64_t>(conv.workspace_bytes())});
   ThreadPool pool(threads);
   for (auto _ : state) {
-    conv.run(input.data(), output.data(), workspace.data(), pool);
+    conv.run(input.data<uint8_t>().data(), output.raw(), workspace.raw(), pool);
     benchmark::ClobberMemory();
   }
   count_macs(state, shape);

@@ -34,27 +34,29 @@ const DepthwiseKernels* depthwise_kernels(Isa isa) {
   return nullptr;
 }
 
-PackedDepthwise::PackedDepthwise(const DepthwiseKernels& kernels, std::vector<int64_t> taps,
-                                 int64_t channels, std::span<const int8_t> weights,
-                                 std::span<const int32_t> bias, int32_t input_zero_point,
-                                 const OutputStage& stage)
+PackedDepthwise::PackedDepthwise(const DepthwiseKernels& kernels, Shape shape,
+                                 std::span<const int8_t> weights, std::span<const int32_t> bias,
+                                 int32_t input_zero_point, const OutputStage& stage)
     : kernels_(kernels),
-      taps_(std::move(taps)),
+      taps_(std::move(shape.taps)),
       tap_count_(static_cast<int64_t>(taps_.size())),
-      channels_(channels),
+      channels_(shape.channels),
+      repeat_(shape.adjacent && kernels.block % channels_ == 0 ? kernels.block / channels_ : 1),
       stage_(stage_args(stage)),
       element_bytes_(stage.element_bytes()) {
   // The last group is filled up with a tap that is read and meets zero weights.
   while (static_cast<int64_t>(taps_.size()) % kernels.taps != 0) taps_.push_back(taps_.front());
   const int64_t groups = static_cast<int64_t>(taps_.size()) / kernels.taps;
-  const int64_t blocks = (channels + kernels.block - 1) / kernels.block;
+  const int64_t slots = channels_ * repeat_;
+  const int64_t blocks = (slots + kernels.block - 1) / kernels.block;
   block_bytes_ = groups * kernels.block * 4;
   weights_ = AlignedBytes(static_cast<size_t>(blocks * block_bytes_));
   bias_.assign(static_cast<size_t>(blocks * kernels.block), 0);
   multiplier_.assign(bias_.size(), 0.0F);
-  for (int64_t c = 0; c < channels; ++c) {
-    const int64_t block = c / kernels.block;
-    const int64_t at = position(c % kernels.block, kernels.block);
+  for (int64_t i = 0; i < slots; ++i) {
+    const int64_t c = i % channels_;
+    const int64_t block = i / kernels.block;
+    const int64_t at = position(i % kernels.block, kernels.block);
     int32_t sum = 0;
     for (int64_t t = 0; t < tap_count_; ++t) {
       const int8_t w = weights[static_cast<size_t>(c * tap_count_ + t)];
@@ -76,34 +78,47 @@ PackedDepthwise::PackedDepthwise(const DepthwiseKernels& kernels, std::vector<in
 }
 
 void PackedDepthwise::run(const PixelLines& lines, void* output, ThreadPool& pool) const {
-  const int64_t blocks = (channels_ + kernels_.block - 1) / kernels_.block;
   const int64_t count = lines.images * lines.lines;
   const int64_t line_macs = std::max<int64_t>(1, lines.pixels * channels_ * tap_count_);
-  pool.parallel_ranges(
-      count, std::max<int64_t>(1, kTaskMacs / line_macs), [&](int64_t begin, int64_t end) {
-        DepthwiseArgs args;
-        args.pixel_step = lines.pixel_step;
-        args.taps = taps_.data();
-        args.groups = static_cast<int64_t>(taps_.size()) / kernels_.taps;
-        args.output_step = channels_ * element_bytes_;
-        args.pixels = lines.pixels;
-        args.stage = stage_;
-        for (int64_t line = begin; line < end; ++line) {
-          const uint8_t* input = lines.input + line / lines.lines * lines.image_step +
-                                 line % lines.lines * lines.line_step;
-          auto* out = static_cast<std::byte*>(output) + line * lines.pixels * args.output_step;
-          for (int64_t block = 0; block < blocks; ++block) {
-            const int64_t first = block * kernels_.block;
-            args.input = input + first;
-            args.weights = weights_.data() + block * block_bytes_;
-            args.bias = bias_.data() + first;
-            args.multiplier = multiplier_.data() + first;
-            args.output = out + first * element_bytes_;
-            args.channels = std::min(kernels_.block, channels_ - first);
-            kernels_.line(args);
-          }
-        }
-      });
+  const int64_t grain = std::max<int64_t>(1, kTaskMacs / line_macs);
+  DepthwiseArgs args;
+  args.pixel_step = lines.pixel_step * repeat_;
+  args.taps = taps_.data();
+  args.groups = static_cast<int64_t>(taps_.size()) / kernels_.taps;
+  args.output_step = channels_ * repeat_ * element_bytes_;
+  args.stage = stage_;
+  pool.parallel_ranges(count, grain, [&](int64_t begin, int64_t end) {
+    for (int64_t line = begin; line < end; ++line) {
+      const uint8_t* input = lines.input + line / lines.lines * lines.image_step +
+                             line % lines.lines * lines.line_step;
+      run_line(args, input,
+               static_cast<std::byte*>(output) + line * lines.pixels * channels_ * element_bytes_,
+               lines.pixels);
+    }
+  });
+}
+
+void PackedDepthwise::run_line(DepthwiseArgs args, const uint8_t* input, std::byte* output,
+                               int64_t pixels) const {
+  const int64_t slots = channels_ * repeat_;
+  for (int64_t first = 0; first < slots; first += kernels_.block) {
+    args.input = input + first;
+    args.weights = weights_.data() + first / kernels_.block * block_bytes_;
+    args.bias = bias_.data() + first;
+    args.multiplier = multiplier_.data() + first;
+    args.output = output + first * element_bytes_;
+    args.channels = std::min(kernels_.block, slots - first);
+    args.pixels = pixels / repeat_;
+    kernels_.line(args);
+  }
+  const int64_t left = pixels % repeat_;
+  if (left == 0) return;
+  // There is one block then; the pixels left fill a part of it.
+  args.input += args.pixels * args.pixel_step;
+  args.output += args.pixels * args.output_step;
+  args.channels = left * channels_;
+  args.pixels = 1;
+  kernels_.line(args);
 }
 
 size_t PackedDepthwise::constant_bytes() const {

@@ -50,20 +50,29 @@ const DepthwiseKernels* depthwise_kernels(Isa isa);
 
 class PackedDepthwise {
  public:
-  /// `taps` are byte offsets from a pixel's first byte; `weights` is [channels, taps].
-  PackedDepthwise(const DepthwiseKernels& kernels, std::vector<int64_t> taps, int64_t channels,
-                  std::span<const int8_t> weights, std::span<const int32_t> bias,
-                  int32_t input_zero_point, const OutputStage& stage);
+  struct Shape {
+    std::vector<int64_t> taps;  // byte offsets from a pixel's first byte
+    int64_t channels = 0;
+    bool adjacent = false;  // the inputs of neighbouring pixels lie side by side
+  };
+  /// `weights` is [channels, taps].
+  PackedDepthwise(const DepthwiseKernels& kernels, Shape shape, std::span<const int8_t> weights,
+                  std::span<const int32_t> bias, int32_t input_zero_point,
+                  const OutputStage& stage);
 
   /// Writes [images * lines * pixels, channels]; reads no byte outside the taps.
   void run(const PixelLines& lines, void* output, ThreadPool& pool) const;
   size_t constant_bytes() const;
 
  private:
+  void run_line(DepthwiseArgs args, const uint8_t* input, std::byte* output, int64_t pixels) const;
+
   const DepthwiseKernels& kernels_;
   std::vector<int64_t> taps_;
   int64_t tap_count_;
   int64_t channels_;
+  // With few channels, a block holds this many adjacent pixels.
+  int64_t repeat_;
   int64_t block_bytes_;
   StageArgs stage_;
   int64_t element_bytes_;

@@ -68,6 +68,13 @@ void quantize_to_channels_last(const QuantizeParams& params, const LayoutShape& 
   over_tiles(shape, pool, [&](int64_t n, int64_t first, int64_t count) {
     const float* from = in + n * shape.channels * shape.spatial + first;
     uint8_t* to = out + (n * shape.spatial + first) * shape.channels;
+    if (shape.channels == 3) {  // images
+      uint8_t planes[3][kTile];
+      for (int64_t c = 0; c < 3; ++c)
+        kernels.quantize(params, from + c * shape.spatial, planes[c], count);
+      const uint8_t* const in_order[] = {planes[0], planes[1], planes[2]};
+      return kernels.interleave3(in_order, to, count);
+    }
     uint8_t codes[kTile];
     for (int64_t c = 0; c < shape.channels; ++c) {
       kernels.quantize(params, from + c * shape.spatial, codes, count);

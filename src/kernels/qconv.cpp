@@ -183,8 +183,11 @@ QConv::QConv(const ConvShape& shape, std::span<const int8_t> weights, std::span<
     impl->weights.assign(weights.begin(), weights.end());
     impl->bias = std::move(biases);
   } else if (const DepthwiseKernels* depthwise = depthwise_of(shape, isa)) {
-    impl->depthwise.emplace(*depthwise, product_shape(shape, impl->frame.w).segments,
-                            shape.out_channels, weights, biases, input_zero_point, impl->stage);
+    const bool adjacent = impl->lines(nullptr).pixel_step == shape.in_channels;
+    impl->depthwise.emplace(*depthwise,
+                            PackedDepthwise::Shape{product_shape(shape, impl->frame.w).segments,
+                                                   shape.out_channels, adjacent},
+                            weights, biases, input_zero_point, impl->stage);
   } else {
     impl->product.emplace(product_shape(shape, impl->frame.w),
                           channels_last_weights(shape, weights), biases, input_zero_point,

@@ -23,6 +23,8 @@ struct RowKernels {
   /// out = code of (sums - bias) * multiplier.
   void (*average)(const AveragePoolParams&, const int32_t* sums, int32_t bias, float multiplier,
                   uint8_t* out, int64_t n);
+  /// out = in[0][0], in[1][0], in[2][0], in[0][1], ...: three planes of n codes to pixels.
+  void (*interleave3)(const uint8_t* const* in, uint8_t* out, int64_t n);
 };
 
 const RowKernels& row_kernels(Isa isa);

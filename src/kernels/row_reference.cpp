@@ -68,11 +68,15 @@ void average(const AveragePoolParams& p, const int32_t* sums, int32_t bias, floa
   }
 }
 
+void interleave3(const uint8_t* const* in, uint8_t* out, int64_t n) {
+  for (int64_t i = 0; i < 3 * n; ++i) out[i] = in[i % 3][i / 3];
+}
+
 }  // namespace
 
 const RowKernels& row_kernels_reference() {
-  static constexpr RowKernels kKernels = {add,        mul, requantize, table,  quantize,
-                                          dequantize, max, accumulate, average};
+  static constexpr RowKernels kKernels = {add,        mul, requantize, table,   quantize,
+                                          dequantize, max, accumulate, average, interleave3};
   return kKernels;
 }
 

@@ -96,5 +96,17 @@ void average(const AveragePoolParams& params, const int32_t* sums, int32_t bias,
   for (int64_t i = 0; i < n; ++i) out[i] = code(static_cast<float>(sums[i] - bias) * multiplier);
 }
 
-constexpr RowKernels kKernels = {add,        mul, requantize, table,  quantize,
-                                 dequantize, max, accumulate, average};
+void interleave3(const uint8_t* const* in, uint8_t* out, int64_t n) {
+  const uint8_t* __restrict a = in[0];
+  const uint8_t* __restrict b = in[1];
+  const uint8_t* __restrict c = in[2];
+  uint8_t* __restrict to = out;
+  for (int64_t i = 0; i < n; ++i) {
+    to[3 * i] = a[i];
+    to[3 * i + 1] = b[i];
+    to[3 * i + 2] = c[i];
+  }
+}
+
+constexpr RowKernels kKernels = {add,        mul, requantize, table,   quantize,
+                                 dequantize, max, accumulate, average, interleave3};

@@ -112,6 +112,20 @@ TEST(qconv, depthwise_equals_the_reference) {
   }
 }
 
+// One column of output: pixels follow each other at the distance of a line.
+TEST(qconv, depthwise_of_one_column_equals_the_reference) {
+  for (const int64_t channels : {4, 8, 16, 32}) {
+    for (const int64_t pad : {0, 1}) {
+      ConvCase c = conv_case(9, 3 - 2 * pad, channels, channels, 3, 1, pad, channels);
+      c.shape.window.batch = 3;
+      expect_reference(c, static_cast<uint64_t>(channels));
+      c.shape.window.in_h = c.shape.window.kernel_h = c.shape.window.out_h = 1;
+      c.shape.window.pad_top = 0;
+      expect_reference(c, static_cast<uint64_t>(channels));
+    }
+  }
+}
+
 TEST(qconv, depthwise_with_a_multiplier_equals_the_reference) {
   for (const int64_t channels : {1, 3, 16, 17}) {
     expect_reference(conv_case(7, 7, channels, 2 * channels, 3, 1, 1, channels), 5);
