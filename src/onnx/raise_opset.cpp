@@ -161,13 +161,19 @@ void Raiser::k_to_input(NodeId id) {
 
 void Raiser::ratio_to_input(NodeId id) { real_to_input(id, "ratio", 1); }
 
-// Before opset 13 these flattened everything behind the axis: the same only for the last one.
+// Before opset 13 these flattened everything behind the axis: the same where only extents of 1
+// follow it.
 void Raiser::last_axis_only(NodeId id) {
   Node& node = graph_.node(id);
   const int rank = rank_of(node.input(0));
-  const int64_t axis = node.attributes.integer("axis", 1);
+  int64_t axis = node.attributes.integer("axis", 1);
   if (axis == -1) return;
-  if (rank < 0 || axis != rank - 1) refuse(id);
+  if (axis < 0) axis += rank;
+  if (rank < 0 || axis < 0 || axis >= rank) refuse(id);
+  const Shape& shape = graph_.value(node.inputs[0]).type.shape;
+  for (int i = static_cast<int>(axis) + 1; i < rank; ++i) {
+    if (shape[i] != 1) refuse(id);
+  }
   node.attributes.set("axis", axis);
 }
 
