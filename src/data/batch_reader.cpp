@@ -24,7 +24,7 @@ BatchReader::~BatchReader() {
   worker_.join();
 }
 
-Batch BatchReader::read(int64_t begin) const {
+SampleBatch BatchReader::read(int64_t begin) const {
   const int64_t count = std::min(options_.batch, count_ - begin);
   std::vector<int64_t> indices(static_cast<size_t>(options_.pad ? options_.batch : count));
   for (size_t i = 0; i < indices.size(); ++i) {
@@ -35,7 +35,7 @@ Batch BatchReader::read(int64_t begin) const {
 
 void BatchReader::read_ahead() {
   for (int64_t begin = 0; begin < count_; begin += options_.batch) {
-    std::optional<Batch> batch;
+    std::optional<SampleBatch> batch;
     std::exception_ptr failure;
     try {
       batch = read(begin);
@@ -52,7 +52,7 @@ void BatchReader::read_ahead() {
   }
 }
 
-std::optional<Batch> BatchReader::next() {
+std::optional<SampleBatch> BatchReader::next() {
   if (begin_ >= count_) return std::nullopt;
   const int64_t begin = begin_;
   begin_ += options_.batch;
@@ -60,7 +60,7 @@ std::optional<Batch> BatchReader::next() {
   std::unique_lock lock(mutex_);
   changed_.wait(lock, [&] { return ready_ || failure_; });
   if (failure_) std::rethrow_exception(failure_);
-  std::optional<Batch> batch = std::exchange(ready_, std::nullopt);
+  std::optional<SampleBatch> batch = std::exchange(ready_, std::nullopt);
   lock.unlock();
   changed_.notify_all();
   return batch;

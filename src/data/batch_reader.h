@@ -19,7 +19,7 @@ struct BatchReaderOptions {
   bool pad = true;
 };
 
-struct Batch {
+struct SampleBatch {
   Tensor samples;
   int64_t begin = 0;  // index of the first sample
   int64_t count = 0;  // without padding
@@ -34,10 +34,10 @@ class BatchReader {
   BatchReader& operator=(const BatchReader&) = delete;
 
   /// The next batch, or nothing at the end. Rethrows what reading it threw.
-  std::optional<Batch> next();
+  std::optional<SampleBatch> next();
 
  private:
-  Batch read(int64_t begin) const;
+  SampleBatch read(int64_t begin) const;
   void read_ahead();
 
   const Dataset& dataset_;
@@ -48,7 +48,7 @@ class BatchReader {
   // Between the two threads: at most one batch (or the exception that took its place) waits.
   std::mutex mutex_;
   std::condition_variable changed_;
-  std::optional<Batch> ready_;
+  std::optional<SampleBatch> ready_;
   std::exception_ptr failure_;
   bool stopping_ = false;
   std::thread worker_;
