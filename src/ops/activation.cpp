@@ -142,6 +142,10 @@ C clip_bound(const EvalContext& context, size_t input, std::string_view name, C 
     fail(ErrorCode::invalid_model, "bound '{}' has shape {}, expected a scalar", name,
          context.input(input).shape().to_string());
   }
+  if (context.input(input).dtype() != context.input(0).dtype()) {
+    fail(ErrorCode::invalid_model, "bound '{}' is {}, but the data is {}", name,
+         name_of(context.input(input).dtype()), name_of(context.input(0).dtype()));
+  }
   C value{};
   return *load(context.input(input), 0, 1, &value);
 }

@@ -200,6 +200,7 @@ std::vector<TensorType> infer_batch_norm(const NodeTypes& types) {
   if (types.opset < 14 && types.node.outputs.size() > 1) {
     fail(ErrorCode::unsupported, "training mode before opset 14 is not supported");
   }
+  for (size_t i = 1; i < types.input_count(); ++i) require_type_of_data(types, i);
   std::vector<TensorType> outputs = infer_same(types);
   for (size_t i = 1; i < types.node.outputs.size(); ++i) {
     outputs.push_back(typed(types.input(i + 2).dtype, types.shape(i + 2)));

@@ -43,4 +43,16 @@ void require_rank(const NodeTypes& types, size_t i, int least, int most) {
        shape.to_string(), least, most);
 }
 
+void require_type_of_data(const NodeTypes& types, size_t i) {
+  if (!types.has(i) || !types.has(0)) return;
+  const DType data = types.input(0).dtype;
+  const DType other = types.input(i).dtype;
+  const auto mixes = [](DType dtype) {
+    return dtype == DType::f32 || dtype == DType::f16 || dtype == DType::bf16;
+  };
+  if (other == data || (mixes(other) && mixes(data))) return;
+  fail(ErrorCode::invalid_model, "input {} is {}, but the data is {}", i, name_of(other),
+       name_of(data));
+}
+
 }  // namespace nibble

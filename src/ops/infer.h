@@ -27,4 +27,8 @@ std::vector<TensorType> infer_comparison(const NodeTypes& types);
 /// Input `i` must be of `rank` dimensions where its rank is known: else Error{invalid_model}.
 void require_rank(const NodeTypes& types, size_t i, int least, int most = Shape::kMaxRank);
 
+/// Input `i`, if given, must have the element type of input 0; half precision and f32 may be mixed.
+/// Throws Error{invalid_model}.
+void require_type_of_data(const NodeTypes& types, size_t i);
+
 }  // namespace nibble

@@ -145,8 +145,13 @@ void eval_float(EvalContext& context) {
   fail(ErrorCode::unsupported, "element type {} is not supported", name_of(dtype));
 }
 
+std::vector<TensorType> infer_groups(const NodeTypes& types) {
+  for (size_t i = 1; i < types.input_count(); ++i) require_type_of_data(types, i);
+  return infer_same(types);
+}
+
 std::vector<TensorType> infer_rows(const NodeTypes& types) {
-  std::vector<TensorType> outputs = infer_same(types);
+  std::vector<TensorType> outputs = infer_groups(types);
   const Shape& shape = types.shape(0);
   Shape statistics = Shape::unknown_rank();
   if (shape.has_rank()) {
@@ -180,9 +185,9 @@ constexpr std::array kRows = {
                         eval_float<eval_rows<float, true>, eval_rows<double, true>>)),
     row("RMSNormalization", infer_rows,
         eval_float<eval_rows<float, false>, eval_rows<double, false>>),
-    row("InstanceNormalization", infer_same,
+    row("InstanceNormalization", infer_groups,
         eval_float<eval_instance<float>, eval_instance<double>>),
-    row("GroupNormalization", infer_same, eval_float<eval_group<float>, eval_group<double>>),
+    row("GroupNormalization", infer_groups, eval_float<eval_group<float>, eval_group<double>>),
 };
 
 }  // namespace

@@ -39,8 +39,15 @@ void select(EvalContext& context, Tensor& out) {
   const auto* yes = static_cast<const Bits*>(x.raw());
   const auto* no = static_cast<const Bits*>(y.raw());
   auto* to = static_cast<Bits*>(out.raw());
+  const bool all_step = loop.step(0) == 1 && loop.step(1) == 1 && loop.step(2) == 1;
   context.pool.parallel_ranges(loop.elements, kCheapGrain, [&](int64_t begin, int64_t end) {
     loop.walk(begin, end, [&](int64_t first, int64_t count, const auto& at) {
+      if (all_step) {
+        for (int64_t i = 0; i < count; ++i) {
+          to[first + i] = condition[at[0] + i] ? yes[at[1] + i] : no[at[2] + i];
+        }
+        return;
+      }
       for (int64_t i = 0; i < count; ++i) {
         to[first + i] = condition[at[0] + i * loop.step(0)] ? yes[at[1] + i * loop.step(1)]
                                                             : no[at[2] + i * loop.step(2)];

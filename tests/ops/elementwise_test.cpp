@@ -215,6 +215,7 @@ TEST(elementwise, operands_that_do_not_fit_are_refused_with_both_shapes) {
   }
   EXPECT_THROW(evaluate(op_case), Error);
   EXPECT_THROW(infer({"Add", {f32({1}, {1}), i32({1}, {1})}, {Tensor()}}), Error);
+  EXPECT_THROW(evaluate({"Clip", {f32({1}, {1}), i32({}, {1})}, {Tensor()}}), Error);
 }
 
 }  // namespace

@@ -135,6 +135,15 @@ TEST(batch_normalization, channels_last_and_prepared_give_the_same_bits) {
   expect_near(evaluate(op_case, 2)[0], channels_last(expected), 0);
 }
 
+TEST(normalization, parameters_of_another_element_type_are_refused) {
+  const Tensor x = f32({1, 2, 2}, {1, 2, 3, 4}), one = f32({2}, {1, 1});
+  const Tensor wide = convert(one, DType::f64);
+  EXPECT_THROW(infer({"LayerNormalization", {x, wide}, {Tensor()}}), Error);
+  EXPECT_THROW(infer({"InstanceNormalization", {x, one, wide}, {Tensor()}}), Error);
+  EXPECT_THROW(infer({"BatchNormalization", {x, one, one, wide, one}, {Tensor()}}), Error);
+  EXPECT_NO_THROW(infer({"LayerNormalization", {convert(x, DType::f16), one}, {Tensor()}}));
+}
+
 TEST(batch_normalization, parameters_of_another_number_of_channels_are_refused) {
   const Tensor two = f32({2}, {1, 1}), three = f32({3}, {1, 1, 1});
   EXPECT_THROW(
