@@ -102,6 +102,10 @@ struct Node {
   ValueId output(size_t i) const { return i < outputs.size() ? outputs[i] : ValueId{}; }
 };
 
+/// `to` becomes the graph output that `from` was: they exchange names and what the file says of
+/// them, and what was declared of `from` holds for `to` where nothing is known.
+void take_output_role(Value& from, Value& to);
+
 /// "node conv1 (Conv)": how messages name a node.
 std::string describe(const Node& node);
 

@@ -31,6 +31,17 @@ std::string unique_name(std::string_view stem, const Taken& taken) {
 
 }  // namespace
 
+void take_output_role(Value& from, Value& to) {
+  std::swap(from.name, to.name);
+  std::swap(from.doc, to.doc);
+  if (to.is_constant()) return;
+  std::swap(from.opaque_fields, to.opaque_fields);
+  if (to.type.dtype == DType::undefined) to.type.dtype = from.type.dtype;
+  if (to.type.shape.has_rank()) return;
+  to.type.shape = from.type.shape;
+  to.dim_names = from.dim_names;
+}
+
 std::string describe(const Node& node) {
   return fmt::format("node {} ({}{}{})",
                      node.name.empty() ? "without a name" : "'" + node.name + "'", node.domain,
@@ -145,7 +156,7 @@ void Graph::replace_uses(ValueId from, ValueId to) {
   }
   if (!is_output(from)) return;
   std::ranges::replace(outputs, from, to);
-  if (!is_input(to)) std::swap(value(from).name, value(to).name);
+  if (!is_input(to)) take_output_role(value(from), value(to));
 }
 
 void Graph::sort() {

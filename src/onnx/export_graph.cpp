@@ -140,7 +140,8 @@ void write_graph(const Graph& graph, onnx::GraphProto& proto) {
     for (ValueId output : node.outputs) {
       if (!output || graph.is_output(output)) continue;
       const Value& value = graph.value(output);
-      if (value.type.dtype == DType::undefined && value.opaque_fields.empty()) continue;
+      const bool typed = value.type.dtype != DType::undefined && value.type.shape.has_rank();
+      if (!typed && value.opaque_fields.empty()) continue;
       write_value_info(value, *proto.add_value_info());
     }
   }

@@ -77,6 +77,7 @@ class Folder {
   int fold_pair(NodeId id);
   std::optional<std::vector<NodeId>> matching_dequantizers(const Node& quantize,
                                                            const QuantParams& quant);
+  bool passes_codes(const Node& node, DType storage) const;
   bool can_type(ValueId raw, const QuantParams& quant);
   ValueId absorb_clip(ValueId raw, QuantParams& quant);
 
@@ -190,20 +191,41 @@ int Folder::fold_constant(NodeId id) {
   return 1;
 }
 
+// A node that passes codes on as they are: between the two there may be any number of them.
+bool Folder::passes_codes(const Node& node, DType storage) const {
+  if (!node.domain.empty() || editor_.is_output(node.outputs[0])) return false;
+  if (node.op != "Cast") return node.op == "Identity";
+  constexpr std::array kCodes = {std::pair(2, DType::u8), std::pair(3, DType::i8),
+                                 std::pair(4, DType::u16), std::pair(5, DType::i16)};
+  return std::ranges::any_of(kCodes, [&](const auto& row) {
+    return row.first == node.attributes.integer("to", 0) && row.second == storage;
+  });
+}
+
 // All readers of the codes, if all are DequantizeLinear with the same parameters.
 std::optional<std::vector<NodeId>> Folder::matching_dequantizers(const Node& quantize,
                                                                  const QuantParams& quant) {
-  const ValueId codes = quantize.outputs[0];
-  std::vector<NodeId> readers = editor_.consumers(codes);
-  if (readers.empty() || editor_.is_output(codes) || editor_.is_captured(codes)) return {};
-  for (NodeId id : readers) {
-    const Node& reader = graph_.node(id);
-    if (reader.op != "DequantizeLinear" || !reader.domain.empty() || reader.input(0) != codes ||
-        params(reader, quant.storage, Shape::unknown_rank()) != quant) {
-      return {};
+  std::vector<NodeId> found;
+  std::vector<ValueId> codes = {quantize.outputs[0]};
+  while (!codes.empty()) {
+    const ValueId value = codes.back();
+    codes.pop_back();
+    if (editor_.is_output(value) || editor_.is_captured(value)) return {};
+    for (NodeId id : editor_.consumers(value)) {
+      const Node& reader = graph_.node(id);
+      if (passes_codes(reader, quant.storage)) {
+        codes.push_back(reader.outputs[0]);
+      } else if (reader.op == "DequantizeLinear" && reader.domain.empty() &&
+                 reader.input(0) == value &&
+                 params(reader, quant.storage, Shape::unknown_rank()) == quant) {
+        found.push_back(id);
+      } else {
+        return {};
+      }
     }
   }
-  return readers;
+  if (found.empty()) return {};
+  return found;
 }
 
 // Nobody reads the unrounded value.
@@ -242,8 +264,9 @@ ValueId Folder::absorb_clip(ValueId raw, QuantParams& quant) {
   const float low = limit(1, "min") / quant.scale[0] + static_cast<float>(quant.zero_point[0]);
   const float high = limit(2, "max") / quant.scale[0] + static_cast<float>(quant.zero_point[0]);
   const auto is_code = [&](float code) {
-    return std::abs(code - std::nearbyint(code)) < 1e-3F &&
-           code >= static_cast<float>(quant.qmin) && code <= static_cast<float>(quant.qmax);
+    const float nearest = std::nearbyint(code);
+    return std::abs(code - nearest) < 1e-3F && nearest >= static_cast<float>(quant.qmin) &&
+           nearest <= static_cast<float>(quant.qmax);
   };
   if (!is_code(low) || !is_code(high)) return raw;
   const auto qmin = static_cast<int32_t>(std::nearbyint(low));
@@ -287,7 +310,8 @@ int Folder::fold_pair(NodeId id) {
     editor_.remove(id);
     for (NodeId reader : *dequantizers) editor_.remove(reader);
     editor_.insert_before(id, {.op = "Identity", .inputs = {raw}, .outputs = {typed}});
-    graph_.value(typed).type.shape = graph_.value(raw).type.shape;
+    TensorType& type = graph_.value(typed).type;
+    if (!type.shape.has_rank()) type.shape = graph_.value(raw).type.shape;
   } else {
     editor_.remove(id);
     if (!graph_.value(raw).type.quant) typed = absorb_clip(raw, *quant);

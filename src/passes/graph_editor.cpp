@@ -126,7 +126,7 @@ void GraphEditor::replace(ValueId from, ValueId to) {
   readers_[at(from)].clear();
   if (!is_output(from)) return;
   std::ranges::replace(graph_.outputs, from, to);
-  std::swap(graph_.value(from).name, graph_.value(to).name);
+  take_output_role(graph_.value(from), graph_.value(to));
   outputs_[at(from)] = false;
   outputs_[at(to)] = true;
 }

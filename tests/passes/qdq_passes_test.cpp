@@ -1,0 +1,248 @@
+// fold_qdq and insert_qdq.
+#include "passes/helpers.h"
+#include "passes/pass.h"
+
+namespace nibble {
+namespace {
+
+using testing::attributes;
+using testing::Builder;
+using testing::count_ops;
+using testing::difference;
+using testing::run;
+
+constexpr DType kU8 = DType::u8;
+
+QuantParams u8(float scale, int32_t zero_point, int32_t qmax = 255) {
+  return {.storage = kU8, .qmin = 0, .qmax = qmax, .scale = {scale}, .zero_point = {zero_point}};
+}
+
+// x -> Q -> DQ with its own constants.
+ValueId add_pair(Builder& b, ValueId x, const std::string& name, float scale, uint8_t zero) {
+  const ValueId s = b.constant<float>(name + "_s", {}, {scale});
+  const ValueId z = b.constant<uint8_t>(name + "_z", {}, {zero});
+  return b.node("DequantizeLinear", {b.node("QuantizeLinear", {x, s, z}, name + "_q"), s, z}, name);
+}
+
+// A fully quantized Gemm as other tools write it: input, weight and bias behind DequantizeLinear.
+Builder quantized_gemm() {
+  Builder b;
+  const ValueId x = add_pair(b, b.input("x", {2, 3}), "x_dq", 0.02F, 100);
+  const ValueId w =
+      b.node("DequantizeLinear",
+             {b.constant<int8_t>("w_codes", {2, 3}, {1, -127, 3, 127, 5, 6}),
+              b.constant<float>("w_s", {2}, {0.5F, 0.25F}), b.constant<int8_t>("w_z", {2}, {0, 0})},
+             "w", attributes({{"axis", int64_t{0}}}));
+  const ValueId bias = b.node("DequantizeLinear",
+                              {b.constant<int32_t>("b_codes", {2}, {1000, -2000}),
+                               b.constant<float>("b_s", {2}, {0.01F, 0.005F})},
+                              "b", attributes({{"axis", int64_t{0}}}));
+  const ValueId y = b.node("Gemm", {x, w, bias}, "y", attributes({{"transB", int64_t{1}}}));
+  b.output(b.node("Relu", {add_pair(b, y, "y_dq", 1.0F, 128)}, "z"));
+  return b;
+}
+
+TEST(fold_qdq, a_quantized_layer_becomes_types) {
+  Builder b = quantized_gemm();
+  const auto before = run(b.graph);
+  EXPECT_EQ(fold_qdq(b.graph), 4);
+  b.graph.validate();
+  EXPECT_EQ(b.graph.nodes().size(), 2U) << to_text(b.graph);
+  EXPECT_EQ(difference(run(b.graph), before), 0.0);
+  const Node gemm = b.graph.node(b.graph.nodes()[0]);
+  EXPECT_EQ(b.graph.value(gemm.inputs[0]).type.quant, u8(0.02F, 100));
+  const QuantParams& weight = *b.graph.value(gemm.inputs[1]).type.quant;
+  EXPECT_EQ(weight.storage, DType::i8);
+  EXPECT_EQ(weight.qmin, -127);
+  EXPECT_EQ(weight.granularity, Granularity::per_channel);
+  EXPECT_EQ(weight.axis, 0);
+  EXPECT_EQ(b.graph.value(gemm.inputs[1]).name, "w");
+  EXPECT_EQ(b.graph.value(gemm.inputs[2]).type.quant->storage, DType::i32);
+  EXPECT_EQ(b.graph.value(gemm.outputs[0]).type.quant, u8(1.0F, 128));
+}
+
+TEST(fold_qdq, is_undone_by_insert_qdq) {
+  Builder b = quantized_gemm();
+  const auto before = run(b.graph);
+  fold_qdq(b.graph);
+  const std::string folded = to_text(b.graph);
+  EXPECT_EQ(insert_qdq(b.graph), 4);
+  b.graph.validate();
+  EXPECT_EQ(count_ops(b.graph, "QuantizeLinear"), 2);
+  EXPECT_EQ(count_ops(b.graph, "DequantizeLinear"), 4);
+  EXPECT_EQ(difference(run(b.graph), before), 0.0);
+  EXPECT_EQ(insert_qdq(b.graph), 0);
+  fold_qdq(b.graph);
+  EXPECT_EQ(to_text(b.graph), folded);
+}
+
+TEST(fold_qdq, other_readers_of_the_raw_value_get_it_unrounded) {
+  Builder b;
+  const ValueId r = b.node("Relu", {b.input("x", {8})}, "r");
+  b.output(b.node("Sub", {r, add_pair(b, r, "dq", 0.3F, 0)}, "y"));
+  const auto before = run(b.graph);
+  EXPECT_EQ(fold_qdq(b.graph), 1);
+  b.graph.validate();
+  EXPECT_EQ(count_ops(b.graph, "Identity"), 1);
+  EXPECT_EQ(difference(run(b.graph), before), 0.0);
+  EXPECT_FALSE(b.graph.value(*b.graph.find_value("r")).type.quant);
+  insert_qdq(b.graph);
+  b.graph.validate();
+  EXPECT_EQ(count_ops(b.graph, "Identity"), 0);
+  EXPECT_EQ(difference(run(b.graph), before), 0.0);
+}
+
+TEST(fold_qdq, graph_inputs_and_outputs_keep_their_names) {
+  Builder b;
+  b.output(add_pair(b, b.input("x", {4}), "y", 0.1F, 7));
+  const auto before = run(b.graph);
+  EXPECT_EQ(fold_qdq(b.graph), 1);
+  b.graph.validate();
+  EXPECT_EQ(b.graph.value(b.graph.outputs[0]).name, "y");
+  EXPECT_EQ(b.graph.value(b.graph.inputs[0]).name, "x");
+  EXPECT_EQ(difference(run(b.graph), before), 0.0);
+  insert_qdq(b.graph);
+  b.graph.validate();
+  EXPECT_EQ(b.graph.value(b.graph.outputs[0]).name, "y");
+  EXPECT_EQ(difference(run(b.graph), before), 0.0);
+}
+
+TEST(fold_qdq, one_quantize_with_several_dequantize) {
+  Builder b;
+  const ValueId s = b.constant<float>("s", {}, {0.1F});
+  const ValueId z = b.constant<uint8_t>("z", {}, {128});
+  const ValueId q = b.node("QuantizeLinear", {b.node("Neg", {b.input("x", {4})}, "n"), s, z}, "q");
+  const ValueId one = b.node("DequantizeLinear", {q, s, z}, "one");
+  const ValueId two = b.node("DequantizeLinear", {q, s, z}, "two");
+  b.output(b.node("Add", {b.node("Relu", {one}, "r"), two}, "y"));
+  const auto before = run(b.graph);
+  EXPECT_EQ(fold_qdq(b.graph), 1);
+  EXPECT_EQ(b.graph.nodes().size(), 3U);
+  EXPECT_EQ(difference(run(b.graph), before), 0.0);
+}
+
+TEST(fold_qdq, integer_readers_of_the_codes_stop_it) {
+  Builder b;
+  const ValueId s = b.constant<float>("s", {}, {0.1F});
+  const ValueId z = b.constant<uint8_t>("z", {}, {128});
+  const ValueId q = b.node("QuantizeLinear", {b.input("x", {4}), s, z}, "q");
+  b.output(b.node("DequantizeLinear", {q, s, z}, "y"));
+  b.output(q);
+  EXPECT_EQ(fold_qdq(b.graph), 0);
+}
+
+TEST(fold_qdq, different_parameters_on_the_two_sides_stop_it) {
+  Builder b;
+  const ValueId z = b.constant<uint8_t>("z", {}, {128});
+  const ValueId q =
+      b.node("QuantizeLinear", {b.input("x", {4}), b.constant<float>("s", {}, {0.1F}), z}, "q");
+  b.output(b.node("DequantizeLinear", {q, b.constant<float>("t", {}, {0.2F}), z}, "y"));
+  EXPECT_EQ(fold_qdq(b.graph), 0);
+}
+
+TEST(fold_qdq, scales_may_be_computed_from_constants) {
+  Builder b;
+  const ValueId s = b.node("Cast", {b.constant<double>("s64", {}, {0.125})}, "s",
+                           attributes({{"to", int64_t{1}}}));
+  const ValueId z = b.node("Identity", {b.constant<uint8_t>("z0", {}, {3})}, "z");
+  const ValueId q = b.node("QuantizeLinear", {b.node("Neg", {b.input("x", {4})}, "n"), s, z}, "q");
+  const ValueId c = b.node("Cast", {q}, "c", attributes({{"to", int64_t{2}}}));
+  b.output(b.node("Relu", {b.node("DequantizeLinear", {c, s, z}, "d")}, "y"));
+  const auto before = run(b.graph);
+  EXPECT_EQ(fold_qdq(b.graph), 1);
+  EXPECT_EQ(b.graph.nodes().size(), 2U);
+  EXPECT_EQ(difference(run(b.graph), before), 0.0);
+}
+
+TEST(fold_qdq, weights_quantized_in_the_graph_fold_too) {
+  Builder b;
+  const ValueId w = b.weights("w", {3, 4});
+  b.output(b.node("MatMul", {b.input("x", {2, 3}), add_pair(b, w, "w_dq", 0.01F, 128)}, "y"));
+  const auto before = run(b.graph);
+  EXPECT_EQ(fold_qdq(b.graph), 1);
+  EXPECT_EQ(b.graph.nodes().size(), 1U);
+  EXPECT_EQ(difference(run(b.graph), before), 0.0);
+}
+
+TEST(insert_qdq, narrow_activations_are_clipped_and_come_back) {
+  for (const int32_t qmax : {15, 3, 63}) {
+    Builder b;
+    const ValueId r = b.node("Neg", {b.input("x", {16})}, "r");
+    b.output(b.node("Relu", {r}, "y"));
+    infer_types(b.graph);
+    b.graph.value(r).type.quant = u8(0.07F, qmax / 2, qmax);
+    const std::string folded = to_text(b.graph);
+    const auto before = run(b.graph);
+    EXPECT_EQ(insert_qdq(b.graph), 1);
+    b.graph.validate();
+    EXPECT_EQ(count_ops(b.graph, "Clip"), 1);
+    EXPECT_EQ(difference(run(b.graph), before), 0.0);
+    EXPECT_EQ(fold_qdq(b.graph), 1);
+    b.graph.validate();
+    EXPECT_EQ(to_text(b.graph), folded);
+  }
+}
+
+TEST(fold_qdq, an_activation_clip_is_not_taken_for_fewer_bits) {
+  Builder b;
+  const ValueId c = b.node("Clip",
+                           {b.node("Neg", {b.input("x", {16})}, "n"),
+                            b.constant<float>("low", {}, {0}), b.constant<float>("high", {}, {6})},
+                           "c");
+  b.output(b.node("Neg", {add_pair(b, c, "dq", 6.0F / 255, 0)}, "y"));
+  EXPECT_EQ(fold_qdq(b.graph), 1);
+  EXPECT_EQ(count_ops(b.graph, "Clip"), 1);
+}
+
+TEST(insert_qdq, weights_go_into_the_smallest_type_that_holds_them) {
+  struct Case {
+    DType storage;
+    int32_t qmin, qmax;
+    DType stored;
+  };
+  for (const Case& c : {Case{DType::i8, -127, 127, DType::i8}, Case{DType::i8, -31, 31, DType::i8},
+                        Case{DType::i8, -7, 7, DType::i4}, Case{DType::i4, -3, 3, DType::i4},
+                        Case{DType::i4, -1, 1, DType::i2}, Case{DType::u8, 0, 15, DType::u4}}) {
+    Builder b;
+    const ValueId x = b.input("x", {2, 2});
+    const QuantParams quant{.storage = c.storage,
+                            .qmin = c.qmin,
+                            .qmax = c.qmax,
+                            .scale = {0.5F},
+                            .zero_point = {c.qmin < 0 ? 0 : 7}};
+    const std::vector<int32_t> codes = {c.qmin, c.qmax, 0, 1};
+    const ValueId w = b.graph.add_constant("w", pack_integers(c.storage, {2, 2}, codes), quant);
+    b.output(b.node("MatMul", {x, w}, "y"));
+    const auto before = run(b.graph);
+    EXPECT_EQ(insert_qdq(b.graph), 1);
+    b.graph.validate();
+    EXPECT_EQ(b.graph.value(*b.graph.find_value("w_quantized")).data.dtype(), c.stored);
+    EXPECT_EQ(difference(run(b.graph), before), 0.0);
+    EXPECT_EQ(fold_qdq(b.graph), 1);
+    const Value& folded = b.graph.value(*b.graph.find_value("w"));
+    EXPECT_EQ(folded.type.quant->qmin, c.qmin);
+    EXPECT_EQ(folded.type.quant->qmax, c.qmax);
+    EXPECT_EQ(unpack_integers(folded.data), codes);
+  }
+}
+
+TEST(insert_qdq, blocks_come_back) {
+  Builder b;
+  const QuantParams quant{.storage = DType::i4,
+                          .qmin = -7,
+                          .qmax = 7,
+                          .scale = {1, 2, 3, 4},
+                          .zero_point = {0, 0, 0, 0},
+                          .granularity = Granularity::per_block,
+                          .axis = 0,
+                          .block_size = 2};
+  const std::vector<int32_t> codes = {1, 2, 3, -7, 5, 6, 7, 0};
+  const ValueId w = b.graph.add_constant("w", pack_integers(DType::i4, {4, 2}, codes), quant);
+  b.output(b.node("MatMul", {b.input("x", {1, 4}), w}, "y"));
+  insert_qdq(b.graph);
+  fold_qdq(b.graph);
+  EXPECT_EQ(b.graph.value(*b.graph.find_value("w")).type.quant, quant);
+}
+
+}  // namespace
+}  // namespace nibble
