@@ -2,8 +2,10 @@
 
 #include <algorithm>
 #include <array>
+#include <stdexcept>
 #include <string_view>
 
+#include "base/check.h"
 #include "base/thread_pool.h"
 #include "nibble/error.h"
 #include "ops/op.h"
@@ -15,10 +17,39 @@ constexpr std::array<std::string_view, 6> kRandom = {"RandomNormal",     "Random
                                                      "RandomNormalLike", "RandomUniformLike",
                                                      "Multinomial",      "Bernoulli"};
 
+// Their results have a shape that depends on the data, but are no larger than their inputs.
+constexpr std::array<std::string_view, 3> kSelecting = {"NonZero", "Compress", "Unique"};
+constexpr int64_t kMaxResult = int64_t{1} << 28U;  // bytes
+
 bool has_subgraph(const Node& node) {
   return std::ranges::any_of(node.attributes, [](const auto& item) {
     return std::holds_alternative<std::shared_ptr<const Graph>>(item.second);
   });
+}
+
+// A small file may ask for a huge result (ConstantOfShape, Range, Tile): the types tell before
+// anything is allocated.
+bool results_are_small(const OpRow& row, const Node& node, int opset,
+                       std::span<const Tensor> inputs) {
+  std::vector<TensorType> types;
+  for (const Tensor& input : inputs) {
+    types.push_back(input.empty() ? TensorType{}
+                                  : TensorType{input.dtype(), input.shape(), std::nullopt});
+  }
+  // Shape and Size are given tensors without data: there is nothing to look at in them.
+  const bool has_data = node.op != "Shape" && node.op != "Size";
+  const NodeTypes node_types(node, opset, types, has_data ? inputs : std::span<const Tensor>());
+  for (const TensorType& type : row.infer.function(node_types)) {
+    if (!type.shape.is_static()) {
+      if (std::ranges::find(kSelecting, node.op) == kSelecting.end()) return false;
+      continue;
+    }
+    int64_t bytes = std::max(bits_of(type.dtype) / 8, 1);
+    for (int64_t dim : type.shape) {
+      if (__builtin_mul_overflow(bytes, dim, &bytes) || bytes > kMaxResult) return false;
+    }
+  }
+  return true;
 }
 
 }  // namespace
@@ -33,15 +64,18 @@ bool is_pure(const Node& node) {
 std::optional<std::vector<Tensor>> evaluate_node(const Node& node, int opset,
                                                  std::span<const Tensor> inputs) {
   const OpRow* row = find_op(node.op, node.domain);
-  if (row == nullptr || !row->eval) return std::nullopt;
+  if (row == nullptr || !row->eval || !row->infer) return std::nullopt;
   static thread_local ThreadPool pool(1);
   std::vector<Tensor> outputs(node.outputs.size());
   try {
+    if (!results_are_small(*row, node, opset, inputs)) return std::nullopt;
     EvalContext context(node, opset, inputs, outputs, pool);
     row->eval.function(context);
   } catch (const Error& error) {
     if (error.code() == ErrorCode::unsupported) return std::nullopt;
     throw;
+  } catch (const std::logic_error& error) {  // an element type that the operator does not take
+    fail(ErrorCode::invalid_model, "it cannot be evaluated: {}", error.what());
   }
   return outputs;
 }

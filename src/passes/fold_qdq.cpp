@@ -16,6 +16,7 @@
 #include <optional>
 #include <unordered_map>
 
+#include "nibble/error.h"
 #include "passes/evaluate.h"
 #include "passes/graph_editor.h"
 #include "passes/pass.h"
@@ -70,6 +71,7 @@ class Folder {
 
  private:
   const Tensor* constant(ValueId id, int depth = 0);
+  Tensor evaluated(const Node& node, std::span<const Tensor> inputs, ValueId id) const;
   std::optional<QuantParams> params(const Node& node, DType storage, const Shape& shape);
   std::optional<QuantParams> activation_params(const Node& node);
   DType storage_of(const Node& quantize);
@@ -85,6 +87,18 @@ class Folder {
   GraphEditor editor_;
   std::unordered_map<int32_t, Tensor> computed_;  // by value; empty: not constant
 };
+
+// Output `id` of the node. What cannot be evaluated is no scale: compile() will say what is wrong.
+Tensor Folder::evaluated(const Node& node, std::span<const Tensor> inputs, ValueId id) const {
+  try {
+    const auto results = evaluate_node(node, graph_.opset(), inputs);
+    for (size_t i = 0; results && i < results->size(); ++i) {
+      if (node.outputs[i] == id) return (*results)[i];
+    }
+  } catch (const Error&) {
+  }
+  return {};
+}
 
 // The value if it follows from constants, else nullptr.
 const Tensor* Folder::constant(ValueId id, int depth) {
@@ -104,13 +118,7 @@ const Tensor* Folder::constant(ValueId id, int depth) {
       if (input && known == nullptr) break;
       inputs.push_back(known == nullptr ? Tensor() : *known);
     }
-    if (inputs.size() == node.inputs.size()) {
-      if (const auto results = evaluate_node(node, graph_.opset(), inputs)) {
-        for (size_t i = 0; i < results->size(); ++i) {
-          if (node.outputs[i] == id) result = (*results)[i];
-        }
-      }
-    }
+    if (inputs.size() == node.inputs.size()) result = evaluated(node, inputs, id);
   }
   const Tensor& kept = computed_[id.index] = std::move(result);
   return kept.empty() ? nullptr : &kept;

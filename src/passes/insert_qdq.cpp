@@ -30,7 +30,8 @@ DType smallest_storage(const QuantParams& quant, int least_bits) {
   constexpr std::array kUnsigned = {DType::u2, DType::u4, DType::u8, DType::u16};
   const auto [low, high] = std::ranges::minmax(quant.zero_point);
   for (DType type : is_signed(quant.storage) ? kSigned : kUnsigned) {
-    if (bits_of(type) >= least_bits && bits_of(type) <= bits_of(quant.storage) &&
+    if (bits_of(type) >= least_bits &&
+        bits_of(type) <= std::max(least_bits, bits_of(quant.storage)) &&
         std::min(quant.qmin, low) >= lowest_of(type) &&
         std::max(quant.qmax, high) <= highest_of(type)) {
       return type;

@@ -1,0 +1,291 @@
+// Writing models: what was read comes back, quantized types become QDQ form, opsets rise.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cstring>
+
+#include "nibble/error.h"
+#include "nibble/onnx.h"
+#include "nibble/runtime.h"
+#include "onnx/model_builder.h"
+#include "support/shared_files.h"
+#include "support/temp_folder.h"
+
+namespace nibble {
+namespace {
+
+using testing::ModelBuilder;
+
+onnx::ModelProto parse(const std::string& bytes) {
+  onnx::ModelProto proto;
+  EXPECT_TRUE(proto.ParseFromString(bytes));
+  return proto;
+}
+
+// A model that uses every corner that Nibble carries without understanding it.
+ModelBuilder rich_model() {
+  ModelBuilder b;
+  b.model.set_producer_name("maker");
+  b.model.set_producer_version("1.2");
+  b.model.set_domain("org.example");
+  b.model.set_model_version(7);
+  b.model.set_doc_string("about the model");
+  auto& entry = *b.model.add_metadata_props();
+  entry.set_key("author");
+  entry.set_value("someone");
+  auto& function = *b.model.add_functions();
+  function.set_name("Custom");
+  function.set_domain("org.example");
+  function.add_input("a");
+  auto& import = *b.model.add_opset_import();
+  import.set_domain("org.example");
+  import.set_version(1);
+  b.graph().set_doc_string("about the graph");
+  b.input("x", {-1, 2});
+  auto& dim = *b.graph()
+                   .mutable_input(0)
+                   ->mutable_type()
+                   ->mutable_tensor_type()
+                   ->mutable_shape()
+                   ->mutable_dim(0);
+  dim.set_dim_param("batch");
+  dim.set_denotation("DATA_BATCH");
+  b.graph().mutable_input(0)->set_doc_string("the input");
+  b.output("y", {-1, 2});
+  b.floats("w", {2}, {1, 2}).set_doc_string("the weight");
+  onnx::TensorProto& text = *b.graph().add_initializer();
+  text.set_name("labels");
+  text.set_data_type(onnx::TensorProto::STRING);
+  text.add_dims(1);
+  text.add_string_data("cat");
+  b.node("Mul", {"x", "w"}, {"m"}).set_doc_string("the product");
+  onnx::NodeProto& custom = b.node("Custom", {"m", "", "labels"}, {"y"});
+  custom.set_domain("org.example");
+  custom.set_name("custom");
+  auto& strings = *custom.add_attribute();
+  strings.set_name("names");
+  strings.set_type(onnx::AttributeProto::STRINGS);
+  strings.add_strings("one");
+  strings.set_doc_string("about the names");
+  auto& type = *custom.add_attribute();
+  type.set_name("kind");
+  type.set_type(onnx::AttributeProto::TYPE_PROTO);
+  type.mutable_tp()
+      ->mutable_sequence_type()
+      ->mutable_elem_type()
+      ->mutable_tensor_type()
+      ->set_elem_type(1);
+  ModelBuilder::set_type(*b.graph().add_value_info(), "m", {-1, 2});
+  return b;
+}
+
+TEST(serialize, what_was_read_and_not_touched_comes_back) {
+  const ModelBuilder b = rich_model();
+  onnx::ModelProto want = b.model;
+  onnx::ModelProto have = parse(serialize_onnx(parse_onnx(b.bytes())));
+  // The writer chooses raw_data, the order of initializers, and names for nodes without one.
+  want.mutable_graph()->mutable_node(0)->set_name(have.graph().node(0).name());
+  for (onnx::ModelProto* model : {&want, &have}) {
+    std::sort(model->mutable_graph()->mutable_initializer()->pointer_begin(),
+              model->mutable_graph()->mutable_initializer()->pointer_end(),
+              [](const auto* a, const auto* c) { return a->name() < c->name(); });
+    auto& weight = *model->mutable_graph()->mutable_initializer(1);
+    if (weight.float_data_size() > 0) {
+      weight.set_raw_data(weight.float_data().data(), sizeof(float) * 2);
+      weight.clear_float_data();
+    }
+  }
+  EXPECT_EQ(have.DebugString(), want.DebugString());
+}
+
+TEST(serialize, fields_newer_than_the_schema_come_back) {
+  ModelBuilder b = rich_model();
+  const auto add_unknown = [](google::protobuf::Message& message) {
+    message.GetReflection()->MutableUnknownFields(&message)->AddLengthDelimited(999, "new");
+  };
+  add_unknown(b.model);
+  add_unknown(b.graph());
+  add_unknown(*b.graph().mutable_node(0));
+  add_unknown(*b.graph().mutable_initializer(0));
+  add_unknown(*b.graph().mutable_input(0));
+  const onnx::ModelProto have = parse(serialize_onnx(parse_onnx(b.bytes())));
+  const auto unknown = [](const google::protobuf::Message& message) {
+    return message.GetReflection()->GetUnknownFields(message).field_count();
+  };
+  EXPECT_EQ(unknown(have), 1);
+  EXPECT_EQ(unknown(have.graph()), 1);
+  EXPECT_EQ(unknown(have.graph().node(0)), 1);
+  EXPECT_EQ(unknown(have.graph().input(0)), 1);
+  int initializers = 0;
+  for (const auto& tensor : have.graph().initializer()) initializers += unknown(tensor);
+  EXPECT_EQ(initializers, 1);
+}
+
+TEST(serialize, real_models_are_a_fixed_point) {
+  for (const char* name :
+       {"dtln-1", "fastestdet", "mobilenet-fmnist", "mobilenet-fmnist-bn", "mobilenetv3-qdq-int8",
+        "resnet20-cifar", "silero-vad-16k", "squeezenet1.1", "ultraface-rfb-320"}) {
+    NIBBLE_SHARED_FILE(path, std::string("models/") + name + ".onnx");
+    const Graph graph = load_onnx(path);
+    const std::string bytes = serialize_onnx(graph);
+    const Graph again = parse_onnx(bytes);
+    EXPECT_EQ(to_text(again), to_text(graph)) << name;
+    EXPECT_EQ(serialize_onnx(again), bytes) << name;
+    EXPECT_EQ(again.metadata, graph.metadata);
+    EXPECT_EQ(again.ir_version, graph.ir_version);
+    EXPECT_EQ(again.opsets, graph.opsets);
+  }
+}
+
+// x -> op(s) -> MatMul with a quantized weight.
+Graph with_quantized_weight(ModelBuilder& b, const std::string& data, const QuantParams& quant) {
+  b.floats("w", {2, 2}, {0, 0, 0, 0});
+  b.node("MatMul", {data, "w"}, {"y"});
+  b.output("y", {-1, 2});
+  Graph graph = parse_onnx(b.bytes());
+  Value& weight = graph.value(*graph.find_value("w"));
+  const std::vector<int32_t> codes = {quant.qmin, quant.qmax, 0, 1};
+  weight.data = pack_integers(quant.storage, {2, 2}, codes);
+  weight.type.quant = quant;
+  return graph;
+}
+
+QuantParams symmetric(DType storage, int32_t qmax) {
+  return {.storage = storage, .qmin = -qmax, .qmax = qmax, .scale = {0.5F}, .zero_point = {0}};
+}
+
+std::vector<float> run(const Graph& graph, const Shape& shape) {
+  Program program = compile(graph, {.arithmetic = Arithmetic::fake_quantize, .optimize = false});
+  Tensor x(DType::f32, shape);
+  for (size_t i = 0; i < static_cast<size_t>(x.elements()); ++i) {
+    x.data<float>()[i] = static_cast<float>(i) - 1.5F;
+  }
+  const Tensor y = program.run(std::span(&x, 1))[0];
+  return {y.data<float>().begin(), y.data<float>().end()};
+}
+
+TEST(serialize, the_opset_rises_only_as_far_as_the_stored_type_needs) {
+  struct Case {
+    QuantParams quant;
+    int64_t opset, ir_version;
+  };
+  QuantParams per_channel = symmetric(DType::i8, 127);
+  per_channel.scale = {1, 2};
+  per_channel.zero_point = {0, 0};
+  per_channel.granularity = Granularity::per_channel;
+  for (const Case& c :
+       {Case{symmetric(DType::i8, 127), 10, 5}, Case{per_channel, 13, 7},
+        Case{symmetric(DType::i8, 31), 10, 5}, Case{symmetric(DType::i4, 7), 21, 10},
+        Case{symmetric(DType::i8, 3), 21, 10}, Case{symmetric(DType::i8, 1), 25, 13}}) {
+    ModelBuilder b(9, 3);
+    b.input("x", {-1, 2});
+    b.input("w", {2, 2});
+    const Graph graph = with_quantized_weight(b, "x", c.quant);
+    const std::string bytes = serialize_onnx(graph);
+    const onnx::ModelProto proto = parse(bytes);
+    EXPECT_EQ(proto.opset_import(0).version(), c.opset);
+    EXPECT_EQ(proto.ir_version(), c.ir_version);
+    EXPECT_EQ(proto.graph().input_size(), 1);
+    const Graph again = parse_onnx(bytes);
+    EXPECT_EQ(again.value(*again.find_value("w")).type.quant->qmax, c.quant.qmax);
+    EXPECT_EQ(run(again, {2, 2}), run(graph, {2, 2}));
+  }
+}
+
+onnx::AttributeProto& add_integers(onnx::NodeProto& node, const std::string& name,
+                                   std::vector<int64_t> values) {
+  auto& attribute = *node.add_attribute();
+  attribute.set_name(name);
+  attribute.set_type(onnx::AttributeProto::INTS);
+  for (int64_t value : values) attribute.add_ints(value);
+  return attribute;
+}
+
+TEST(serialize, operators_take_their_newer_form_when_the_opset_rises) {
+  ModelBuilder b(9);
+  b.input("x", {1, 2, 2});
+  add_integers(b.node("Squeeze", {"x"}, {"s"}), "axes", {0});
+  auto& clip = b.node("Clip", {"s"}, {"c"});
+  auto& limit = *clip.add_attribute();
+  limit.set_name("max");
+  limit.set_type(onnx::AttributeProto::FLOAT);
+  limit.set_f(0.75F);
+  add_integers(b.node("Pad", {"c"}, {"p"}), "pads", {1, 0, 0, 0});
+  auto& slice = b.node("Slice", {"p"}, {"t"});
+  add_integers(slice, "starts", {0});
+  add_integers(slice, "ends", {2});
+  add_integers(slice, "axes", {0});
+  auto& mean = b.node("ReduceMean", {"t"}, {"m"});
+  add_integers(mean, "axes", {0});
+  const Graph graph = with_quantized_weight(b, "m", symmetric(DType::i4, 7));
+  const Graph again = parse_onnx(serialize_onnx(graph));
+  EXPECT_EQ(again.opset(), 21);
+  EXPECT_EQ(run(again, {1, 2, 2}), run(graph, {1, 2, 2}));
+}
+
+TEST(serialize, operators_that_changed_their_meaning_stop_the_rise) {
+  ModelBuilder b(9);
+  b.input("x", {2, 2, 2});
+  b.node("Softmax", {"x"}, {"s"}).set_name("soft");  // flattens behind axis 1
+  const Graph graph = with_quantized_weight(b, "s", symmetric(DType::i4, 7));
+  try {
+    serialize_onnx(graph);
+    FAIL() << "no error";
+  } catch (const Error& error) {
+    EXPECT_EQ(error.code(), ErrorCode::unsupported);
+    EXPECT_NE(std::string(error.what()).find("'soft'"), std::string::npos) << error.what();
+  }
+}
+
+TEST(serialize, tensorrt_takes_symmetric_int8_only) {
+  ModelBuilder b;
+  b.input("x", {-1, 2});
+  Graph graph = with_quantized_weight(b, "x", symmetric(DType::i8, 127));
+  EXPECT_NO_THROW(serialize_onnx(graph, Target::tensorrt));
+  graph.value(graph.inputs[0]).type.quant =
+      QuantParams{.storage = DType::u8, .qmin = 0, .qmax = 255, .scale = {1}, .zero_point = {128}};
+  EXPECT_NO_THROW(serialize_onnx(graph, Target::onnxruntime));
+  try {
+    serialize_onnx(graph, Target::tensorrt);
+    FAIL() << "no error";
+  } catch (const Error& error) {
+    EXPECT_NE(std::string(error.what()).find("'x'"), std::string::npos) << error.what();
+  }
+}
+
+TEST(serialize, openvino_gets_no_two_bit_integers) {
+  ModelBuilder b;
+  b.input("x", {-1, 2});
+  const Graph graph = with_quantized_weight(b, "x", symmetric(DType::i2, 1));
+  EXPECT_EQ(parse(serialize_onnx(graph, Target::openvino)).opset_import(0).version(), 21);
+  EXPECT_EQ(parse(serialize_onnx(graph, Target::onnxruntime)).opset_import(0).version(), 25);
+}
+
+TEST(save, writes_a_file_that_loads_and_nothing_on_failure) {
+  const testing::TempFolder folder;
+  ModelBuilder b;
+  b.input("x", {-1, 2});
+  const Graph graph = with_quantized_weight(b, "x", symmetric(DType::i8, 127));
+  save_onnx(graph, folder / "model.onnx");
+  EXPECT_EQ(to_text(load_onnx(folder / "model.onnx")), to_text(graph));
+  EXPECT_THROW(save_onnx(graph, folder / "missing" / "model.onnx"), Error);
+  EXPECT_FALSE(std::filesystem::exists(folder / "missing"));
+}
+
+TEST(tensor_proto, every_type_survives_a_file) {
+  const testing::TempFolder folder;
+  for (const DType dtype : {DType::f32, DType::f64, DType::f16, DType::bf16, DType::i64, DType::i32,
+                            DType::i16, DType::i8, DType::i4, DType::i2, DType::u64, DType::u32,
+                            DType::u16, DType::u8, DType::u4, DType::u2, DType::boolean}) {
+    const Tensor ones = convert(Tensor::of<int32_t>({3}, {1, 0, 1}), dtype);
+    save_tensor_proto(ones, "t", folder / "t.pb");
+    const Tensor back = load_tensor_proto(folder / "t.pb");
+    EXPECT_EQ(back.dtype(), dtype);
+    EXPECT_EQ(back.shape(), ones.shape());
+    EXPECT_EQ(std::memcmp(back.raw(), ones.raw(), ones.bytes()), 0) << name_of(dtype);
+  }
+  EXPECT_THROW(parse_tensor_proto("rubbish"), Error);
+}
+
+}  // namespace
+}  // namespace nibble
