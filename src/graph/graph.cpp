@@ -37,9 +37,10 @@ void take_output_role(Value& from, Value& to) {
   if (to.is_constant()) return;
   std::swap(from.opaque_fields, to.opaque_fields);
   if (to.type.dtype == DType::undefined) to.type.dtype = from.type.dtype;
-  if (to.type.shape.has_rank()) return;
-  to.type.shape = from.type.shape;
-  to.dim_names = from.dim_names;
+  if (!to.type.shape.has_rank()) to.type.shape = from.type.shape;
+  if (to.dim_names.empty() && to.type.shape.rank() == from.type.shape.rank()) {
+    to.dim_names = from.dim_names;
+  }
 }
 
 std::string describe(const Node& node) {

@@ -92,7 +92,7 @@ void write_model(const Graph& graph, onnx::ModelProto& proto) {
   if (!graph.producer_version.empty()) proto.set_producer_version(graph.producer_version);
   for (const auto& [domain, version] : graph.opsets) {
     auto& import = *proto.add_opset_import();
-    import.set_domain(domain);
+    if (!domain.empty()) import.set_domain(domain);
     import.set_version(version);
   }
   if (graph.opsets.empty()) proto.add_opset_import()->set_version(graph.opset());
