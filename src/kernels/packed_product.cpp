@@ -19,8 +19,8 @@ const MicroKernels& micro_kernels(Isa isa) {
 
 int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
-// Multiply-accumulates that are worth a task of their own (some microseconds).
-constexpr int64_t kTaskMacs = 1 << 21;
+// Multiply-accumulates that are worth a task of their own (about 2 microseconds).
+constexpr int64_t kTaskMacs = 1 << 20;
 // Packed weights walked per pass over the tiles: they should stay in the second-level cache.
 constexpr int64_t kPassBytes = 256 * 1024;
 
