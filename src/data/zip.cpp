@@ -15,6 +15,8 @@ constexpr uint32_t kZip64End = 0x06064b50;
 constexpr uint32_t kDirectoryEntry = 0x02014b50;
 constexpr uint32_t kLocalHeader = 0x04034b50;
 constexpr uint32_t kInZip64 = 0xFFFFFFFF;
+constexpr uint16_t kStored = 0;
+constexpr uint16_t kDeflated = 8;
 
 [[noreturn]] void fail_corrupt(const char* what) {
   fail(ErrorCode::invalid_data, "not a sound zip archive: {}", what);
@@ -71,6 +73,33 @@ void read_zip64(const Reader& file, uint64_t extra, uint64_t length, ZipEntry& e
   }
 }
 
+// A raw deflate stream of at most `size` bytes.
+std::vector<uint8_t> inflated(std::span<const uint8_t> compressed, uint64_t size) {
+  // Deflate makes data at most 1,032 times smaller: a larger promise is a lie.
+  if (size / 1032 > compressed.size() + 1) fail_corrupt("an entry's size is absurd");
+  std::vector<uint8_t> bytes(size);
+  z_stream stream{};
+  if (inflateInit2(&stream, -MAX_WBITS) != Z_OK) fail_corrupt("zlib cannot start");
+  int code = Z_OK;
+  size_t read = 0;
+  size_t written = 0;
+  while (code == Z_OK) {  // zlib counts in 32 bits
+    const size_t in = std::min<size_t>(compressed.size() - read, 1U << 30U);
+    const size_t out = std::min<size_t>(bytes.size() - written, 1U << 30U);
+    stream.next_in = const_cast<uint8_t*>(compressed.data()) + read;
+    stream.avail_in = static_cast<unsigned>(in);
+    stream.next_out = bytes.data() + written;
+    stream.avail_out = static_cast<unsigned>(out);
+    code = inflate(&stream, Z_NO_FLUSH);
+    read += in - stream.avail_in;
+    written += out - stream.avail_out;
+  }
+  inflateEnd(&stream);
+  if (code != Z_STREAM_END) fail_corrupt("an entry's compressed data are damaged");
+  bytes.resize(written);
+  return bytes;
+}
+
 }  // namespace
 
 std::vector<ZipEntry> zip_entries(std::span<const uint8_t> archive) {
@@ -109,39 +138,16 @@ std::vector<uint8_t> extract(std::span<const uint8_t> archive, const ZipEntry& e
   const uint64_t header = entry.header_offset;
   if (file.u32(header) != kLocalHeader) fail_corrupt("a local header is damaged");
   const uint64_t data = header + 30 + file.u16(header + 26) + file.u16(header + 28);
-  const std::span<const uint8_t> compressed = file.slice(data, entry.compressed_size);
-  std::vector<uint8_t> bytes;
-  if (entry.method == 0) {
-    bytes.assign(compressed.begin(), compressed.end());
-  } else if (entry.method == 8) {
-    // Deflate makes data at most 1,032 times smaller: a larger promise is a lie.
-    if (entry.size / 1032 > compressed.size() + 1) fail_corrupt("an entry's size is absurd");
-    bytes.resize(entry.size);
-    z_stream stream{};
-    if (inflateInit2(&stream, -MAX_WBITS) != Z_OK) fail_corrupt("zlib cannot start");
-    int code = Z_OK;
-    size_t read = 0;
-    size_t written = 0;
-    while (code == Z_OK) {
-      const size_t in = std::min<size_t>(compressed.size() - read, 1U << 30U);
-      const size_t out = std::min<size_t>(bytes.size() - written, 1U << 30U);
-      stream.next_in = const_cast<uint8_t*>(compressed.data()) + read;
-      stream.avail_in = static_cast<unsigned>(in);
-      stream.next_out = bytes.data() + written;
-      stream.avail_out = static_cast<unsigned>(out);
-      code = inflate(&stream, Z_NO_FLUSH);
-      read += in - stream.avail_in;
-      written += out - stream.avail_out;
-    }
-    inflateEnd(&stream);
-    if (code != Z_STREAM_END) fail_corrupt("an entry's compressed data are damaged");
-    bytes.resize(written);
-  } else {
+  const std::span<const uint8_t> stored = file.slice(data, entry.compressed_size);
+  if (entry.method != kStored && entry.method != kDeflated) {
     fail(ErrorCode::unsupported,
          "zip compression method {} is not supported (stored and deflated are)", entry.method);
   }
+  std::vector<uint8_t> bytes = entry.method == kStored
+                                   ? std::vector<uint8_t>(stored.begin(), stored.end())
+                                   : inflated(stored, entry.size);
   if (bytes.size() != entry.size) fail_corrupt("an entry has another size than it says");
-  uLong sum = crc32_z(0, bytes.data(), bytes.size());
+  const uLong sum = crc32_z(0, bytes.data(), bytes.size());
   if (static_cast<uint32_t>(sum) != entry.crc32) fail_corrupt("an entry's checksum is wrong");
   return bytes;
 }
