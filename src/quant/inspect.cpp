@@ -1,6 +1,7 @@
 // What each node costs, and whether it can be quantized.
 #include <algorithm>
 
+#include "nibble/error.h"
 #include "nibble/quantize.h"
 #include "ops/op.h"
 #include "passes/pass.h"
@@ -114,7 +115,13 @@ std::vector<NodeSupport> inspect_nodes(const Graph& graph) {
     }
     shapes[sized.value(id).name] = shape;
   }
-  infer_types(sized, shapes);
+  try {
+    infer_types(sized, shapes);
+  } catch (const Error&) {
+    // A dimension that cannot be 1 (a length of audio, say): what depends on it stays unknown.
+    sized = graph;
+    infer_types(sized);
+  }
   std::vector<NodeSupport> nodes;
   for (const NodeId id : graph.nodes()) nodes.push_back(describe_node(sized, sized.node(id)));
   return nodes;
