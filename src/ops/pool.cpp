@@ -20,7 +20,6 @@ struct PoolProblem {
   Window window;
   Shape output;
   int64_t planes = 0, lane = 0;
-  int64_t channels = 0;
   int64_t in_positions = 0, out_positions = 0;
   bool count_include_pad = false;
   bool column_major = false;  // of the indices
@@ -35,7 +34,6 @@ PoolProblem pool_problem(const Node& node, const Shape& data) {
       make_window(node.attributes, x.spatial(), {}, node.attributes.integer("ceil_mode", 0) != 0);
   const std::span<const int64_t> out(problem.window.output.data(), static_cast<size_t>(x.rank));
   problem.output = spatial_shape(x.batch, x.channels, out, channels_last);
-  problem.channels = x.channels;
   problem.planes = channels_last ? x.batch : x.batch * x.channels;
   problem.lane = channels_last ? x.channels : 1;
   problem.in_positions = x.positions();
@@ -240,7 +238,6 @@ PoolProblem global_problem(const Node& node, const Shape& data) {
   problem.out_positions = 1;
   const std::vector<int64_t> ones(static_cast<size_t>(x.rank), 1);
   problem.output = spatial_shape(x.batch, x.channels, ones, is_channels_last(node));
-  problem.channels = x.channels;
   problem.planes = is_channels_last(node) ? x.batch : x.batch * x.channels;
   problem.lane = is_channels_last(node) ? x.channels : 1;
   return problem;

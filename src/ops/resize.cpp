@@ -164,7 +164,7 @@ std::vector<TensorType> infer(const NodeTypes& types) {
       type.shape.push_back(Shape::kUnknown);
     }
   } else {
-    type.shape = resized_shape(types.node, types.opset, types.shape(0), inputs);
+    type.shape = resized_shape(types.node, types.shape(0), inputs);
   }
   return {type};
 }

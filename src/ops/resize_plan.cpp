@@ -182,7 +182,7 @@ AxisResize resize_axis(const Modes& modes, const AxisScale& a, int axis_index) {
 
 }  // namespace
 
-Shape resized_shape(const Node& node, int, const Shape& shape, const ResizeInputs& inputs) {
+Shape resized_shape(const Node& node, const Shape& shape, const ResizeInputs& inputs) {
   return scaling_of(node, shape, inputs).output;
 }
 

@@ -32,7 +32,7 @@ struct ResizeInputs {
 };
 
 /// Output extents alone: `shape` may have unknown ones.
-Shape resized_shape(const Node& node, int opset, const Shape& shape, const ResizeInputs& inputs);
+Shape resized_shape(const Node& node, const Shape& shape, const ResizeInputs& inputs);
 /// Throws Error{invalid_model} for scales or sizes that do not fit, {unsupported} for an unknown
 /// mode.
 ResizePlan plan_resize(const Node& node, int opset, const Shape& shape, const ResizeInputs& inputs);
