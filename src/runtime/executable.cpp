@@ -2,11 +2,10 @@
 
 #include <algorithm>
 #include <chrono>
-#include <optional>
+#include <numeric>
 #include <set>
 
 #include "base/check.h"
-#include "runtime/memory_plan.h"
 
 namespace nibble {
 
@@ -39,73 +38,72 @@ void Executable::finish() {
   bind();
 }
 
-void Executable::plan() {
+// When each value that is no view is needed: from the step that computes it to the last that reads
+// it or one of its views.
+void Executable::find_lives() {
   const int end = static_cast<int>(steps.size());
-  std::vector<std::optional<MemoryBlock>> lives(slots.size());  // of root slots in the arena
-  const auto in_arena = [&](int slot) {
-    return slots[static_cast<size_t>(slot)].home == Slot::Home::arena;
-  };
-  const auto life = [&](int slot) -> std::optional<MemoryBlock>& {
-    return lives[static_cast<size_t>(slot)];
+  lives_.assign(slots.size(), std::nullopt);
+  const auto read_until = [&](int slot, int step) {
+    if (auto& life = lives_[static_cast<size_t>(root(slot))]) life->last = step;
   };
   for (int index = 0; index < end; ++index) {
     const Step& step = steps[static_cast<size_t>(index)];
-    for_each_read(step, [&](int slot) {
-      if (life(root(slot))) life(root(slot))->last = index;
-    });
-    for (int slot : step.outputs) {
-      if (slot < 0 || !in_arena(slot)) continue;
-      check(slots[static_cast<size_t>(slot)].view_of < 0, "no step may compute a view");
-      life(slot) = MemoryBlock{slots[static_cast<size_t>(slot)].bytes(), index, index};
+    for_each_read(step, [&](int slot) { read_until(slot, index); });
+    for (int output : step.outputs) {
+      if (output < 0) continue;
+      const Slot& slot = slots[static_cast<size_t>(output)];
+      if (slot.home != Slot::Home::arena) continue;
+      check(slot.view_of < 0, "no step may compute a view");
+      lives_[static_cast<size_t>(output)] = MemoryBlock{slot.bytes(), index, index};
     }
   }
-  for (int slot : outputs) {
-    if (life(root(slot))) life(root(slot))->last = end;
-  }
+  for (int slot : outputs) read_until(slot, end);
+}
 
-  // In place: the output joins the block of an input that dies here.
-  std::vector<int> block_of(slots.size());
-  for (size_t i = 0; i < slots.size(); ++i) block_of[i] = static_cast<int>(i);
-  for (int index = 0; index < end; ++index) {
+// In place: the output joins the block of an input that dies where the output is born.
+void Executable::share_blocks() {
+  block_of_.resize(slots.size());
+  std::iota(block_of_.begin(), block_of_.end(), 0);
+  for (int index = 0; index < static_cast<int>(steps.size()); ++index) {
     const Step& step = steps[static_cast<size_t>(index)];
     if (!step.kernel || step.outputs.empty() || step.outputs[0] < 0) continue;
-    const int output = step.outputs[0];
-    if (!life(output)) continue;
-    for (size_t i = 0; i < step.inputs.size(); ++i) {
+    auto& output = lives_[static_cast<size_t>(step.outputs[0])];
+    for (size_t i = 0; output && i < step.inputs.size(); ++i) {
       if (step.inputs[i] < 0 || !step.kernel->in_place(i)) continue;
-      const int input = block_of[static_cast<size_t>(root(step.inputs[i]))];
-      if (!life(input) || life(input)->last != index || life(input)->bytes != life(output)->bytes) {
-        continue;
-      }
-      life(input)->last = life(output)->last;
-      life(output).reset();
-      block_of[static_cast<size_t>(output)] = input;
-      break;
+      const int block = block_of_[static_cast<size_t>(root(step.inputs[i]))];
+      auto& input = lives_[static_cast<size_t>(block)];
+      if (!input || input->last != index || input->bytes != output->bytes) continue;
+      input->last = output->last;
+      output.reset();
+      block_of_[static_cast<size_t>(step.outputs[0])] = block;
     }
   }
+}
 
+void Executable::plan() {
+  find_lives();
+  share_blocks();
   std::vector<MemoryBlock> blocks;
-  std::vector<size_t> block_index(slots.size());
+  std::vector<size_t> index_of(slots.size());
   for (size_t i = 0; i < slots.size(); ++i) {
-    if (!lives[i]) continue;
-    block_index[i] = blocks.size();
-    blocks.push_back(*lives[i]);
+    if (!lives_[i]) continue;
+    index_of[i] = blocks.size();
+    blocks.push_back(*lives_[i]);
   }
   const size_t first_workspace = blocks.size();
-  for (int index = 0; index < end; ++index) {
-    const Step& step = steps[static_cast<size_t>(index)];
-    blocks.push_back({step.kernel ? step.kernel->workspace_bytes() : 0, index, index});
+  for (size_t i = 0; i < steps.size(); ++i) {
+    const int at = static_cast<int>(i);
+    blocks.push_back({steps[i].kernel ? steps[i].kernel->workspace_bytes() : 0, at, at});
   }
   const MemoryPlan plan = plan_memory(blocks);
   arena_ = Tensor(DType::u8, {static_cast<int64_t>(plan.bytes)});
   auto* base = static_cast<std::byte*>(arena_.raw());
   for (size_t i = 0; i < slots.size(); ++i) {
     Slot& slot = slots[i];
-    if (slot.home != Slot::Home::arena || slot.view_of >= 0) continue;
-    const auto block = static_cast<size_t>(block_of[i]);
-    if (!lives[block]) continue;  // no step computes it
+    const auto block = static_cast<size_t>(block_of_[i]);
+    if (slot.home != Slot::Home::arena || slot.view_of >= 0 || !lives_[block]) continue;
     slot.tensor =
-        Tensor::borrow(slot.stored(), slot.type.shape, base + plan.offsets[block_index[block]]);
+        Tensor::borrow(slot.stored(), slot.type.shape, base + plan.offsets[index_of[block]]);
   }
   for (size_t i = 0; i < steps.size(); ++i) {
     steps[i].workspace = base + plan.offsets[first_workspace + i];

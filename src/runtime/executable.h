@@ -4,6 +4,7 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <utility>
@@ -11,6 +12,7 @@
 
 #include "nibble/runtime.h"
 #include "ops/op.h"
+#include "runtime/memory_plan.h"
 
 namespace nibble {
 
@@ -86,11 +88,15 @@ class Executable {
 
  private:
   void plan();
+  void find_lives();
+  void share_blocks();
   void bind();
   void execute(Step& step, const RunOptions& options);
   void observe(std::span<const std::pair<ValueId, int>> values, const RunOptions& options) const;
   int root(int slot) const;
 
+  std::vector<std::optional<MemoryBlock>> lives_;  // by slot; of those with a block of their own
+  std::vector<int> block_of_;  // by slot: the slot whose block it lies in, mostly itself
   Tensor arena_;
   std::vector<int> input_views_;
   std::vector<Tensor> results_;

@@ -7,6 +7,7 @@
 #include "ops/codes.h"
 #include "ops/integer_support.h"
 #include "runtime/conversions.h"
+#include "runtime/lowering.h"
 #include "runtime/subgraph.h"
 
 namespace nibble {
@@ -32,178 +33,7 @@ bool is_view(const Graph& graph, const Node& node) {
   return std::ranges::find(kViews, node.op) != kViews.end();
 }
 
-TensorType plain(const TensorType& type) {
-  return {.dtype = type.dtype, .shape = type.shape, .quant = {}};
-}
-
-bool is_static(const TensorType& type) {
-  return type.dtype != DType::undefined && type.shape.is_static();
-}
-
-class Lowering {
- public:
-  Lowering(Executable& program, const CompileOptions& options, ThreadPool& pool)
-      : program_(program),
-        graph_(program.graph),
-        options_(options),
-        pool_(pool),
-        real_(static_cast<size_t>(graph_.value_count()), -1),
-        codes_(static_cast<size_t>(graph_.value_count()), -1) {}
-
-  void run() {
-    for (ValueId id : graph_.inputs) {
-      const int slot = add_slot(plain(graph_.value(id).type), Slot::Home::input);
-      program_.inputs.push_back(slot);
-      define_real(id, slot);
-    }
-    for (NodeId id : graph_.nodes()) {
-      const Node& node = graph_.node(id);
-      with_context([&] { return describe(node); }, [&] { lower_node(node); });
-    }
-    for (ValueId id : graph_.outputs) program_.outputs.push_back(real(id));
-  }
-
- private:
-  int& real_of(ValueId id) { return real_[static_cast<size_t>(id.index)]; }
-  int& codes_of(ValueId id) { return codes_[static_cast<size_t>(id.index)]; }
-  Slot& slot(int index) { return program_.slots[static_cast<size_t>(index)]; }
-
-  int add_slot(const TensorType& type, Slot::Home home) {
-    program_.slots.push_back({.home = home, .type = type, .view_of = -1, .tensor = {}});
-    return static_cast<int>(program_.slots.size()) - 1;
-  }
-  int add_slot(const TensorType& type) {
-    return add_slot(type, is_static(type) ? Slot::Home::arena : Slot::Home::heap);
-  }
-  int add_constant(const TensorType& type, Tensor tensor) {
-    const int index = add_slot(type, Slot::Home::constant);
-    slot(index).tensor = std::move(tensor);
-    return index;
-  }
-  int add_view(int source, const TensorType& type) {
-    const int index = add_slot(type, slot(source).home);
-    slot(index).view_of = source;
-    return index;
-  }
-
-  void lower_node(const Node& node);
-  bool lower_integer(const Node& node, const OpRow& row, std::string& why_not);
-  bool lower_view(const Node& node, bool as_codes);
-  bool lower_quantizing_transpose(const Node& node);
-  void lower_real(const Node& node, const OpRow& row, std::string note);
-  std::unique_ptr<Kernel> prepare(const Node& node, const OpRow& row);
-
-  int convert(ValueId id, int source, const TensorType& type, std::unique_ptr<Kernel> kernel,
-              const char* op);
-  int real(ValueId id);
-  int codes(ValueId id);
-  void complete(ValueId id, int slot);
-  void define_real(ValueId id, int slot);
-  void define_rounded(ValueId id, int slot);
-  void define_codes(ValueId id, int slot);
-
-  TensorType physical_type(ValueId id, bool stored_constant) const;
-  bool has_codes(ValueId id) const {
-    return codes_[static_cast<size_t>(id.index)] >= 0 ||
-           (graph_.value(id).is_constant() && code_form(graph_.value(id).type));
-  }
-
-  Executable& program_;
-  const Graph& graph_;
-  const CompileOptions& options_;
-  ThreadPool& pool_;
-  std::vector<int> real_;   // slot of each value's real numbers, -1 while there is none
-  std::vector<int> codes_;  // slot of its codes, likewise
-};
-
-// A step that no node of the graph asked for.
-int Lowering::convert(ValueId id, int source, const TensorType& type,
-                      std::unique_ptr<Kernel> kernel, const char* op) {
-  Step step;
-  step.conversion = std::make_unique<Node>();
-  step.conversion->op = op;
-  step.conversion->domain = "nibble";
-  step.conversion->name = graph_.value(id).name;
-  step.conversion->outputs = {id};
-  step.node = step.conversion.get();
-  step.kernel = std::move(kernel);
-  step.inputs = {source};
-  step.outputs = {add_slot(type)};
-  program_.steps.push_back(std::move(step));
-  return program_.steps.back().outputs[0];
-}
-
-int Lowering::real(ValueId id) {
-  int& known = real_of(id);
-  if (known >= 0) return known;
-  const Value& value = graph_.value(id);
-  if (value.is_constant()) {
-    known = add_constant(plain(value.type), real_form_of(value));
-    return known;
-  }
-  const int source = codes_of(id);
-  check(source >= 0, "a value is read before it is computed");
-  const QuantParams params = *slot(source).type.quant;
-  return known =
-             convert(id, source, plain(slot(source).type), dequantize_kernel(params), "Dequantize");
-}
-
-int Lowering::codes(ValueId id) {
-  int& known = codes_of(id);
-  if (known >= 0) return known;
-  const Value& value = graph_.value(id);
-  TensorType type = plain(value.type);
-  type.quant = code_form(value.type);
-  check(value.is_constant() && type.quant, "a value has no codes");
-  return known = add_constant(type, code_form_of(value));
-}
-
-void Lowering::complete(ValueId id, int index) {
-  if (program_.steps.empty()) {
-    program_.known_at_start.emplace_back(id, index);
-  } else {
-    program_.steps.back().completes.emplace_back(id, index);
-  }
-}
-
-// `id` was computed in real numbers; now it takes the form that its type asks for.
-void Lowering::define_real(ValueId id, int index) {
-  const TensorType& type = graph_.value(id).type;
-  if (!type.quant || type.dtype != DType::f32 || options_.arithmetic == Arithmetic::f32) {
-    real_of(id) = index;
-    return complete(id, index);
-  }
-  TensorType result = plain(slot(index).type);
-  const std::optional<QuantParams> params = code_form(type);
-  if (params && options_.arithmetic == Arithmetic::integer) {
-    result.quant = params;
-    codes_of(id) = convert(id, index, result, quantize_kernel(*params), "Quantize");
-    return complete(id, codes_of(id));
-  }
-  real_of(id) = convert(id, index, result, round_kernel(*type.quant), "Round");
-  complete(id, real_of(id));
-}
-
-// `id` lies on the grid of its type already, if it has one.
-void Lowering::define_rounded(ValueId id, int index) {
-  real_of(id) = index;
-  complete(id, index);
-}
-
-// `id` was computed as codes, perhaps with other parameters than its type has. Without any, it
-// keeps what it has: it lies on that grid.
-void Lowering::define_codes(ValueId id, int index) {
-  const TensorType& type = graph_.value(id).type;
-  const QuantParams have = *slot(index).type.quant;
-  const std::optional<QuantParams> wanted = code_form(type);
-  if (wanted && !(*wanted == have)) {
-    TensorType result = slot(index).type;
-    result.quant = wanted;
-    index = convert(id, index, result, requantize_kernel(have, *wanted), "Requantize");
-  }
-  codes_of(id) = index;
-  complete(id, index);
-}
+}  // namespace
 
 void Lowering::lower_node(const Node& node) {
   const OpRow& row = require_op(node, graph_.opset());
@@ -274,19 +104,6 @@ bool Lowering::lower_quantizing_transpose(const Node& node) {
   program_.steps.back() = std::move(step);
   define_codes(to, program_.steps.back().outputs[0]);
   return true;
-}
-
-// The type of an input as the integer column sees it: see KernelSpec.
-TensorType Lowering::physical_type(ValueId id, bool stored_constant) const {
-  if (!id) return {};
-  const Value& value = graph_.value(id);
-  TensorType type = plain(value.type);
-  if (const int index = codes_[static_cast<size_t>(id.index)]; index >= 0) {
-    type.quant = program_.slots[static_cast<size_t>(index)].type.quant;
-  } else if (value.is_constant()) {
-    type.quant = stored_constant ? value.type.quant : code_form(value.type);
-  }
-  return type;
 }
 
 bool Lowering::lower_integer(const Node& node, const OpRow& row, std::string& why_not) {
@@ -402,8 +219,6 @@ void Lowering::lower_real(const Node& node, const OpRow& row, std::string note) 
     }
   }
 }
-
-}  // namespace
 
 std::unique_ptr<Executable> lower(Graph graph, const CompileOptions& options, ThreadPool& pool) {
   auto program = std::make_unique<Executable>(std::move(graph));
