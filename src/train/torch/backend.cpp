@@ -110,12 +110,14 @@ class TorchBackend final : public TrainBackend {
     return translated([&] {
       const torch::Device device = choose_device(options.device);
       Network network(graph, float_graph, device);
-      const ThreadCount threads(choose_threads(network, training, options, device));
+      TrainOptions chosen = options;
+      chosen.threads = choose_threads(network, training, options, device);
+      const ThreadCount threads(chosen.threads);
       std::optional<Network> teacher;
       if (float_graph != nullptr && options.distill > 0) {
         teacher.emplace(*float_graph, nullptr, device);
       }
-      return Trainer(network, teacher ? &*teacher : nullptr, training, validation, options, device)
+      return Trainer(network, teacher ? &*teacher : nullptr, training, validation, chosen, device)
           .run();
     });
   }
