@@ -70,7 +70,7 @@ Graph Demo::train_float() {
                   data.training->size(), data.validation->size()));
   Graph graph = build_architecture("digits-cnn", data.training->sample_shape(),
                                    data.training->classes(), arguments_.common.seed);
-  store_preprocess(graph, data_.preprocess.resolve(nullptr));
+  store_preprocess_of(graph, *data.training);
   progress_.set_prefix("float");
   const TrainOptions options = TrainArguments{}.resolve({}, arguments_.common, &progress_);
   return train(graph, *data.training, *data.validation, options).graph;

@@ -31,8 +31,8 @@ int run(const Arguments& arguments) {
          "{} has no quantized weights; use `nibble qat` to start from a float model",
          arguments.model);
   }
-  store_preprocess(model, arguments.data.preprocess.resolve(&model));
   const TrainingData data = open_training_data(arguments.data, &model, arguments.common.seed);
+  store_preprocess_of(model, *data.training);
   ProgressBar progress;
   const TrainOptions options =
       arguments.training.resolve(finetune_defaults(), arguments.common, &progress);

@@ -21,7 +21,7 @@ int run(const Arguments& arguments) {
   const TrainingData data = open_training_data(arguments.data, nullptr, arguments.common.seed);
   Graph graph = build_architecture(arguments.architecture, data.training->sample_shape(),
                                    data.training->classes(), arguments.common.seed);
-  store_preprocess(graph, arguments.data.preprocess.resolve(nullptr));
+  store_preprocess_of(graph, *data.training);
   ProgressBar progress;
   const TrainOptions options = arguments.training.resolve({}, arguments.common, &progress);
   const TrainResult result = train(graph, *data.training, *data.validation, options);

@@ -44,21 +44,12 @@ void PreprocessOptions::declare(CLI::App& app) {
       ->group(group);
 }
 
-namespace {
-
-Preprocess default_for(const Graph* model) {
-  Preprocess preprocess;
-  if (model == nullptr || model->inputs.empty()) return preprocess;
-  const Shape& shape = model->value(model->inputs[0]).type.shape;
-  if (shape.rank() == 4 && shape[1] == 1) preprocess.color = Preprocess::Color::grey;
-  return preprocess;
+bool PreprocessOptions::given() const {
+  return !file.empty() || !resize.empty() || !crop.empty() || !color.empty() || scale != 0 ||
+         !mean.empty() || !std.empty();
 }
 
-}  // namespace
-
-Preprocess PreprocessOptions::resolve(const Graph* model) const {
-  Preprocess result = default_for(model);
-  if (model != nullptr) result = stored_preprocess(*model).value_or(result);
+Preprocess PreprocessOptions::over(Preprocess result) const {
   if (!file.empty()) {
     result = with_context([&] { return "reading " + file; },
                           [&] { return preprocess_from_json(read_file(file)); });
@@ -91,10 +82,34 @@ void DataArguments::declare(CLI::App& app) {
   preprocess.declare(app);
 }
 
+namespace {
+
+bool wants_one_channel(const Graph* model) {
+  if (model == nullptr || model->inputs.empty()) return false;
+  const Shape& shape = model->value(model->inputs[0]).type.shape;
+  return shape.rank() == 4 && shape[1] == 1;
+}
+
+}  // namespace
+
 std::shared_ptr<const Dataset> DataArguments::open(Split split, const Graph* model,
                                                    uint64_t seed) const {
-  const DataOptions options{.split = split, .preprocess = preprocess.resolve(model), .seed = seed};
-  std::shared_ptr<const Dataset> dataset = open_dataset(spec, options);
+  DataOptions options{.split = split, .seed = seed};
+  if (model != nullptr) options.preprocess = stored_preprocess(*model);
+  std::shared_ptr<const Dataset> dataset;
+  if (!options.preprocess) {
+    dataset = open_dataset(spec, options);
+    options.preprocess = dataset->preprocess();
+    if (options.preprocess && wants_one_channel(model)) {
+      options.preprocess->color = Preprocess::Color::grey;
+      dataset = nullptr;
+    }
+  }
+  if (preprocess.given()) {
+    options.preprocess = preprocess.over(options.preprocess.value_or(Preprocess{}));
+    dataset = nullptr;
+  }
+  if (dataset == nullptr) dataset = open_dataset(spec, options);
   if (model == nullptr || model->inputs.empty()) return dataset;
   const Value& input = model->value(model->inputs[0]);
   if (!input.type.shape.has_rank()) return dataset;
@@ -110,6 +125,11 @@ std::shared_ptr<const Dataset> DataArguments::open(Split split, const Graph* mod
          spec, sample.to_string(), input.name, input.type.shape.to_string());
   }
   return dataset;
+}
+
+void store_preprocess_of(Graph& graph, const Dataset& dataset) {
+  if (const std::optional<Preprocess> preprocess = dataset.preprocess())
+    store_preprocess(graph, *preprocess);
 }
 
 void print_json(const Json& json) {

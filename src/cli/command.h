@@ -37,9 +37,9 @@ struct PreprocessOptions {
   std::vector<float> mean;
   std::vector<float> std;
   void declare(CLI::App& app);
-  /// The flags over the JSON file, over what the model stores, over x/255 with as many channels as
-  /// the model's input.
-  Preprocess resolve(const Graph* model) const;
+  bool given() const;
+  /// `base` with what the JSON file (as a whole) and the flags (each for itself) say.
+  Preprocess over(Preprocess base) const;
 };
 
 /// --data SPEC with the preprocessing above.
@@ -47,7 +47,8 @@ struct DataArguments {
   std::string spec;
   PreprocessOptions preprocess;
   void declare(CLI::App& app);
-  /// Opens one split as the model wants it; checks that the samples fit the model's first input.
+  /// Opens one split, preprocessed as the flags say, else as the model stores it, else as is usual
+  /// for this data; checks that the samples fit the model's first input.
   std::shared_ptr<const Dataset> open(Split split, const Graph* model, uint64_t seed) const;
 };
 
@@ -72,6 +73,9 @@ std::function<int()> declare_compare(CLI::App& app);
 std::function<int()> declare_run(CLI::App& app);
 std::function<int()> declare_bench(CLI::App& app);
 std::function<int()> declare_demo(CLI::App& app);
+
+/// The model remembers how the samples it was made with were preprocessed.
+void store_preprocess_of(Graph& graph, const Dataset& dataset);
 
 /// Pretty JSON and a line end on stdout.
 void print_json(const Json& json);

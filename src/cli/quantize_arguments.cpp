@@ -223,7 +223,7 @@ Quantized quantize_model(const Graph& model, const DataArguments& data,
       data.open(Split::train, &result.float_graph, common.seed);
   const std::shared_ptr<const Dataset> calibration =
       random_subset(training, settings.calibration, common.seed);
-  store_preprocess(result.float_graph, data.preprocess.resolve(&result.float_graph));
+  store_preprocess_of(result.float_graph, *training);
   result.ranges =
       analyze(result.float_graph, *calibration, {.threads = common.threads, .progress = &progress});
   result.plan = settings.plan;

@@ -13,6 +13,10 @@
 namespace nibble {
 namespace {
 
+// The gradient of a step size depends on the units of its tensor by their square; what a step may
+// change is bounded in proportion, so that an input in thousandths trains like one in units.
+constexpr double kLargestStep = 0.02;
+
 struct ParameterSlot {
   std::string_view op;
   size_t input;
@@ -116,7 +120,7 @@ int Network::add_quantizer(ValueId value, const QuantParams& params) {
   quantizers_.push_back({.values = {value},
                          .params = params,
                          .parameter = parameters_.size(),
-                         .floor = scale * 1e-3,
+                         .previous = scale.clone(),
                          .range = {},
                          .gradient_scale = 0});
   parameters_.push_back({graph_.value(value).name + ".scale", ParameterRole::scale,
@@ -292,13 +296,18 @@ void Network::set_state(const std::vector<torch::Tensor>& state) {
   const std::vector<torch::Tensor> mine = this->state();
   check(mine.size() == state.size(), "set_state: the state is of another network");
   for (size_t i = 0; i < mine.size(); ++i) mine[i].copy_(state[i]);
+  for (Quantizer& quantizer : quantizers_) {
+    quantizer.previous.copy_(parameters_[quantizer.parameter].tensor);
+  }
 }
 
 void Network::project_scales() {
   const torch::NoGradGuard no_gradient;
-  for (const Quantizer& quantizer : quantizers_) {
+  for (Quantizer& quantizer : quantizers_) {
     torch::Tensor& scale = parameters_[quantizer.parameter].tensor;
-    scale.copy_(torch::maximum(scale, quantizer.floor));
+    scale.copy_(torch::clamp(scale, quantizer.previous * (1 - kLargestStep),
+                             quantizer.previous * (1 + kLargestStep)));
+    quantizer.previous.copy_(scale);
   }
 }
 

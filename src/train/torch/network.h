@@ -55,8 +55,8 @@ class Network {
   struct Quantizer {
     std::vector<ValueId> values;
     QuantParams params;
-    size_t parameter = 0;  // index into parameters_
-    torch::Tensor floor;   // smallest scale allowed
+    size_t parameter = 0;    // index into parameters_
+    torch::Tensor previous;  // the scale before the optimizer's step
     CodeRange range;
     double gradient_scale = 0;  // 0: not known before the first forward pass
   };
