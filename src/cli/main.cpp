@@ -20,6 +20,10 @@ int run(int argc, char** argv) {
     command->footer(fmt::format("Example:\n  {}", row.example));
     command->callback([&chosen, body = row.declare(*command)] { chosen = body; });
   }
+  if (argc > 1 && argv[1][0] != '-' && app.get_subcommand_no_throw(argv[1]) == nullptr) {
+    fmt::print(stderr, "'{}' is not a command of nibble.\nRun nibble --help for the list.\n", argv[1]);
+    return 2;
+  }
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
