@@ -1,5 +1,6 @@
 // The command line: parses, runs one command, and turns what is thrown into one sentence and an
 // exit code: 0 success, 1 bad input or unsupported, 2 wrong usage, 130 stopped by the user.
+#include <algorithm>
 #include <cstdio>
 #include <new>
 
@@ -20,8 +21,10 @@ int run(int argc, char** argv) {
     command->footer(fmt::format("Example:\n  {}", row.example));
     command->callback([&chosen, body = row.declare(*command)] { chosen = body; });
   }
-  if (argc > 1 && argv[1][0] != '-' && app.get_subcommand_no_throw(argv[1]) == nullptr) {
-    fmt::print(stderr, "'{}' is not a command of nibble.\nRun nibble --help for the list.\n", argv[1]);
+  const auto named = [&](const CommandRow& row) { return row.name == argv[1]; };
+  if (argc > 1 && argv[1][0] != '-' && std::ranges::none_of(commands(), named)) {
+    fmt::print(stderr, "'{}' is not a command of nibble.\nRun nibble --help for the list.\n",
+               argv[1]);
     return 2;
   }
   try {
