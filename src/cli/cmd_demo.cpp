@@ -142,8 +142,8 @@ void Demo::print() const {
   Table table({{"network"},
                {"bits"},
                {"file", Align::right},
-               {"accuracy [95 %]"},
-               {"difference to float"},
+               {"accuracy [95 %]", Align::right},
+               {"difference to float", Align::right},
                {"latency", Align::right}});
   for (const Entry& entry : entries_) {
     const bool first = &entry == &entries_.front();

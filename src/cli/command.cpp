@@ -140,7 +140,7 @@ void print_json(const Json& json) {
 int output_columns() {
   winsize size{};
   if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0) return size.ws_col;
-  return 100;
+  return 0;
 }
 
 void check_writable(const std::string& path) {

@@ -79,7 +79,7 @@ void store_preprocess_of(Graph& graph, const Dataset& dataset);
 
 /// Pretty JSON and a line end on stdout.
 void print_json(const Json& json);
-/// Width of the terminal on stdout; 100 where it is not one.
+/// Width of the terminal on stdout; 0 (no limit) where it is not one.
 int output_columns();
 /// Fails early with Error{io} if a file cannot be created at `path`, before hours are spent on its
 /// content.
