@@ -31,7 +31,7 @@ struct Arguments {
 // inside this process, the models would be added up. None if the process could not be started.
 std::optional<uint64_t> peak_memory(const std::string& model, int64_t batch) {
   const std::string batch_text = std::to_string(batch);
-  const char* command[] = {"nibble",           "bench",  model.c_str(), "--seconds", "0", "--batch",
+  const char* command[] = {"nibble",           "bench",  model.c_str(), "--batch",
                            batch_text.c_str(), "--once", nullptr};
   pid_t child = 0;
   if (posix_spawn(&child, "/proc/self/exe", nullptr, nullptr, const_cast<char**>(command),
@@ -47,7 +47,7 @@ std::optional<uint64_t> peak_memory(const std::string& model, int64_t batch) {
 // What the child process does for peak_memory().
 int run_once(const Arguments& arguments) {
   bench({load_onnx(arguments.models.front())},
-        {.threads = {1}, .batch = arguments.batch, .seconds = 0});
+        {.threads = {1}, .batch = arguments.batch, .seconds = 0.001});
   return 0;
 }
 
@@ -141,7 +141,7 @@ std::function<int()> declare_bench(CLI::App& app) {
       ->check(CLI::PositiveNumber)
       ->capture_default_str();
   app.add_option("--seconds", arguments->seconds, "Time per model and thread count")
-      ->check(CLI::NonNegativeNumber)
+      ->check(CLI::PositiveNumber)
       ->capture_default_str();
   app.add_option("--seed", arguments->seed, "Seed of the random inputs")->capture_default_str();
   app.add_flag("--json", arguments->json, "Print the result as JSON on stdout");

@@ -65,7 +65,8 @@ Json to_json(const std::string& path, const Evaluation& evaluation) {
 
 void print_text(const std::vector<std::string>& models,
                 const std::vector<Evaluation>& evaluations) {
-  Table table({{"model"}, {"accuracy [95 %]", Align::right}, {"difference to the first", Align::right}});
+  Table table(
+      {{"model"}, {"accuracy [95 %]", Align::right}, {"difference to the first", Align::right}});
   for (size_t i = 0; i < models.size(); ++i) {
     table.add_row(
         {models[i], format_accuracy(evaluations[i]),

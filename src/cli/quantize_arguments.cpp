@@ -73,7 +73,8 @@ void read_config(const std::string& path, Settings& settings) {
         static const std::set<std::string> known = {
             "weights",    "activations", "weight_observer",     "activation_observer",
             "block_size", "calibration", "average_bits",        "max_bytes",
-            "skip",       "dynamic",     "first_and_last_8bit", "layers"};
+            "skip",       "dynamic",     "first_and_last_8bit", "bias_correction",
+            "layers"};
         for (const auto& [key, value] : config.items()) {
           if (!known.contains(key)) {
             fail(ErrorCode::invalid_argument, "the key '{}' is unknown; known are: {}", key,
@@ -100,6 +101,7 @@ void read_config(const std::string& path, Settings& settings) {
           settings.options.weight_block_size = config.value("block_size", int64_t{0});
           settings.options.dynamic = config.value("dynamic", false);
           settings.options.first_and_last_8bit = config.value("first_and_last_8bit", true);
+          settings.options.bias_correction = config.value("bias_correction", true);
           settings.options.skip = config.value("skip", std::vector<std::string>{});
           settings.calibration = config.value("calibration", settings.calibration);
           if (config.contains("layers")) read_layers(config["layers"], settings);
@@ -131,6 +133,7 @@ Settings resolve(const QuantizeArguments& arguments) {
   if (arguments.block_size > 0) settings.options.weight_block_size = arguments.block_size;
   if (arguments.dynamic) settings.options.dynamic = true;
   if (arguments.all_layers_low) settings.options.first_and_last_8bit = false;
+  if (arguments.no_bias_correction) settings.options.bias_correction = false;
   if (arguments.calibration != defaults.calibration) settings.calibration = arguments.calibration;
   settings.options.skip.insert(settings.options.skip.end(), arguments.skip.begin(),
                                arguments.skip.end());
@@ -194,7 +197,7 @@ void QuantizeArguments::declare(CLI::App& app) {
       ->check(CLI::IsMember({"min-max", "mse", "percentile"}))
       ->group(group);
   app.add_option("--activation-observer", activation_observer,
-                 "min-max, mse or percentile; default min-max")
+                 "min-max, mse or percentile; default mse")
       ->check(CLI::IsMember({"min-max", "mse", "percentile"}))
       ->group(group);
   app.add_option("--calibration", calibration, "Training samples to calibrate on")
@@ -204,6 +207,9 @@ void QuantizeArguments::declare(CLI::App& app) {
   app.add_flag("--dynamic", dynamic, "Activation ranges are found at run time")->group(group);
   app.add_flag("--no-8bit-ends", all_layers_low,
                "The first and the last layer may go under 8 bits too")
+      ->group(group);
+  app.add_flag("--no-bias-correction", no_bias_correction,
+               "Do not move biases by the mean error that rounding makes")
       ->group(group);
   app.add_option("--skip", skip, "Nodes that stay in float")->delimiter(',')->group(group);
   app.add_option("--config", config,

@@ -24,6 +24,7 @@ struct QuantizeArguments {
   int64_t calibration = 512;
   bool dynamic = false;
   bool all_layers_low = false;
+  bool no_bias_correction = false;
   std::vector<std::string> skip;
   void declare(CLI::App& app);
 };

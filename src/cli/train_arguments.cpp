@@ -29,6 +29,10 @@ void TrainArguments::declare(CLI::App& app) {
                  "Share of the target spread over all classes")
       ->check(CLI::Range(0.0, 0.9))
       ->group(group);
+  app.add_option("--distill", distill,
+                 "Share of the loss taken from the float model's outputs (qat only)")
+      ->check(CLI::Range(0.0, 1.0))
+      ->group(group);
   app.add_flag("--flip", flip, "Augment: mirror left-right at random")->group(group);
   app.add_option("--crop-padding", crop_padding,
                  "Augment: pad by this many pixels, then crop at random")
@@ -52,6 +56,7 @@ TrainOptions TrainArguments::resolve(TrainOptions options, const CommonOptions& 
   if (optimizer == "adamw") options.optimizer = Optimizer::adamw;
   if (weight_decay >= 0) options.weight_decay = weight_decay;
   if (label_smoothing >= 0) options.label_smoothing = label_smoothing;
+  if (distill >= 0) options.distill = distill;
   if (flip) options.flip = true;
   if (crop_padding > 0) options.crop_padding = crop_padding;
   if (device == "cuda") options.device = Device::cuda;

@@ -15,6 +15,7 @@ struct TrainArguments {
   std::string optimizer;
   double weight_decay = -1;
   double label_smoothing = -1;
+  double distill = -1;
   bool flip = false;
   int crop_padding = 0;
   std::string device = "cpu";
