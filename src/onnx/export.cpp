@@ -43,22 +43,30 @@ void require_tensorrt_types(const Graph& graph) {
   }
 }
 
-int needed_opset(const Graph& graph) {
-  int opset = 0;
+bool has_quantized_types(const Graph& graph) {
   for (int32_t i = 0; i < graph.value_count(); ++i) {
-    const TensorType& type = graph.value({i}).type;
-    if (type.quant) opset = std::max(opset, opset_for(*type.quant));
+    if (graph.value({i}).type.quant) return true;
   }
-  return opset;
+  return false;
 }
 
-// After insert_qdq: what the stored integers need.
+// The opset that brought the integer arithmetic of ONNX; 0 for other operators.
+int opset_of_integer_operator(std::string_view op) {
+  if (op == "DynamicQuantizeLinear") return 11;
+  const bool integer = op == "QuantizeLinear" || op == "DequantizeLinear" || op == "ConvInteger" ||
+                       op == "MatMulInteger" || op == "QLinearConv" || op == "QLinearMatMul";
+  return integer ? 10 : 0;
+}
+
+// After insert_qdq: what the integer operators and the stored integers need.
 int needed_opset_of_nodes(const Graph& graph) {
   int opset = 0;
   for (NodeId id : graph.nodes()) {
     const Node& node = graph.node(id);
+    if (!node.domain.empty()) continue;
+    opset = std::max(opset, opset_of_integer_operator(node.op));
     const bool quantizes = node.op == "QuantizeLinear";
-    if (!node.domain.empty() || !(quantizes || node.op == "DequantizeLinear")) continue;
+    if (!quantizes && node.op != "DequantizeLinear") continue;
     const ValueId codes = quantizes ? node.outputs[0] : node.inputs[0];
     if (!codes || !is_integer(graph.value(codes).type.dtype)) continue;
     QuantParams quant{.storage = graph.value(codes).type.dtype};
@@ -109,9 +117,11 @@ void write_model(const Graph& graph, onnx::ModelProto& proto) {
 std::string serialize_onnx(const Graph& source, Target target) {
   Graph graph = source;
   if (target == Target::tensorrt) require_tensorrt_types(graph);
-  if (needed_opset(graph) > 0) {
-    insert_qdq(graph, qdq_options(target));
-    raise_opset(graph, needed_opset_of_nodes(graph));
+  const bool typed = has_quantized_types(graph);
+  if (typed) insert_qdq(graph, qdq_options(target));
+  const int opset = needed_opset_of_nodes(graph);
+  if (typed || opset > graph.opset()) {
+    raise_opset(graph, opset);
     settle_ir_version(graph);
   } else if (graph.ir_version < 4 && !lists_all_constants(graph)) {
     graph.ir_version = 4;

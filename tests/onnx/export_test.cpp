@@ -240,6 +240,28 @@ TEST(serialize, operators_that_changed_their_meaning_stop_the_rise) {
   }
 }
 
+TEST(serialize, integer_operators_raise_the_opset_to_the_one_that_has_them) {
+  const std::pair<const char*, int> needed[] = {{"DynamicQuantizeLinear", 11},
+                                                {"ConvInteger", 10},
+                                                {"MatMulInteger", 10},
+                                                {"QLinearConv", 10},
+                                                {"QLinearMatMul", 10}};
+  for (const auto& [op, opset] : needed) {
+    ModelBuilder b(7);
+    b.input("x", {-1, 2});
+    b.output("y", {-1, 2});
+    b.node("Relu", {"x"}, {"y"});
+    Graph graph = parse_onnx(b.bytes());
+    EXPECT_EQ(parse(serialize_onnx(graph)).opset_import(0).version(), 7);
+    graph.node(graph.nodes()[0]).op = op;
+    const onnx::ModelProto model = parse(serialize_onnx(graph));
+    EXPECT_EQ(model.opset_import(0).version(), opset) << op;
+    EXPECT_GE(model.ir_version(), opset == 11 ? 6 : 5) << op;
+    graph.node(graph.nodes()[0]).domain = "org.example";
+    EXPECT_EQ(parse(serialize_onnx(graph)).opset_import(0).version(), 7) << op;
+  }
+}
+
 TEST(serialize, tensorrt_takes_symmetric_int8_only) {
   ModelBuilder b;
   b.input("x", {-1, 2});
