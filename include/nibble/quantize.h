@@ -47,6 +47,11 @@ struct ChooseOptions {
   int activation_bits = 8;
   int64_t samples = 64;
   bool first_and_last_8bit = true;  // as in QuantizeOptions: these layers have no choice
+  /// Layers (node names) whose weight bits are given: no choice, but part of the budget. 0: in
+  /// float, as if skipped.
+  std::map<std::string, int> fixed_weight_bits;
+  /// Node names that stay in float, as in QuantizeOptions: no choice, and no part of an average.
+  std::vector<std::string> skip;
   int threads = 0;
   ProgressSink* progress = nullptr;
 };
@@ -76,6 +81,7 @@ struct QuantizeOptions {
   /// the layer's data.
   bool bias_correction = true;
   std::vector<std::string> skip;  // node names that stay in float
+  int threads = 0;                // 0: one per core
 };
 
 struct QuantizeReport {

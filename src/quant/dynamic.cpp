@@ -29,7 +29,8 @@ Tensor transposed(const Tensor& matrix) {
 
 class Rewriter {
  public:
-  Rewriter(Graph& graph, const QuantizeOptions& options) : graph_(graph), options_(options) {}
+  Rewriter(Graph& graph, const QuantizeOptions& options, ThreadPool& pool)
+      : graph_(graph), options_(options), pool_(pool) {}
 
   void rewrite(const Layer& layer) {
     const Node node = graph_.node(layer.id);
@@ -124,7 +125,7 @@ class Rewriter {
 
   Graph& graph_;
   const QuantizeOptions& options_;
-  ThreadPool pool_{0};
+  ThreadPool& pool_;
   std::map<ValueId, DynamicData> data_;
   NodeId at_;
   std::string stem_;
@@ -134,8 +135,8 @@ class Rewriter {
 
 void quantize_dynamically(Graph& graph, const std::vector<Layer>& layers,
                           const QuantizeOptions& options) {
-  Rewriter rewriter(graph, options);
-  ThreadPool pool(0);
+  ThreadPool pool(options.threads);
+  Rewriter rewriter(graph, options, pool);
   for (Layer layer : layers) {
     const std::string& op = graph.node(layer.id).op;
     const bool known = op == "Conv" || op == "Gemm" || op == "MatMul";

@@ -48,7 +48,7 @@ void remove_idle_copies(Graph& graph, const std::map<ValueId, ValueId>& copies) 
 class Quantizer {
  public:
   Quantizer(Graph& graph, const RangeReport& ranges, const QuantizeOptions& options)
-      : graph_(graph), options_(options) {
+      : graph_(graph), options_(options), pool_(options.threads) {
     for (const TensorRange& range : ranges.tensors) ranges_[range.name] = &range;
   }
 
@@ -119,7 +119,7 @@ class Quantizer {
 
   Graph& graph_;
   const QuantizeOptions& options_;
-  ThreadPool pool_{0};
+  ThreadPool pool_;
   std::map<std::string, const TensorRange*> ranges_;
   std::map<ValueId, ValueId> copies_;
 };
