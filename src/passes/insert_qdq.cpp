@@ -6,7 +6,8 @@
 //         %y_quantized:u8 = QuantizeLinear(%y, %y_scale, %y_zero_point)
 //         readers of %y read DequantizeLinear(%y_quantized, %y_scale, %y_zero_point)
 //
-// Weights go into the smallest element type that holds their codes. Activations are stored in 8
+// Weights go into the smallest element type that holds their codes, and that the runtime computes
+// with (see two_bit_weights.h). Activations are stored in 8
 // bits at least; where their codes use less, a Clip before QuantizeLinear keeps them in range, in
 // standard operators.
 #include "passes/insert_qdq.h"
@@ -17,6 +18,7 @@
 #include "base/check.h"
 #include "passes/graph_editor.h"
 #include "passes/pass.h"
+#include "passes/two_bit_weights.h"
 
 namespace nibble {
 namespace {
@@ -43,7 +45,10 @@ DType smallest_storage(const QuantParams& quant, int least_bits) {
 class Inserter {
  public:
   Inserter(Graph& graph, const QdqOptions& options)
-      : graph_(graph), editor_(graph), options_(options) {}
+      : graph_(graph),
+        editor_(graph),
+        options_(options),
+        above_two_bits_(weights_above_two_bits(graph)) {}
 
   int run() {
     int inserted = 0;
@@ -75,6 +80,7 @@ class Inserter {
   Graph& graph_;
   GraphEditor editor_;
   const QdqOptions& options_;
+  std::set<ValueId> above_two_bits_;
 };
 
 Pair Inserter::add_parameters(const std::string& name, const QuantParams& quant,
@@ -113,9 +119,9 @@ void Inserter::insert_for_constant(ValueId id) {
     graph_.value(id).data = dequantize_tensor(codes, quant);
     return;
   }
-  const int least = quant.granularity == Granularity::per_block
-                        ? options_.smallest_weight_bits
-                        : options_.smallest_unblocked_weight_bits;
+  int least = quant.granularity == Granularity::per_block ? options_.smallest_weight_bits
+                                                          : options_.smallest_unblocked_weight_bits;
+  if (above_two_bits_.contains(id)) least = std::max(least, 4);
   if (quant.storage != DType::i32) quant.storage = smallest_storage(quant, least);
   const std::string name = graph_.value(id).name;
   const ValueId stored = editor_.add_constant(

@@ -6,7 +6,8 @@
 namespace nibble {
 
 struct QdqOptions {
-  /// Smallest element type that weights are stored in: 2, 4 or 8 bits.
+  /// Smallest element type that weights are stored in: 2 (where two_bit_weights.h allows it), 4 or
+  /// 8 bits.
   int smallest_weight_bits = 2;
   /// The same for weights that are not quantized in blocks.
   int smallest_unblocked_weight_bits = 2;

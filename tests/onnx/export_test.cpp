@@ -141,9 +141,10 @@ TEST(serialize, real_models_are_a_fixed_point) {
 }
 
 // x -> op(s) -> MatMul with a quantized weight.
-Graph with_quantized_weight(ModelBuilder& b, const std::string& data, const QuantParams& quant) {
+Graph with_quantized_weight(ModelBuilder& b, const std::string& data, const QuantParams& quant,
+                            const char* op = "MatMul") {
   b.floats("w", {2, 2}, {0, 0, 0, 0});
-  b.node("MatMul", {data, "w"}, {"y"});
+  b.node(op, {data, "w"}, {"y"});
   b.output("y", {-1, 2});
   Graph graph = parse_onnx(b.bytes());
   Value& weight = graph.value(*graph.find_value("w"));
@@ -183,7 +184,7 @@ TEST(serialize, the_opset_rises_only_as_far_as_the_stored_type_needs) {
     ModelBuilder b(9, 3);
     b.input("x", {-1, 2});
     b.input("w", {2, 2});
-    const Graph graph = with_quantized_weight(b, "x", c.quant);
+    const Graph graph = with_quantized_weight(b, "x", c.quant, "Gemm");
     const std::string bytes = serialize_onnx(graph);
     const onnx::ModelProto proto = parse(bytes);
     EXPECT_EQ(proto.opset_import(0).version(), c.opset);
@@ -281,7 +282,7 @@ TEST(serialize, tensorrt_takes_symmetric_int8_only) {
 TEST(serialize, openvino_gets_no_two_bit_integers) {
   ModelBuilder b;
   b.input("x", {-1, 2});
-  const Graph graph = with_quantized_weight(b, "x", symmetric(DType::i2, 1));
+  const Graph graph = with_quantized_weight(b, "x", symmetric(DType::i2, 1), "Gemm");
   EXPECT_EQ(parse(serialize_onnx(graph, Target::openvino)).opset_import(0).version(), 21);
   EXPECT_EQ(parse(serialize_onnx(graph, Target::onnxruntime)).opset_import(0).version(), 25);
 }

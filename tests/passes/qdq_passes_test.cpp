@@ -212,7 +212,7 @@ TEST(insert_qdq, weights_go_into_the_smallest_type_that_holds_them) {
                             .zero_point = {c.qmin < 0 ? 0 : 7}};
     const std::vector<int32_t> codes = {c.qmin, c.qmax, 0, 1};
     const ValueId w = b.graph.add_constant("w", pack_integers(c.storage, {2, 2}, codes), quant);
-    b.output(b.node("MatMul", {x, w}, "y"));
+    b.output(b.node("Gemm", {x, w}, "y"));
     const auto before = run(b.graph);
     EXPECT_EQ(insert_qdq(b.graph), 1);
     b.graph.validate();
@@ -224,6 +224,58 @@ TEST(insert_qdq, weights_go_into_the_smallest_type_that_holds_them) {
     EXPECT_EQ(folded.type.quant->qmax, c.qmax);
     EXPECT_EQ(unpack_integers(folded.data), codes);
   }
+}
+
+// The element type that the 2-bit weight of x -> (Reshape) -> op -> Relu -> y is stored in.
+DType stored_type_of_two_bits(const std::string& op, int data_bits, int result_bits,
+                              bool reshaped = false) {
+  const auto activation = [](int bits) {
+    return QuantParams{.storage = DType::u8,
+                       .qmin = 0,
+                       .qmax = (1 << bits) - 1,
+                       .scale = {0.25F},
+                       .zero_point = {1}};
+  };
+  const bool matrix = op == "MatMul" || op == "Gemm";
+  const Shape shape = matrix ? Shape{2, 2} : Shape{2, 2, 1, 1};
+  Builder b;
+  const ValueId x = b.input("x", shape);
+  const ValueId dims = b.constant<int64_t>("dims", {2}, {2, 2});
+  const ValueId data = reshaped ? b.node("Reshape", {x, dims}, "r") : x;
+  const QuantParams quant{
+      .storage = DType::i2, .qmin = -2, .qmax = 1, .scale = {0.5F}, .zero_point = {0}};
+  const std::vector<int32_t> codes = {-2, 1, 0, 1};
+  const ValueId w = b.graph.add_constant("w", pack_integers(DType::i2, shape, codes), quant);
+  const ValueId y = b.node("Relu", {b.node(op, {data, w}, "sum")}, "y");
+  b.output(b.node("Neg", {y}, "z"));
+  if (data_bits > 0) b.graph.value(x).type.quant = activation(data_bits);
+  if (result_bits > 0) b.graph.value(y).type.quant = activation(result_bits);
+  const auto before = run(b.graph);
+  insert_qdq(b.graph);
+  b.graph.validate();
+  EXPECT_EQ(difference(run(b.graph), before), 0.0);
+  const DType stored = b.graph.value(*b.graph.find_value("w_quantized")).data.dtype();
+  fold_qdq(b.graph);
+  const Value& folded = b.graph.value(*b.graph.find_value("w"));
+  EXPECT_EQ(folded.type.quant->bits(), 2);
+  EXPECT_EQ(unpack_integers(folded.data), codes);
+  return stored;
+}
+
+TEST(insert_qdq, two_bit_weights_of_operators_that_would_be_fused_take_four) {
+  EXPECT_EQ(stored_type_of_two_bits("Conv", 0, 0), DType::i2);
+  EXPECT_EQ(stored_type_of_two_bits("Conv", 0, 8), DType::i2);
+  EXPECT_EQ(stored_type_of_two_bits("Conv", 8, 2), DType::i2);
+  EXPECT_EQ(stored_type_of_two_bits("Conv", 2, 8), DType::i4);
+  EXPECT_EQ(stored_type_of_two_bits("Conv", 8, 0), DType::i4);
+  EXPECT_EQ(stored_type_of_two_bits("ConvTranspose", 8, 8), DType::i2);
+  EXPECT_EQ(stored_type_of_two_bits("Gemm", 0, 8), DType::i2);
+  EXPECT_EQ(stored_type_of_two_bits("Gemm", 2, 2), DType::i4);
+  EXPECT_EQ(stored_type_of_two_bits("Gemm", 8, 0), DType::i4);
+  EXPECT_EQ(stored_type_of_two_bits("Gemm", 8, 0, true), DType::i4);  // the data is only moved
+  EXPECT_EQ(stored_type_of_two_bits("Gemm", 0, 0, true), DType::i2);
+  EXPECT_EQ(stored_type_of_two_bits("MatMul", 0, 0), DType::i4);
+  EXPECT_EQ(stored_type_of_two_bits("MatMul", 8, 8), DType::i4);
 }
 
 TEST(insert_qdq, blocks_come_back) {
