@@ -110,7 +110,7 @@ void take_output_role(Value& from, Value& to);
 std::string describe(const Node& node);
 
 /// Single assignment: each value has at most one producer. Nodes are kept in an order in which
-/// producers precede consumers. Ids stay valid until compact().
+/// producers precede consumers. Ids stay valid as long as the graph lives.
 class Graph {
  public:
   ValueId add_value(std::string name, TensorType type);

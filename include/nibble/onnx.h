@@ -9,7 +9,7 @@
 
 namespace nibble {
 
-/// Reads a model (opset 7 to 21; external data beside the file). QuantizeLinear/DequantizeLinear
+/// Reads a model (opset 7 to 28; external data beside the file). QuantizeLinear/DequantizeLinear
 /// pairs are folded into the types of values. Throws Error naming the file, and the node or tensor
 /// at fault.
 Graph load_onnx(const std::filesystem::path& path);

@@ -6,6 +6,7 @@
 
 #include <cerrno>
 #include <cstring>
+#include <system_error>
 
 #include "base/check.h"
 
@@ -22,6 +23,53 @@ struct Descriptor {
     if (fd >= 0) ::close(fd);
   }
 };
+
+// Where the symbolic links at the end of `path` lead: a file that need not exist.
+std::filesystem::path follow_links(std::filesystem::path path) {
+  constexpr int kMaxLinks = 40;
+  std::error_code error;
+  for (int links = 0; std::filesystem::is_symlink(path, error); ++links) {
+    if (links == kMaxLinks) fail_io("write", path, ELOOP);
+    const std::filesystem::path target = std::filesystem::read_symlink(path, error);
+    if (error) fail_io("write", path, error.value());
+    path = path.parent_path() / target;
+  }
+  return path;
+}
+
+// 0, or the error.
+int write_all(int fd, std::string_view bytes) {
+  while (!bytes.empty()) {
+    const ssize_t put = ::write(fd, bytes.data(), bytes.size());
+    if (put < 0 && errno == EINTR) continue;
+    if (put < 0) return errno;
+    bytes.remove_prefix(static_cast<size_t>(put));
+  }
+  return 0;
+}
+
+// A device or a pipe: it stays what it is.
+void write_in_place(const std::filesystem::path& path, std::string_view bytes) {
+  Descriptor file{::open(path.c_str(), O_WRONLY | O_CLOEXEC)};
+  if (file.fd < 0) fail_io("write", path, errno);
+  if (const int error = write_all(file.fd, bytes); error != 0) fail_io("write", path, error);
+}
+
+void replace_file(const std::filesystem::path& path, std::string_view bytes) {
+  std::string temporary = path.string() + ".XXXXXX";
+  Descriptor file{::mkostemp(temporary.data(), O_CLOEXEC)};
+  if (file.fd < 0) fail_io("write", path, errno);
+  const auto abandon = [&](int error) {
+    ::unlink(temporary.c_str());
+    fail_io("write", path, error);
+  };
+  if (const int error = write_all(file.fd, bytes); error != 0) abandon(error);
+  const mode_t mask = ::umask(0);
+  ::umask(mask);
+  if (::fchmod(file.fd, 0666 & ~mask) != 0) abandon(errno);
+  if (::fsync(file.fd) != 0) abandon(errno);
+  if (::rename(temporary.c_str(), path.c_str()) != 0) abandon(errno);
+}
 
 }  // namespace
 
@@ -65,24 +113,14 @@ std::string read_file_range(const std::filesystem::path& path, int64_t offset, i
 }
 
 void write_file(const std::filesystem::path& path, std::string_view bytes) {
-  std::string temporary = path.string() + ".XXXXXX";
-  Descriptor file{::mkostemp(temporary.data(), O_CLOEXEC)};
-  if (file.fd < 0) fail_io("write", path, errno);
-  const auto abandon = [&](int error) {
-    ::unlink(temporary.c_str());
-    fail_io("write", path, error);
-  };
-  while (!bytes.empty()) {
-    const ssize_t put = ::write(file.fd, bytes.data(), bytes.size());
-    if (put < 0 && errno == EINTR) continue;
-    if (put < 0) abandon(errno);
-    bytes.remove_prefix(static_cast<size_t>(put));
+  const std::filesystem::path target = follow_links(path);
+  std::error_code ignored;
+  const std::filesystem::file_status status = std::filesystem::status(target, ignored);
+  if (std::filesystem::exists(status) && !std::filesystem::is_regular_file(status)) {
+    write_in_place(target, bytes);
+  } else {
+    replace_file(target, bytes);
   }
-  const mode_t mask = ::umask(0);
-  ::umask(mask);
-  if (::fchmod(file.fd, 0666 & ~mask) != 0) abandon(errno);
-  if (::fsync(file.fd) != 0) abandon(errno);
-  if (::rename(temporary.c_str(), path.c_str()) != 0) abandon(errno);
 }
 
 }  // namespace nibble

@@ -14,7 +14,8 @@ std::string read_file(const std::filesystem::path& path);
 std::string read_file_range(const std::filesystem::path& path, int64_t offset, int64_t length);
 
 /// Writes to a temporary name beside `path`, syncs, then renames: an error (a full disk, say)
-/// leaves `path` as it was and removes the temporary. Throws Error{io}.
+/// leaves `path` as it was and removes the temporary. Symbolic links are followed and stay; what is
+/// no regular file (a pipe, a device) is written to as it stands. Throws Error{io}.
 void write_file(const std::filesystem::path& path, std::string_view bytes);
 
 }  // namespace nibble

@@ -226,6 +226,9 @@ void GraphReader::read_value_info(onnx::ValueInfoProto& info, ValueId id) {
 }
 
 void GraphReader::read_node(onnx::NodeProto& proto, Node& node) {
+  if (node.domain == "nibble") {
+    fail(ErrorCode::invalid_model, "its domain 'nibble' is one that Nibble keeps for itself");
+  }
   node.doc = proto.doc_string();
   for (const std::string& name : proto.input()) {
     node.inputs.push_back(name.empty() ? ValueId{} : resolve(name));
@@ -234,6 +237,10 @@ void GraphReader::read_node(onnx::NodeProto& proto, Node& node) {
   google::protobuf::RepeatedPtrField<onnx::AttributeProto> rest;
   for (onnx::AttributeProto& attribute : *proto.mutable_attribute()) {
     const std::string name = attribute.name();
+    if (name.starts_with("nibble_")) {
+      fail(ErrorCode::invalid_model, "attribute '{}' has a name that Nibble keeps for itself",
+           name);
+    }
     if (!seen.insert(name).second) {
       fail(ErrorCode::invalid_model, "attribute '{}' stands twice", name);
     }

@@ -143,8 +143,8 @@ void ChannelsLast::visit(NodeId id) {
 bool ChannelsLast::convert(NodeId id) {
   const Node& node = graph_.node(id);
   const OpRow* row = find_op(node.op, node.domain);
-  if (row == nullptr || node.inputs.empty() || !node.inputs[0] || node.output(1) ||
-      !node.captures.empty()) {
+  if (row == nullptr || node.inputs.empty() || !node.inputs[0] || !node.output(0) ||
+      node.output(1) || !node.captures.empty()) {
     return false;
   }
   if (row->layout == LayoutRole::spatial) return convert_spatial(id);
@@ -209,7 +209,7 @@ bool ChannelsLast::convert_elementwise(NodeId id, const OpRow& row) {
   if (full_rank < 3) return false;
   for (ValueId input : inputs) {
     if (!operand(input, full_rank)) return false;
-    if (row.layout == LayoutRole::concat && rank(input) != full_rank) return false;
+    if (row.layout == LayoutRole::concat && (!input || rank(input) != full_rank)) return false;
   }
   for (size_t i = 0; i < inputs.size(); ++i) {
     if (!inputs[i]) continue;
@@ -275,7 +275,7 @@ bool ChannelsLast::merge_transpose(NodeId id) {
   Node& node = graph_.node(id);
   const int full_rank = rank(node.inputs[0]);
   std::vector<int64_t> permutation = node.attributes.integers("perm");
-  if (permutation.size() != static_cast<size_t>(full_rank)) return false;
+  if (node.inputs.size() != 1 || permutation.size() != static_cast<size_t>(full_rank)) return false;
   for (int64_t& axis : permutation) axis = last_axis(axis, full_rank);
   const ValueId source = twin(node.inputs[0], id);
   const ValueId result = node.outputs[0];

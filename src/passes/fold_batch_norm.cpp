@@ -82,7 +82,7 @@ std::optional<Affine> add_or_mul(const Graph& graph, const Node& node, ValueId d
 
 std::optional<Affine> affine_of(const Graph& graph, const Node& node, ValueId data,
                                 size_t channels) {
-  if (!node.domain.empty()) return std::nullopt;
+  if (!node.domain.empty() || !node.output(0)) return std::nullopt;
   if (node.op == "BatchNormalization" && node.input(0) == data) {
     return batch_norm(graph, node, channels);
   }

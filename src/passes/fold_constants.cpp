@@ -70,6 +70,9 @@ bool fold(Graph& graph, GraphEditor& editor, NodeId id) {
                                     [&] { return evaluate_node(node, graph.opset(), *inputs); });
   if (!results) return false;
   for (size_t i = 0; i < results->size(); ++i) {
+    if (node.outputs[i] && (*results)[i].empty()) return false;
+  }
+  for (size_t i = 0; i < results->size(); ++i) {
     if (!node.outputs[i]) continue;
     Value& value = graph.value(node.outputs[i]);
     const Tensor& result = (*results)[i];

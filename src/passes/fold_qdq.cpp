@@ -50,6 +50,11 @@ void tighten(QuantParams& quant, const Tensor& codes) {
   }
 }
 
+// Whether it is that operator and has what the operator cannot do without: files may hold less.
+bool is_complete(const Node& node, std::string_view op) {
+  return node.op == op && node.domain.empty() && node.input(0) && node.input(1) && node.output(0);
+}
+
 class Folder {
  public:
   explicit Folder(Graph& graph) : graph_(graph), editor_(graph) {}
@@ -57,12 +62,10 @@ class Folder {
   int run() {
     int folded = 0;
     for (NodeId id : graph_.nodes()) {
-      const Node& node = graph_.node(id);
-      if (node.op == "DequantizeLinear" && node.domain.empty()) folded += fold_constant(id);
+      if (is_complete(graph_.node(id), "DequantizeLinear")) folded += fold_constant(id);
     }
     for (NodeId id : graph_.nodes()) {
-      const Node& node = graph_.node(id);
-      if (node.op == "QuantizeLinear" && node.domain.empty()) folded += fold_pair(id);
+      if (is_complete(graph_.node(id), "QuantizeLinear")) folded += fold_pair(id);
     }
     editor_.finish();
     if (folded > 0) graph_.prune();
@@ -144,6 +147,9 @@ std::optional<QuantParams> Folder::params(const Node& node, DType storage, const
       return {};
     }
     quant.zero_point = unpack_integers(*zero);
+    // ONNX has none for int32 codes, and their difference might not fit.
+    const auto is_zero = [](int32_t z) { return z == 0; };
+    if (storage == DType::i32 && !std::ranges::all_of(quant.zero_point, is_zero)) return {};
   }
   const int64_t block_size = node.attributes.integer("block_size", 0);
   if (scale->shape().rank() <= 1 && scales.size() == 1 && block_size == 0) return quant;
@@ -201,7 +207,8 @@ int Folder::fold_constant(NodeId id) {
 
 // A node that passes codes on as they are: between the two there may be any number of them.
 bool Folder::passes_codes(const Node& node, DType storage) const {
-  if (!node.domain.empty() || editor_.is_output(node.outputs[0])) return false;
+  if (!node.domain.empty() || node.inputs.size() != 1 || !node.output(0)) return false;
+  if (editor_.is_output(node.outputs[0])) return false;
   if (node.op != "Cast") return node.op == "Identity";
   constexpr std::array kCodes = {std::pair(2, DType::u8), std::pair(3, DType::i8),
                                  std::pair(4, DType::u16), std::pair(5, DType::i16)};
@@ -223,8 +230,7 @@ std::optional<std::vector<NodeId>> Folder::matching_dequantizers(const Node& qua
       const Node& reader = graph_.node(id);
       if (passes_codes(reader, quant.storage)) {
         codes.push_back(reader.outputs[0]);
-      } else if (reader.op == "DequantizeLinear" && reader.domain.empty() &&
-                 reader.input(0) == value &&
+      } else if (is_complete(reader, "DequantizeLinear") && reader.input(0) == value &&
                  params(reader, quant.storage, Shape::unknown_rank()) == quant) {
         found.push_back(id);
       } else {
@@ -246,7 +252,7 @@ bool Folder::can_type(ValueId raw, const QuantParams& quant) {
   }
   return std::ranges::all_of(editor_.consumers(raw), [&](NodeId id) {
     const Node& reader = graph_.node(id);
-    return reader.op == "QuantizeLinear" && reader.domain.empty() && reader.input(0) == raw &&
+    return is_complete(reader, "QuantizeLinear") && reader.input(0) == raw &&
            activation_params(reader) == quant && matching_dequantizers(reader, quant);
   });
 }

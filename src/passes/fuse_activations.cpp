@@ -33,7 +33,7 @@ std::optional<float> limit(const Graph& graph, ValueId id, float fallback) {
 }
 
 std::optional<Clamp> clamp_of(const Graph& graph, const Node& node) {
-  if (!node.domain.empty()) return std::nullopt;
+  if (!node.domain.empty() || !node.output(0)) return std::nullopt;
   if (node.op == "Relu") return Clamp{"Relu", 0.0F, kInfinity};
   if (node.op != "Clip") return std::nullopt;
   if (graph.opset() < 11) {
@@ -48,7 +48,7 @@ std::optional<Clamp> clamp_of(const Graph& graph, const Node& node) {
 
 bool takes_activation(const Graph& graph, const Node& node) {
   return node.domain.empty() && (node.op == "Conv" || node.op == "Gemm" || node.op == "Add") &&
-         !node.attributes.has("nibble_activation") &&
+         node.output(0) && !node.attributes.has("nibble_activation") &&
          graph.value(node.outputs[0]).type.dtype == DType::f32 &&
          !graph.value(node.outputs[0]).type.quant;
 }

@@ -75,6 +75,7 @@ const Node* GraphEditor::producer(ValueId value, std::string_view op) const {
 
 std::vector<NodeId> GraphEditor::consumers(ValueId value) const {
   std::vector<NodeId> found;
+  if (!value) return found;
   for (NodeId id : readers_[at(value)]) {
     const Node& node = graph_.node(id);
     if (is_removed(id) || !(contains(node.inputs, value) || contains(node.captures, value))) {
@@ -86,7 +87,7 @@ std::vector<NodeId> GraphEditor::consumers(ValueId value) const {
 }
 
 std::optional<NodeId> GraphEditor::only_consumer(ValueId value) const {
-  if (is_output(value)) return std::nullopt;
+  if (!value || is_output(value)) return std::nullopt;
   std::optional<NodeId> found;
   for (NodeId id : readers_[at(value)]) {
     const Node& node = graph_.node(id);
@@ -100,18 +101,18 @@ std::optional<NodeId> GraphEditor::only_consumer(ValueId value) const {
   return found;
 }
 
-bool GraphEditor::is_output(ValueId value) const { return outputs_[at(value)]; }
-bool GraphEditor::is_input(ValueId value) const { return inputs_[at(value)]; }
+bool GraphEditor::is_output(ValueId value) const { return value && outputs_[at(value)]; }
+bool GraphEditor::is_input(ValueId value) const { return value && inputs_[at(value)]; }
 bool GraphEditor::is_removed(NodeId node) const { return removed_[at(node)]; }
 
 bool GraphEditor::is_captured(ValueId value) const {
-  return std::ranges::any_of(readers_[at(value)], [&](NodeId id) {
-    return !is_removed(id) && contains(graph_.node(id).captures, value);
-  });
+  return value && std::ranges::any_of(readers_[at(value)], [&](NodeId id) {
+           return !is_removed(id) && contains(graph_.node(id).captures, value);
+         });
 }
 
 bool GraphEditor::can_replace(ValueId from, ValueId to) const {
-  if (is_captured(from)) return false;
+  if (!from || !to || is_captured(from)) return false;
   if (!is_output(from)) return true;
   return !is_input(to) && !is_output(to) && !graph_.value(to).is_constant() && !is_captured(to);
 }
@@ -171,12 +172,6 @@ NodeId GraphEditor::insert_at_front(Node node) {
   return id;
 }
 
-NodeId GraphEditor::insert_at_end(Node node) {
-  const NodeId id = insert(std::move(node));
-  end_.push_back(id);
-  return id;
-}
-
 ValueId GraphEditor::add_value(std::string_view stem, TensorType type) {
   const ValueId id = graph_.add_value(unique_value_name(stem), std::move(type));
   grow();
@@ -204,7 +199,6 @@ void GraphEditor::finish() {
     for (NodeId id : nodes) inserted[at(id)] = true;
   };
   mark(front_);
-  mark(end_);
   for (const auto& [position, nodes] : before_) mark(nodes);
   for (const auto& [position, nodes] : after_) mark(nodes);
   const auto emit = [&](auto&& self, NodeId id) -> void {  // what was inserted around it, too
@@ -220,7 +214,6 @@ void GraphEditor::finish() {
   for (NodeId id : graph_.nodes()) {
     if (!inserted[at(id)]) emit(emit, id);
   }
-  for (NodeId id : end_) emit(emit, id);
   graph_.set_order(std::move(order));
 }
 

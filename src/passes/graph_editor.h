@@ -45,7 +45,6 @@ class GraphEditor {
   NodeId insert_before(NodeId position, Node node);
   NodeId insert_after(NodeId position, Node node);
   NodeId insert_at_front(Node node);
-  NodeId insert_at_end(Node node);
 
   /// A value with a name that nobody has.
   ValueId add_value(std::string_view stem, TensorType type);
@@ -66,7 +65,7 @@ class GraphEditor {
   std::vector<std::vector<NodeId>> readers_;  // by value; may hold nodes that no longer read it
   std::vector<bool> outputs_, inputs_;        // by value
   std::vector<bool> removed_;                 // by node
-  std::vector<NodeId> front_, end_;
+  std::vector<NodeId> front_;
   std::unordered_map<int32_t, std::vector<NodeId>> before_, after_;
   std::unordered_map<std::string, int> value_names_, node_names_;  // -> last suffix tried
 };

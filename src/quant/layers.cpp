@@ -75,6 +75,7 @@ bool is_weighted(const Node& node) {
 
 std::optional<std::string> why_not_quantizable(const Graph& graph, const Node& node) {
   if (!node.input(1)) return "it has no weight";
+  if (!node.input(0) || !node.output(0)) return "it has no data or no result";
   const Value& weight = graph.value(node.input(1));
   if (!weight.is_constant()) return "its weight is computed while running";
   const DType dtype = weight.type.quant ? DType::f32 : weight.data.dtype();
@@ -100,19 +101,24 @@ std::vector<bool> at_the_ends(const Graph& graph, const std::vector<NodeId>& lay
   // Values with a layer before them, and values with a layer behind them.
   std::set<ValueId> after, before;
   std::set<NodeId> not_first, not_last;
+  const auto add = [](std::set<ValueId>& values, const std::vector<ValueId>& more) {
+    for (const ValueId value : more) {
+      if (value) values.insert(value);  // what is left out links no nodes
+    }
+  };
   for (const NodeId id : nodes) {
     const Node& node = graph.node(id);
     const bool later =
         std::ranges::any_of(node.inputs, [&](ValueId v) { return after.contains(v); });
     if (later) not_first.insert(id);
-    if (later || weighted.contains(id)) after.insert(node.outputs.begin(), node.outputs.end());
+    if (later || weighted.contains(id)) add(after, node.outputs);
   }
   for (auto it = nodes.rbegin(); it != nodes.rend(); ++it) {
     const Node& node = graph.node(*it);
     const bool earlier =
         std::ranges::any_of(node.outputs, [&](ValueId v) { return before.contains(v); });
     if (earlier) not_last.insert(*it);
-    if (earlier || weighted.contains(*it)) before.insert(node.inputs.begin(), node.inputs.end());
+    if (earlier || weighted.contains(*it)) add(before, node.inputs);
   }
   std::vector<bool> ends;
   for (const NodeId id : layers) ends.push_back(!not_first.contains(id) || !not_last.contains(id));

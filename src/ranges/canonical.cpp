@@ -134,6 +134,7 @@ int join_matmul_bias(Graph& graph) {
   for (const NodeId id : graph.nodes()) {
     const Node matmul = graph.node(id);
     if (matmul.op != "MatMul" || !matmul.domain.empty()) continue;
+    if (!matmul.input(0) || !matmul.input(1) || !matmul.output(0)) continue;
     const ValueId product = matmul.outputs[0];
     if (graph.value(matmul.inputs[0]).type.shape.rank() != 2) continue;
     if (!is_f32_constant(graph, matmul.inputs[1])) continue;
@@ -142,6 +143,7 @@ int join_matmul_bias(Graph& graph) {
     if (weight.rank() != 2 || readers.size() != 1 || graph.is_output(product)) continue;
     const Node& add = graph.node(readers[0]);
     if (add.op != "Add" || !add.domain.empty() || !add.captures.empty()) continue;
+    if (add.inputs.size() != 2 || !add.output(0)) continue;
     const ValueId bias = add.inputs[0] == product ? add.inputs[1] : add.inputs[0];
     if (!is_f32_constant(graph, bias)) continue;
     const Tensor data = graph.value(bias).data;

@@ -351,5 +351,62 @@ TEST(damaged_files, a_real_model_truncated_or_flipped) {
   }
 }
 
+TEST(import, names_that_nibble_keeps_for_itself_are_refused) {
+  for (const char* name : {"nibble_initializer", "nibble_channels_last", "nibble_activation"}) {
+    ModelBuilder b = relu();
+    onnx::AttributeProto& attribute = *b.graph().mutable_node(0)->add_attribute();
+    attribute.set_name(name);
+    attribute.set_type(onnx::AttributeProto::INT);
+    attribute.set_i(1);
+    expect_error(b, "node 'Relu_0' (Relu): attribute '" + std::string(name) + "' has a name that");
+  }
+  ModelBuilder b = relu();
+  b.graph().mutable_node(0)->set_domain("nibble");
+  expect_error(b, "keeps for itself");
+}
+
+TEST(import, nodes_without_their_outputs_or_inputs_are_left_alone) {
+  for (const std::string op : {"DequantizeLinear", "QuantizeLinear", "Clip", "Identity", "Cast"}) {
+    for (const std::vector<std::string>& outputs : {std::vector<std::string>{}, {""}, {"", "o"}}) {
+      for (const std::vector<std::string>& inputs :
+           {std::vector<std::string>{}, {"q"}, {"", "s", "z"}, {"q", "s", "z"}, {"codes", "s"}}) {
+        ModelBuilder b = relu();
+        b.floats("s", {}, {0.5F});
+        onnx::TensorProto& zero = b.floats("z", {}, {});
+        zero.set_data_type(2);
+        zero.add_int32_data(3);
+        onnx::TensorProto& codes = b.floats("codes", {2}, {});
+        codes.set_data_type(3);
+        codes.add_int32_data(1);
+        codes.add_int32_data(2);
+        b.node("QuantizeLinear", {"x", "s", "z"}, {"q"});
+        b.node("DequantizeLinear", {"q", "s", "z"}, {"r"});
+        b.node(op, inputs, outputs);
+        EXPECT_NO_THROW(parse_onnx(b.bytes())) << op << ' ' << inputs.size() << outputs.size();
+      }
+    }
+  }
+}
+
+TEST(import, an_int32_constant_with_a_zero_point_is_no_type) {
+  for (const int zero : {0, -2147483647}) {
+    ModelBuilder b = relu();
+    b.floats("s", {}, {0.5F});
+    onnx::TensorProto& codes = b.floats("codes", {2}, {});
+    codes.set_data_type(6);
+    codes.add_int32_data(2147483647);
+    codes.add_int32_data(1);
+    onnx::TensorProto& point = b.floats("z", {}, {});
+    point.set_data_type(6);
+    point.add_int32_data(zero);
+    b.node("DequantizeLinear", {"codes", "s", "z"}, {"w"});
+    b.node("Add", {"x", "w"}, {"sum"});
+    b.output("sum", {2});
+    const Graph graph = parse_onnx(b.bytes());
+    const bool typed = graph.value(*graph.find_value("w")).type.quant.has_value();
+    EXPECT_EQ(typed, zero == 0);
+  }
+}
+
 }  // namespace
 }  // namespace nibble

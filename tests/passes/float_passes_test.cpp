@@ -293,5 +293,24 @@ TEST(pass_table, every_pass_has_a_name_and_a_purpose) {
   }
 }
 
+TEST(passes, readers_without_outputs_are_left_alone) {
+  for (const char* op : {"Relu", "BatchNormalization", "Mul", "Identity", "Transpose"}) {
+    for (const PassRow& row : pass_table()) {
+      Builder b;
+      const ValueId x = b.input("x", {1, 2, 4, 4});
+      const ValueId conv = b.node("Conv", {x, b.weights("w", {3, 2, 1, 1})}, "conv");
+      const ValueId c = b.weights("c", {3}, 0.5F);
+      std::vector<ValueId> inputs = {conv};
+      if (std::string_view(op) == "Mul") inputs = {conv, b.weights("m", {1, 3, 1, 1})};
+      if (std::string_view(op) == "BatchNormalization") inputs = {conv, c, c, c, c};
+      b.graph.add_node({.op = op, .name = "idle", .inputs = inputs, .outputs = {}});
+      b.graph.add_node({.op = op, .name = "left out", .inputs = inputs, .outputs = {ValueId{}}});
+      b.output(b.node("Sigmoid", {x}, "y"));
+      EXPECT_NO_THROW(row.run(b.graph)) << row.name << ' ' << op;
+      EXPECT_NO_THROW(b.graph.validate()) << row.name << ' ' << op;
+    }
+  }
+}
+
 }  // namespace
 }  // namespace nibble

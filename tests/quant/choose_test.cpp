@@ -10,6 +10,7 @@
 #include "nibble/quantize.h"
 #include "quant/file_size.h"
 #include "quant/knapsack.h"
+#include "quant/layers.h"
 #include "support/synthetic_data.h"
 
 namespace nibble {
@@ -202,6 +203,24 @@ TEST(inspect, counts_parameters_and_macs_and_says_why_not) {
   EXPECT_FALSE(odd[0].quantizable);
   EXPECT_EQ(odd[0].reason, "its weight is computed while running");
   EXPECT_EQ(odd[0].macs, 12 * 12 * 12);
+}
+
+TEST(layers, inputs_and_outputs_that_are_left_out_link_nothing) {
+  testing::NetworkBuilder net({1, 3, 6, 6});
+  const ValueId first = net.conv("conv1", net.last, 3, 4);
+  // Between them in order, but with no layer before or behind it.
+  const ValueId lone = net.conv("lone", net.graph.inputs[0], 3, 4);
+  net.add({.op = "Clip", .name = "clip", .inputs = {first, ValueId{}, ValueId{}}});
+  net.graph.outputs = {net.conv("conv2", net.last, 4, 4), lone};
+  Graph graph = net.graph;
+  std::vector<NodeId> layers;
+  for (const NodeId id : graph.nodes()) {
+    Node& node = graph.node(id);
+    if (node.op == "Conv") layers.push_back(id);
+    if (node.op == "Conv") node.outputs.push_back({});
+    if (node.op == "Conv") node.inputs.push_back({});
+  }
+  EXPECT_EQ(at_the_ends(graph, layers), (std::vector<bool>{true, true, true}));
 }
 
 }  // namespace
