@@ -45,6 +45,9 @@ class Raiser {
   void last_axis_only(NodeId id);
   void rename_scatter(NodeId id) { graph_.node(id).op = "ScatterElements"; }
   void inference_only(NodeId id);
+  void no_tf_half_pixel(NodeId id);
+  void name_half_pixel(NodeId id);
+  void rename_grid_mode(NodeId id);
   void integers_to_input(NodeId id, const char* attribute, size_t input);
   void real_to_input(NodeId id, const char* attribute, size_t input);
   int rank_of(ValueId id) const;
@@ -73,6 +76,8 @@ std::span<const Raiser::Rule> Raiser::rules() {
       Rule{"Unsqueeze", 13, &Raiser::axes_to_input},
       Rule{"ReduceSum", 13, &Raiser::axes_to_input},
       Rule{"Split", 13, &Raiser::split_to_input},
+      Rule{"Resize", 13, &Raiser::no_tf_half_pixel},
+      Rule{"RoiAlign", 16, &Raiser::name_half_pixel},
       Rule{"Split", 18, &Raiser::count_split},
       Rule{"ReduceMax", 18, &Raiser::axes_to_input},
       Rule{"ReduceMin", 18, &Raiser::axes_to_input},
@@ -83,6 +88,7 @@ std::span<const Raiser::Rule> Raiser::rules() {
       Rule{"ReduceLogSum", 18, &Raiser::axes_to_input},
       Rule{"ReduceLogSumExp", 18, &Raiser::axes_to_input},
       Rule{"ReduceSumSquare", 18, &Raiser::axes_to_input},
+      Rule{"GridSample", 20, &Raiser::rename_grid_mode},
       Rule{"DFT", 20, &Raiser::refuse},
       Rule{"GroupNormalization", 21, &Raiser::refuse},
   };
@@ -180,6 +186,24 @@ void Raiser::last_axis_only(NodeId id) {
 void Raiser::inference_only(NodeId id) {
   if (graph_.node(id).attributes.integer("spatial", 1) == 0) refuse(id);
   graph_.node(id).attributes.erase("spatial");
+}
+
+void Raiser::no_tf_half_pixel(NodeId id) {
+  const Attributes& attributes = graph_.node(id).attributes;
+  if (attributes.text("coordinate_transformation_mode", "") == "tf_half_pixel_for_nn") refuse(id);
+}
+
+// The only mode there was; the default became another.
+void Raiser::name_half_pixel(NodeId id) {
+  graph_.node(id).attributes.set("coordinate_transformation_mode",
+                                 std::string("output_half_pixel"));
+}
+
+void Raiser::rename_grid_mode(NodeId id) {
+  Attributes& attributes = graph_.node(id).attributes;
+  const std::string mode = attributes.text("mode", "bilinear");
+  if (mode == "bilinear") attributes.set("mode", std::string("linear"));
+  if (mode == "bicubic") attributes.set("mode", std::string("cubic"));
 }
 
 }  // namespace

@@ -93,6 +93,16 @@ struct Candidates {
   std::vector<int64_t> weights;        // by layer
 };
 
+// Layers with given bits have them; those to be skipped stay in float.
+BitPlan given_plan(const ChooseOptions& options) {
+  BitPlan plan{.fallback = {8, options.activation_bits}, .layers = {}};
+  for (const auto& [node, bits] : options.fixed_weight_bits) {
+    plan.layers[node] = {bits, options.activation_bits};
+  }
+  for (const std::string& node : options.skip) plan.layers[node] = {0, options.activation_bits};
+  return plan;
+}
+
 Candidates find_candidates(const Graph& graph, const ChooseOptions& options) {
   if (options.candidates.empty()) {
     fail(ErrorCode::invalid_argument, "no bit-widths to choose from");
@@ -107,15 +117,19 @@ Candidates find_candidates(const Graph& graph, const ChooseOptions& options) {
   }
   QuantizeReport report;
   Candidates found;
-  found.layers = find_layers(graph, {.fallback = {8, options.activation_bits}, .layers = {}},
-                             {.first_and_last_8bit = false}, report);
+  QuantizeOptions quantize_options{.first_and_last_8bit = false};
+  quantize_options.skip = options.skip;
+  found.layers = find_layers(graph, given_plan(options), quantize_options, report);
   std::vector<NodeId> ids;
   for (const Layer& layer : found.layers) ids.push_back(layer.id);
   const std::vector<bool> ends = at_the_ends(graph, ids);
   for (size_t i = 0; i < found.layers.size(); ++i) {
-    // quantize() keeps these at 8 bits.
-    const bool pinned = options.first_and_last_8bit && ends[i];
-    found.bits.push_back(pinned ? std::vector<int>{8} : bits);
+    const auto fixed = options.fixed_weight_bits.find(found.layers[i].name);
+    const bool is_fixed = fixed != options.fixed_weight_bits.end();
+    std::vector<int> choices = is_fixed ? std::vector{fixed->second} : bits;
+    // quantize() keeps these at 8 bits at least.
+    if (options.first_and_last_8bit && ends[i]) choices = {std::max(is_fixed ? choices[0] : 8, 8)};
+    found.bits.push_back(std::move(choices));
     found.weights.push_back(graph.value(graph.node(ids[i]).inputs[1]).data.elements());
   }
   return found;
@@ -143,8 +157,12 @@ Costs find_costs(const Graph& graph, const RangeReport& ranges, const Budget& bu
     const double bits = *budget.average_weight_bits * static_cast<double>(all);
     return {false, static_cast<int64_t>(std::floor(bits + 1e-6))};
   }
-  const Graph widest =
-      quantize(graph, ranges, {.fallback = {8, options.activation_bits}, .layers = {}});
+  BitPlan all_8bit = given_plan(options);
+  for (const Layer& layer : candidates.layers)
+    all_8bit.layers[layer.name] = {8, options.activation_bits};
+  QuantizeOptions quantize_options{.threads = options.threads};
+  quantize_options.skip = options.skip;
+  const Graph widest = quantize(graph, ranges, all_8bit, quantize_options);
   return {true, *budget.file_bytes - (estimate_file_bytes(widest) - all)};
 }
 
@@ -177,7 +195,7 @@ BitChoice choose_bits(const Graph& graph, const RangeReport& ranges, const Datas
   const OutputProbe probe(prepared, data, options);
   ThreadPool pool(options.threads);
 
-  BitChoice choice{.plan = {.fallback = {8, options.activation_bits}, .layers = {}}};
+  BitChoice choice{.plan = given_plan(options)};
   std::vector<std::vector<KnapsackOption>> items;
   for (size_t i = 0; i < candidates.layers.size(); ++i) {
     const Layer& layer = candidates.layers[i];

@@ -154,6 +154,67 @@ TEST(choose_bits, a_file_size_is_kept_and_used) {
   EXPECT_GT(choice.average_weight_bits, 4);
 }
 
+// conv1: 216 weights, conv2: 576, conv3: 32.
+TEST(choose_bits, given_bits_count_in_the_average_and_are_kept) {
+  const Fixture f;
+  ChooseOptions options{.candidates = {8, 4, 2}, .first_and_last_8bit = false};
+  options.fixed_weight_bits = {{"conv2", 3}};
+  const BitChoice choice =
+      choose_bits(f.graph, f.ranges, f.data, {.average_weight_bits = 4.2}, options);
+  EXPECT_EQ(choice.plan.of("conv2").weight_bits, 3);
+  // (4.2 * 824 - 3 * 576) / 248 = 6.99 bits are left for the others.
+  EXPECT_EQ(choice.plan.of("conv1").weight_bits + choice.plan.of("conv3").weight_bits, 12);
+  const double sum = 3 * 576 + choice.plan.of("conv1").weight_bits * 216 +
+                     choice.plan.of("conv3").weight_bits * 32;
+  EXPECT_DOUBLE_EQ(choice.average_weight_bits, sum / 824);
+  options.fixed_weight_bits = {{"conv1", 16}, {"conv2", 4}};
+  options.first_and_last_8bit = true;
+  const BitChoice wide =
+      choose_bits(f.graph, f.ranges, f.data, {.average_weight_bits = 8}, options);
+  EXPECT_EQ(wide.plan.of("conv1").weight_bits, 16);
+  EXPECT_EQ(wide.plan.of("conv2").weight_bits, 4);
+  options.fixed_weight_bits = {{"conv9", 4}};
+  EXPECT_THROW(choose_bits(f.graph, f.ranges, f.data, {.average_weight_bits = 8}, options), Error);
+}
+
+TEST(choose_bits, skipped_layers_stay_in_float_and_do_not_count) {
+  const Fixture f;
+  ChooseOptions skips{.candidates = {8, 4}, .first_and_last_8bit = false};
+  skips.skip = {"conv1", "relu1"};
+  ChooseOptions in_float{.candidates = {8, 4}, .first_and_last_8bit = false};
+  in_float.fixed_weight_bits = {{"conv1", 0}};
+  for (const ChooseOptions& options : {skips, in_float}) {
+    const BitChoice choice =
+        choose_bits(f.graph, f.ranges, f.data, {.average_weight_bits = 4.3}, options);
+    EXPECT_EQ(choice.plan.of("conv1").weight_bits, 0);
+    EXPECT_EQ(choice.plan.of("conv2").weight_bits, 4);
+    EXPECT_EQ(choice.plan.of("conv3").weight_bits, 8);
+    EXPECT_DOUBLE_EQ(choice.average_weight_bits, (576 * 4 + 32 * 8) / 608.0);
+    for (const Sensitivity& s : choice.sensitivities) EXPECT_NE(s.node, "conv1");
+    QuantizeReport report;
+    quantize(f.graph, f.ranges, choice.plan, {.first_and_last_8bit = false}, &report);
+    EXPECT_EQ(report.quantized_layers, 2);
+  }
+}
+
+TEST(choose_bits, a_file_size_counts_skipped_layers_as_floats) {
+  const Fixture f;
+  ChooseOptions options{.candidates = {8, 4}, .first_and_last_8bit = false};
+  options.skip = {"conv1"};
+  QuantizeOptions quantize_options{.first_and_last_8bit = false};
+  quantize_options.skip = options.skip;
+  const auto bytes = [&](int bits) {
+    const BitPlan plan{.fallback = {bits, 8}, .layers = {}};
+    return static_cast<int64_t>(
+        serialize_onnx(quantize(f.graph, f.ranges, plan, quantize_options)).size());
+  };
+  // Between the sizes there is room for conv3 at 8 bits, not for conv2.
+  const int64_t budget = (bytes(8) + bytes(4)) / 2;
+  const BitChoice choice = choose_bits(f.graph, f.ranges, f.data, {.file_bytes = budget}, options);
+  EXPECT_EQ(choice.plan.of("conv2").weight_bits, 4);
+  EXPECT_EQ(choice.plan.of("conv3").weight_bits, 8);
+}
+
 TEST(choose_bits, says_what_can_be_had) {
   const Fixture f;
   const auto message = [&](const Budget& budget) -> std::string {
