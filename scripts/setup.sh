@@ -9,7 +9,7 @@ packages=(
   libonnx-dev libprotobuf-dev protobuf-compiler   # ONNX files
   libdnnl-dev                                     # f32 convolution and matmul
   libtorch-dev                                    # training
-  libeigen3-dev libcli11-dev nlohmann-json3-dev libfmt-dev
+  libcli11-dev nlohmann-json3-dev libfmt-dev
   libjpeg62-turbo-dev libpng-dev zlib1g-dev       # images and compressed data
 )
 if [[ "${1:-}" == "--tests" ]]; then

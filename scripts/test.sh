@@ -19,6 +19,14 @@ check() {  # check NAME COMMAND...: one test that is a command
 }
 
 check "clang-format" scripts/check_format.sh
+# The same outputs as ONNX Runtime, on real models.
+models=${NIBBLE_SHARED:-../shared}/models
+if [[ -x .venv/bin/python && -d $models ]]; then
+  check "outputs as in ONNX Runtime" .venv/bin/python tests/interop/compare_with_onnxruntime.py "$models"/*.onnx
+else
+  skipped=$((skipped + 1))
+  echo "SKIPPED: outputs as in ONNX Runtime (needs .venv, made by setup.sh --tests, and $models)"
+fi
 reports=$(mktemp -d)
 trap 'rm -rf "$reports"' EXIT
 for program in build/bin/test_*; do

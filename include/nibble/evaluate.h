@@ -94,6 +94,7 @@ struct BenchOptions {
   /// For inputs with other unknown dimensions, by input name.
   std::map<std::string, Shape> input_shapes;
   double seconds = 1.0;  // per model and thread count, after warm-up
+  uint64_t seed = 0;     // of the random inputs
   ProgressSink* progress = nullptr;
 };
 /// Runs the graphs in turns (interleaved), so that what disturbs the machine disturbs them alike.

@@ -51,7 +51,7 @@ std::function<int()> declare_analyze(CLI::App& app) {
   app.add_option("MODEL", arguments->model, "ONNX model")->required();
   arguments->data.declare(app);
   app.add_option("--samples", arguments->samples, "Training samples to run")
-      ->check(CLI::PositiveNumber)
+      ->check(positive())
       ->capture_default_str();
   app.add_option("-o,--output", arguments->output, "JSON file for the whole report");
   arguments->common.declare(app);

@@ -1,10 +1,13 @@
 // nibble bench: latency, throughput, peak memory and file size; models run in turns.
+#include <fcntl.h>
 #include <fmt/format.h>
 #include <spawn.h>
-#include <sys/resource.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 #include <filesystem>
+#include <map>
+#include <optional>
 
 #include "base/check.h"
 #include "cli/command.h"
@@ -22,32 +25,69 @@ struct Arguments {
   std::vector<std::string> models;
   std::vector<int> threads = {1};
   int64_t batch = 1;
+  std::vector<std::string> shapes;
   double seconds = 1.0;
   bool json = false;
   uint64_t seed = 0;
 };
 
 // Peak resident memory of a fresh process that loads, compiles and runs the model once: measured
-// inside this process, the models would be added up. None if the process could not be started.
-std::optional<uint64_t> peak_memory(const std::string& model, int64_t batch) {
-  const std::string batch_text = std::to_string(batch);
-  const char* command[] = {"nibble",           "bench",  model.c_str(), "--batch",
-                           batch_text.c_str(), "--once", nullptr};
+// inside this process, the models would be added up. The child prints the number; none if it could
+// not be started.
+std::optional<uint64_t> peak_memory(const std::string& model, const Arguments& arguments) {
+  const std::string batch = std::to_string(arguments.batch);
+  std::vector<const char*> command = {"nibble",  "bench",       model.c_str(),
+                                      "--batch", batch.c_str(), "--once"};
+  for (const std::string& shape : arguments.shapes)
+    command.insert(command.end(), {"--shape", shape.c_str()});
+  command.push_back(nullptr);
+  int ends[2];
+  if (pipe2(ends, O_CLOEXEC) != 0) return std::nullopt;
+  posix_spawn_file_actions_t actions;
+  posix_spawn_file_actions_init(&actions);
+  posix_spawn_file_actions_adddup2(&actions, ends[1], STDOUT_FILENO);
   pid_t child = 0;
-  if (posix_spawn(&child, "/proc/self/exe", nullptr, nullptr, const_cast<char**>(command),
-                  environ) != 0) {
-    return std::nullopt;
-  }
+  const int failed = posix_spawn(&child, "/proc/self/exe", &actions, nullptr,
+                                 const_cast<char**>(command.data()), environ);
+  posix_spawn_file_actions_destroy(&actions);
+  close(ends[1]);
+  char text[32] = {};
+  const bool told = failed == 0 && read(ends[0], text, sizeof(text) - 1) > 0;
+  close(ends[0]);
   int status = 0;
-  rusage usage{};
-  if (wait4(child, &status, 0, &usage) != child || status != 0) return std::nullopt;
-  return static_cast<uint64_t>(usage.ru_maxrss) * 1024;
+  if (failed != 0 || waitpid(child, &status, 0) != child || status != 0 || !told)
+    return std::nullopt;
+  return std::stoull(text);
+}
+
+std::map<std::string, Shape> input_shapes(const std::vector<std::string>& arguments) {
+  std::map<std::string, Shape> shapes;
+  for (const std::string& argument : arguments) {
+    const size_t equals = argument.rfind('=');
+    std::vector<int64_t> dims;
+    if (equals != std::string::npos) {
+      for (const std::string& part : CLI::detail::split(argument.substr(equals + 1), ',')) {
+        int64_t dim = 0;
+        if (!CLI::detail::lexical_cast(part, dim) || dim < 1) {
+          fail(ErrorCode::invalid_argument, "--shape {}: '{}' is not an extent", argument, part);
+        }
+        dims.push_back(dim);
+      }
+    }
+    if (dims.empty())
+      fail(ErrorCode::invalid_argument, "--shape {}: expected NAME=1,3,224,224", argument);
+    shapes[argument.substr(0, equals)] = Shape(dims);
+  }
+  return shapes;
 }
 
 // What the child process does for peak_memory().
 int run_once(const Arguments& arguments) {
-  bench({load_onnx(arguments.models.front())},
-        {.threads = {1}, .batch = arguments.batch, .seconds = 0.001});
+  bench({load_onnx(arguments.models.front())}, {.threads = {1},
+                                                .batch = arguments.batch,
+                                                .input_shapes = input_shapes(arguments.shapes),
+                                                .seconds = 0.001});
+  fmt::print("{}\n", peak_resident_bytes());
   return 0;
 }
 
@@ -73,7 +113,7 @@ void print_text(const std::vector<Row>& rows) {
       const Latency& latency = row.latencies[i];
       table.add_row({row.model, std::to_string(latency.threads), std::to_string(latency.batch),
                      format_duration(latency.median_s), format_duration(latency.p95_s),
-                     fmt::format("{:.4g}", latency.samples_per_second),
+                     format_count(static_cast<uint64_t>(latency.samples_per_second)),
                      fmt::format("{:.2f}x", rows.front().latencies[i].median_s / latency.median_s),
                      row.memory ? format_bytes(*row.memory) : "?", format_bytes(row.file_bytes)});
     }
@@ -108,13 +148,15 @@ int run(const Arguments& arguments) {
   ProgressBar progress;
   const auto latencies = bench(graphs, {.threads = arguments.threads,
                                         .batch = arguments.batch,
+                                        .input_shapes = input_shapes(arguments.shapes),
                                         .seconds = arguments.seconds,
+                                        .seed = arguments.seed,
                                         .progress = &progress});
   std::vector<Row> rows;
   for (size_t i = 0; i < graphs.size(); ++i) {
     rows.push_back({.model = arguments.models[i],
                     .file_bytes = std::filesystem::file_size(arguments.models[i]),
-                    .memory = peak_memory(arguments.models[i], arguments.batch),
+                    .memory = peak_memory(arguments.models[i], arguments),
                     .latencies = latencies[i]});
   }
   progress.clear();
@@ -138,10 +180,13 @@ std::function<int()> declare_bench(CLI::App& app) {
       ->check(CLI::Range(0, 1024))
       ->capture_default_str();
   app.add_option("--batch", arguments->batch, "Samples per run")
-      ->check(CLI::PositiveNumber)
+      ->check(positive())
       ->capture_default_str();
+  app.add_option("--shape", arguments->shapes,
+                 "NAME=1,3,224,224: shape of an input with unknown dimensions")
+      ->expected(1);
   app.add_option("--seconds", arguments->seconds, "Time per model and thread count")
-      ->check(CLI::PositiveNumber)
+      ->check(positive())
       ->capture_default_str();
   app.add_option("--seed", arguments->seed, "Seed of the random inputs")->capture_default_str();
   app.add_flag("--json", arguments->json, "Print the result as JSON on stdout");

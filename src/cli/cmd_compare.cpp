@@ -21,7 +21,8 @@ struct Arguments {
 
 int run(const Arguments& arguments) {
   const Graph reference = prepare_for_quantization(load_onnx(arguments.reference));
-  const Graph quantized = load_onnx(arguments.quantized);
+  Graph quantized = load_onnx(arguments.quantized);
+  if (!is_quantized(quantized)) quantized = prepare_for_quantization(quantized);  // fold both alike
   const std::shared_ptr<const Dataset> all =
       arguments.data.open(Split::test, &quantized, arguments.common.seed);
   const std::shared_ptr<const Dataset> data =
@@ -74,7 +75,7 @@ std::function<int()> declare_compare(CLI::App& app) {
       ->required();
   arguments->data.declare(app);
   app.add_option("--samples", arguments->samples, "Test samples to run")
-      ->check(CLI::PositiveNumber)
+      ->check(positive())
       ->capture_default_str();
   arguments->common.declare(app);
   return [arguments] { return run(*arguments); };

@@ -2,6 +2,8 @@
 // first model.
 #include <fmt/format.h>
 
+#include <optional>
+
 #include "base/check.h"
 #include "cli/command.h"
 #include "nibble/evaluate.h"
@@ -28,9 +30,16 @@ Split split_named(const std::string& name) {
   return name == "validation" ? Split::validation : Split::test;
 }
 
-Evaluation evaluate_file(const std::string& path, const Arguments& arguments,
-                         ProgressBar& progress) {
-  const Graph graph = load_onnx(path);
+// How the first model that says so wants its samples: for those that do not say.
+std::optional<Preprocess> known_preprocess(const std::vector<Graph>& graphs) {
+  for (const Graph& graph : graphs) {
+    if (const auto preprocess = stored_preprocess(graph)) return preprocess;
+  }
+  return std::nullopt;
+}
+
+Evaluation evaluate_model(const std::string& path, const Graph& graph, const Arguments& arguments,
+                          ProgressBar& progress) {
   std::shared_ptr<const Dataset> data =
       arguments.data.open(split_named(arguments.split), &graph, arguments.common.seed);
   if (arguments.samples > 0) data = random_subset(data, arguments.samples, arguments.common.seed);
@@ -78,8 +87,13 @@ void print_text(const std::vector<std::string>& models,
 int run(const Arguments& arguments) {
   ProgressBar progress;
   std::vector<Evaluation> evaluations;
-  for (const std::string& path : arguments.models) {
-    evaluations.push_back(evaluate_file(path, arguments, progress));
+  std::vector<Graph> graphs;
+  for (const std::string& path : arguments.models) graphs.push_back(load_onnx(path));
+  const std::optional<Preprocess> known = known_preprocess(graphs);
+  for (size_t i = 0; i < graphs.size(); ++i) {
+    const std::string& path = arguments.models[i];
+    if (known && !stored_preprocess(graphs[i])) store_preprocess(graphs[i], *known);
+    evaluations.push_back(evaluate_model(path, graphs[i], arguments, progress));
     if (evaluations.back().samples != evaluations.front().samples) {
       fail(ErrorCode::invalid_data,
            "{} was evaluated on {} samples and {} on {}: they cannot be compared", path,
@@ -125,7 +139,7 @@ std::function<int()> declare_eval(CLI::App& app) {
       ->check(CLI::NonNegativeNumber)
       ->capture_default_str();
   app.add_option("--batch", arguments->batch, "Samples per run")
-      ->check(CLI::PositiveNumber)
+      ->check(positive())
       ->capture_default_str();
   app.add_option("--arithmetic", arguments->arithmetic, "How quantized models are run")
       ->check(CLI::IsMember({"integer", "fake-quantize", "f32"}))

@@ -1,5 +1,7 @@
 // nibble finetune: train on from an already quantized model, whoever quantized it.
 
+#include <algorithm>
+
 #include "base/check.h"
 #include "cli/train_arguments.h"
 #include "nibble/onnx.h"
@@ -15,18 +17,21 @@ struct Arguments {
   CommonOptions common;
 };
 
-bool has_quantized_weight(const Graph& graph) {
-  for (int32_t i = 0; i < graph.value_count(); ++i) {
-    const Value& value = graph.value({i});
-    if (value.is_constant() && value.type.quant) return true;
-  }
-  return false;
+// Dynamically quantized: the integers are operands of operators, not types of values.
+bool is_dynamic(const Graph& graph) {
+  return std::ranges::any_of(
+      graph.nodes(), [&](NodeId id) { return graph.node(id).op == "DynamicQuantizeLinear"; });
 }
 
 int run(const Arguments& arguments) {
   check_writable(arguments.output);
   Graph model = load_onnx(arguments.model);
-  if (!has_quantized_weight(model)) {
+  if (is_dynamic(model)) {
+    fail(ErrorCode::invalid_argument,
+         "{} is quantized dynamically, which cannot be trained; quantize it statically",
+         arguments.model);
+  }
+  if (!is_quantized(model)) {
     fail(ErrorCode::invalid_argument,
          "{} has no quantized weights; use `nibble qat` to start from a float model",
          arguments.model);

@@ -18,6 +18,10 @@ struct Arguments {
 
 int run(const Arguments& arguments) {
   check_writable(arguments.output);
+  if (arguments.quantization.dynamic) {
+    fail(ErrorCode::invalid_argument,
+         "--dynamic: ranges found at run time cannot be trained; leave it out");
+  }
   const Graph model = load_onnx(arguments.model);
   ProgressBar progress;
   const Quantized start =

@@ -26,8 +26,7 @@ Target target_named(const std::string& name) {
   return Target::onnxruntime;
 }
 
-void print_summary(const Arguments& arguments, const Quantized& result) {
-  const auto before = static_cast<uint64_t>(std::filesystem::file_size(arguments.model));
+void print_summary(const Arguments& arguments, const Quantized& result, uint64_t before) {
   const auto after = static_cast<uint64_t>(std::filesystem::file_size(arguments.output));
   if (arguments.common.json) {
     Json json = {{"output", arguments.output},
@@ -45,6 +44,7 @@ void print_summary(const Arguments& arguments, const Quantized& result) {
   }
   fmt::print("{}: {} -> {}, {:.2f} times smaller\n", arguments.output, format_bytes(before),
              format_bytes(after), static_cast<double>(before) / static_cast<double>(after));
+  if (result.report.quantized_layers == 0) fmt::print("Nothing could be quantized.\n");
   fmt::print("{} layers quantized, calibrated on {} samples.\n", result.report.quantized_layers,
              result.ranges.samples);
   for (const auto& [node, bits] : result.plan.layers) {
@@ -60,6 +60,7 @@ void print_summary(const Arguments& arguments, const Quantized& result) {
 int run(const Arguments& arguments) {
   check_writable(arguments.output);
   const Graph model = load_onnx(arguments.model);
+  const uint64_t before = std::filesystem::file_size(arguments.model);
   ProgressBar progress;
   Quantized result =
       with_context([&] { return "quantizing " + arguments.model; },
@@ -69,7 +70,7 @@ int run(const Arguments& arguments) {
                    });
   save_onnx(result.graph, arguments.output, target_named(arguments.target));
   progress.clear();
-  print_summary(arguments, result);
+  print_summary(arguments, result, before);
   return 0;
 }
 

@@ -53,6 +53,13 @@ std::string input_list(const Graph& graph) {
 
 // In the order of the graph's inputs; every one must be given, and nothing else.
 std::vector<Tensor> in_graph_order(const Graph& graph, std::map<std::string, Tensor> tensors) {
+  for (const auto& [name, tensor] : tensors) {
+    const auto value = graph.find_value(name);
+    if (!value || !graph.is_input(*value)) {
+      fail(ErrorCode::invalid_argument, "the model has no input '{}'; it takes {}", name,
+           input_list(graph));
+    }
+  }
   std::vector<Tensor> ordered;
   for (ValueId id : graph.inputs) {
     auto taken = tensors.extract(graph.value(id).name);
@@ -61,10 +68,6 @@ std::vector<Tensor> in_graph_order(const Graph& graph, std::map<std::string, Ten
            graph.value(id).name, input_list(graph));
     }
     ordered.push_back(std::move(taken.mapped()));
-  }
-  if (!tensors.empty()) {
-    fail(ErrorCode::invalid_argument, "the model has no input '{}'; it takes {}",
-         tensors.begin()->first, input_list(graph));
   }
   return ordered;
 }
@@ -98,6 +101,12 @@ std::string file_name(std::string name) {
   return name + ".npy";
 }
 
+void make_folder(const std::string& folder) {
+  std::error_code error;
+  std::filesystem::create_directories(folder, error);
+  if (error) fail(ErrorCode::io, "cannot make the folder '{}': {}", folder, error.message());
+}
+
 int run(const Arguments& arguments) {
   const Graph graph = load_onnx(arguments.model);
   const std::vector<Tensor> inputs = in_graph_order(graph, load_inputs(arguments.inputs));
@@ -111,8 +120,7 @@ int run(const Arguments& arguments) {
                [&] {
                  Program program = compile(graph, options);
                  const std::span<const Tensor> results = program.run(inputs);
-                 if (!arguments.folder.empty())
-                   std::filesystem::create_directories(arguments.folder);
+                 if (!arguments.folder.empty()) make_folder(arguments.folder);
                  Json outputs = Json::array();
                  for (size_t i = 0; i < results.size(); ++i) {
                    const std::string& name = program.output_names()[i];

@@ -132,8 +132,25 @@ void store_preprocess_of(Graph& graph, const Dataset& dataset) {
     store_preprocess(graph, *preprocess);
 }
 
+bool is_quantized(const Graph& graph) {
+  for (int32_t i = 0; i < graph.value_count(); ++i) {
+    if (graph.value({i}).type.quant) return true;
+  }
+  return false;
+}
+
+CLI::Validator positive() {
+  const auto test = [](const std::string& text) -> std::string {
+    double number = 0;
+    const bool fits = CLI::detail::lexical_cast(text, number) && number > 0;
+    return fits ? "" : fmt::format("{} is not a number above 0", text);
+  };
+  return {test, "ABOVE 0"};
+}
+
 void print_json(const Json& json) {
-  const std::string text = json.dump(2) + "\n";
+  // Names in a file may be any bytes; what is not UTF-8 is replaced.
+  const std::string text = json.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
   std::fwrite(text.data(), 1, text.size(), stdout);
 }
 

@@ -77,6 +77,12 @@ std::function<int()> declare_demo(CLI::App& app);
 /// The model remembers how the samples it was made with were preprocessed.
 void store_preprocess_of(Graph& graph, const Dataset& dataset);
 
+/// Some value of the graph has a quantized type.
+bool is_quantized(const Graph& graph);
+
+/// Accepts numbers above zero (CLI11's own message prints the largest double there is).
+CLI::Validator positive();
+
 /// Pretty JSON and a line end on stdout.
 void print_json(const Json& json);
 /// Width of the terminal on stdout; 0 (no limit) where it is not one.

@@ -42,8 +42,9 @@ int bits_from_json(const Json& json, const std::string& key) {
     fail(ErrorCode::invalid_argument, "'{}' is {}, expected a number of bits", key, json.dump());
   }
   const int bits = json.get<int>();
-  if (bits < 2 || bits > 16)
-    fail(ErrorCode::invalid_argument, "'{}' is {}, expected 2 to 16 bits", key, bits);
+  if (!std::set{8, 6, 4, 3, 2}.contains(bits)) {
+    fail(ErrorCode::invalid_argument, "'{}' is {}; choose 8, 6, 4, 3 or 2 bits", key, bits);
+  }
   return bits;
 }
 
@@ -111,35 +112,61 @@ void read_config(const std::string& path, Settings& settings) {
       });
 }
 
-Settings resolve(const QuantizeArguments& arguments) {
-  Settings settings;
-  // Flags left alone keep their defaults, so that a config file may set them.
-  static const QuantizeArguments defaults;
-  if (!arguments.config.empty()) read_config(arguments.config, settings);
-  LayerBits& bits = settings.plan.fallback;
-  if (arguments.weights != defaults.weights) bits.weight_bits = std::stoi(arguments.weights);
-  if (arguments.activations == "none") {
-    bits.activation_bits = 0;
-  } else if (arguments.activations != defaults.activations) {
-    bits.activation_bits = std::stoi(arguments.activations);
-  }
-  if (!arguments.weight_observer.empty())
-    settings.options.weight_observer = observer_named(arguments.weight_observer);
-  if (!arguments.activation_observer.empty()) {
-    settings.options.activation_observer = observer_named(arguments.activation_observer);
-  }
-  if (arguments.average_bits > 0) settings.budget.average_weight_bits = arguments.average_bits;
-  if (arguments.max_bytes > 0) settings.budget.file_bytes = arguments.max_bytes;
-  if (arguments.block_size > 0) settings.options.weight_block_size = arguments.block_size;
-  if (arguments.dynamic) settings.options.dynamic = true;
-  if (arguments.all_layers_low) settings.options.first_and_last_8bit = false;
-  if (arguments.no_bias_correction) settings.options.bias_correction = false;
-  if (arguments.calibration != defaults.calibration) settings.calibration = arguments.calibration;
-  settings.options.skip.insert(settings.options.skip.end(), arguments.skip.begin(),
-                               arguments.skip.end());
+// What cannot be asked for together, or makes no sense.
+void check_settings(const Settings& settings, const QuantizeArguments& arguments) {
+  const bool budget = settings.budget.average_weight_bits || settings.budget.file_bytes;
   if (settings.budget.average_weight_bits && settings.budget.file_bytes) {
     fail(ErrorCode::invalid_argument, "give either an average of bits or a file size, not both");
   }
+  if (budget && !arguments.weights.empty()) {
+    fail(ErrorCode::invalid_argument,
+         "--weights {} cannot be kept together with a budget of bits or bytes", arguments.weights);
+  }
+  const double average = settings.budget.average_weight_bits.value_or(8);
+  if (!(average >= 2 && average <= 8)) {
+    fail(ErrorCode::invalid_argument, "an average of {} bits is outside 2 to 8", average);
+  }
+  if (settings.calibration < 1) {
+    fail(ErrorCode::invalid_argument, "cannot calibrate on {} samples", settings.calibration);
+  }
+  if (settings.options.weight_block_size < 0) {
+    fail(ErrorCode::invalid_argument, "a block of {} weights makes no sense",
+         settings.options.weight_block_size);
+  }
+  const bool all_8bit =
+      settings.plan.fallback == LayerBits{} && settings.plan.layers.empty() && !budget;
+  if (settings.options.dynamic && !all_8bit) {
+    fail(ErrorCode::invalid_argument,
+         "dynamic quantization is 8 bits for weights and activations alike");
+  }
+}
+
+Settings resolve(const QuantizeArguments& arguments, int threads) {
+  Settings settings;
+  if (!arguments.config.empty()) read_config(arguments.config, settings);
+  LayerBits& bits = settings.plan.fallback;
+  if (!arguments.weights.empty()) bits.weight_bits = std::stoi(arguments.weights);
+  if (!arguments.activations.empty()) {
+    bits.activation_bits = arguments.activations == "none" ? 0 : std::stoi(arguments.activations);
+  }
+  QuantizeOptions& options = settings.options;
+  options.threads = threads;
+  if (!arguments.weight_observer.empty())
+    options.weight_observer = observer_named(arguments.weight_observer);
+  if (!arguments.activation_observer.empty()) {
+    options.activation_observer = observer_named(arguments.activation_observer);
+  }
+  const bool budget = arguments.average_bits > 0 || arguments.max_bytes > 0;
+  if (budget) settings.budget = {};
+  if (arguments.average_bits > 0) settings.budget.average_weight_bits = arguments.average_bits;
+  if (arguments.max_bytes > 0) settings.budget.file_bytes = arguments.max_bytes;
+  if (arguments.block_size > 0) options.weight_block_size = arguments.block_size;
+  if (arguments.dynamic) options.dynamic = true;
+  if (arguments.all_layers_low) options.first_and_last_8bit = false;
+  if (arguments.no_bias_correction) options.bias_correction = false;
+  if (arguments.calibration > 0) settings.calibration = arguments.calibration;
+  options.skip.insert(options.skip.end(), arguments.skip.begin(), arguments.skip.end());
+  check_settings(settings, arguments);
   return settings;
 }
 
@@ -172,14 +199,12 @@ void check_names(const Graph& graph, const Settings& settings) {
 
 void QuantizeArguments::declare(CLI::App& app) {
   const std::string group = "Quantization";
-  app.add_option("--weights", weights, "Bits of the weights")
+  app.add_option("--weights", weights, "Bits of the weights; default 8")
       ->check(CLI::IsMember({"8", "6", "4", "3", "2"}))
-      ->capture_default_str()
       ->group(group);
   app.add_option("--activations", activations,
-                 "Bits of the activations; none: they stay in float (weight-only)")
+                 "Bits of the activations; none: they stay in float (weight-only); default 8")
       ->check(CLI::IsMember({"8", "6", "4", "3", "2", "none"}))
-      ->capture_default_str()
       ->group(group);
   app.add_option("--average-bits", average_bits,
                  "Choose 8 or 4 bits per layer for this average over all weights")
@@ -187,11 +212,11 @@ void QuantizeArguments::declare(CLI::App& app) {
       ->group(group);
   app.add_option("--max-size", max_bytes,
                  "Choose 8 or 4 bits per layer for a file of at most this many bytes")
-      ->check(CLI::PositiveNumber)
+      ->check(positive())
       ->group(group);
   app.add_option("--block-size", block_size,
                  "Weights share a scale in blocks of this size along the reduction axis")
-      ->check(CLI::PositiveNumber)
+      ->check(positive())
       ->group(group);
   app.add_option("--weight-observer", weight_observer, "min-max, mse or percentile; default mse")
       ->check(CLI::IsMember({"min-max", "mse", "percentile"}))
@@ -200,9 +225,8 @@ void QuantizeArguments::declare(CLI::App& app) {
                  "min-max, mse or percentile; default mse")
       ->check(CLI::IsMember({"min-max", "mse", "percentile"}))
       ->group(group);
-  app.add_option("--calibration", calibration, "Training samples to calibrate on")
-      ->check(CLI::PositiveNumber)
-      ->capture_default_str()
+  app.add_option("--calibration", calibration, "Training samples to calibrate on; default 512")
+      ->check(positive())
       ->group(group);
   app.add_flag("--dynamic", dynamic, "Activation ranges are found at run time")->group(group);
   app.add_flag("--no-8bit-ends", all_layers_low,
@@ -220,7 +244,7 @@ void QuantizeArguments::declare(CLI::App& app) {
 Quantized quantize_model(const Graph& model, const DataArguments& data,
                          const QuantizeArguments& arguments, const CommonOptions& common,
                          ProgressBar& progress) {
-  const Settings settings = resolve(arguments);
+  const Settings settings = resolve(arguments, common.threads);
   check_is_float(model);
   Quantized result;
   result.float_graph = prepare_for_quantization(model);
@@ -234,9 +258,13 @@ Quantized quantize_model(const Graph& model, const DataArguments& data,
       analyze(result.float_graph, *calibration, {.threads = common.threads, .progress = &progress});
   result.plan = settings.plan;
   if (settings.budget.average_weight_bits || settings.budget.file_bytes) {
-    const ChooseOptions options{.activation_bits = settings.plan.fallback.activation_bits,
-                                .threads = common.threads,
-                                .progress = &progress};
+    ChooseOptions options{.activation_bits = settings.plan.fallback.activation_bits,
+                          .first_and_last_8bit = settings.options.first_and_last_8bit,
+                          .skip = settings.options.skip,
+                          .threads = common.threads,
+                          .progress = &progress};
+    for (const auto& [node, bits] : settings.plan.layers)
+      options.fixed_weight_bits[node] = bits.weight_bits;
     result.plan =
         choose_bits(result.float_graph, result.ranges, *calibration, settings.budget, options).plan;
   }

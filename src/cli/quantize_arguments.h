@@ -13,15 +13,16 @@
 namespace nibble::cli {
 
 struct QuantizeArguments {
-  std::string weights = "8";
-  std::string activations = "8";
+  // What is left empty or 0 was not given: the config file or the default holds.
+  std::string weights;
+  std::string activations;
   std::string config;
   std::string weight_observer;
   std::string activation_observer;
   double average_bits = 0;
   int64_t max_bytes = 0;
   int64_t block_size = 0;
-  int64_t calibration = 512;
+  int64_t calibration = 0;
   bool dynamic = false;
   bool all_layers_low = false;
   bool no_bias_correction = false;

@@ -13,11 +13,11 @@ namespace nibble::cli {
 void TrainArguments::declare(CLI::App& app) {
   const std::string group = "Training";
   app.add_option("--epochs", epochs, "Passes over the training data")
-      ->check(CLI::PositiveNumber)
+      ->check(positive())
       ->group(group);
-  app.add_option("--batch", batch, "Samples per step")->check(CLI::PositiveNumber)->group(group);
+  app.add_option("--batch", batch, "Samples per step")->check(positive())->group(group);
   app.add_option("--lr", learning_rate, "Highest learning rate; cosine schedule after a warm-up")
-      ->check(CLI::PositiveNumber)
+      ->check(positive())
       ->group(group);
   app.add_option("--optimizer", optimizer, "sgd or adamw")
       ->check(CLI::IsMember({"sgd", "adamw"}))

@@ -54,7 +54,7 @@ class Subject {
     for (size_t i = 0; i < graph.inputs.size(); ++i) {
       const Value& input = graph.value(graph.inputs[i]);
       const Shape shape = input_shape(input, options);
-      inputs_.push_back(random_input({input.type.dtype, shape, {}}, i));
+      inputs_.push_back(random_input({input.type.dtype, shape, {}}, options.seed + i));
       if (i == 0 && shape.rank() > 0) batch_ = shape[0];
     }
   }

@@ -1,0 +1,64 @@
+// The verbs that train, and the demo as its table promises it. Skipped where libnibble_train is not
+// built.
+#include <cmath>
+
+#include "cli/command_line.h"
+
+namespace nibble {
+namespace {
+
+class training : public testing::CommandLine {
+ protected:
+  void SetUp() override {
+    CommandLine::SetUp();
+    if (!std::filesystem::exists(NIBBLE_BINARY_DIR "/lib/libnibble_train.so")) {
+      GTEST_SKIP() << "libnibble_train is not built";
+    }
+  }
+  void run(const std::string& arguments) const {
+    const auto result = nibble(arguments);
+    ASSERT_EQ(result.status, 0) << arguments << "\n" << result.err;
+  }
+};
+
+TEST_F(training, train_qat_and_finetune_write_models_that_the_other_verbs_take) {
+  run("train --arch digits-cnn --data digits --epochs 4 -o float.onnx");
+  run("qat float.onnx --data digits --weights 4 --activations 4 --epochs 1 -o qat.onnx");
+  run("finetune qat.onnx --data digits --epochs 1 -o tuned.onnx");
+  auto report = json("eval float.onnx qat.onnx tuned.onnx --data digits");
+  for (const auto& model : report.at("models")) EXPECT_GT(model.at("accuracy"), 0.8) << model;
+}
+
+TEST_F(training, integer_runtime_and_fake_quantization_agree_on_a_trained_network) {
+  run("train --arch digits-cnn --data digits --epochs 4 -o float.onnx");
+  run("qat float.onnx --data digits --weights 4 --activations 4 --epochs 2 -o qat.onnx");
+  auto integer = json("eval qat.onnx --data digits --arithmetic integer");
+  auto fake = json("eval qat.onnx --data digits --arithmetic fake-quantize");
+  const double difference = integer.at("models").at(0).at("accuracy").get<double>() -
+                            fake.at("models").at(0).at("accuracy").get<double>();
+  EXPECT_LE(std::abs(difference), 0.001);
+}
+
+TEST_F(training, the_same_seed_gives_the_same_file) {
+  run("train --arch digits-cnn --data digits --epochs 1 --seed 5 --threads 1 -o a.onnx");
+  run("train --arch digits-cnn --data digits --epochs 1 --seed 5 --threads 1 -o b.onnx");
+  EXPECT_EQ(read_file(path("a.onnx")), read_file(path("b.onnx")));
+}
+
+TEST_F(training, the_demo_keeps_its_promises) {
+  auto report = json("demo -o models");
+  const auto& rows = report.at("rows");
+  ASSERT_EQ(rows.size(), 7U);
+  const auto accuracy = [&](size_t row) { return rows.at(row).at("accuracy").get<double>(); };
+  const auto bytes = [&](size_t row) { return rows.at(row).at("file_bytes").get<int64_t>(); };
+  EXPECT_GE(accuracy(0), 0.98) << "float";
+  EXPECT_GE(accuracy(1), accuracy(0) - 0.004) << "8-bit PTQ";
+  EXPECT_GE(accuracy(5), accuracy(0) - 0.006) << "4-bit QAT";
+  EXPECT_GE(accuracy(6), 0.90) << "2-bit QAT";
+  EXPECT_LT(bytes(1), bytes(0) / 3);
+  EXPECT_LT(bytes(2), bytes(1));
+  EXPECT_LT(bytes(6), bytes(5));
+}
+
+}  // namespace
+}  // namespace nibble
