@@ -83,7 +83,7 @@ Quantized Demo::quantize_to(const std::string& weights, const std::string& activ
   quantization.weights = weights;
   quantization.activations = activations;
   quantization.average_bits = average_bits;
-  progress_.set_prefix(fmt::format("W{}A{}", weights, activations));
+  progress_.set_prefix(fmt::format("W{}A{}", weights.empty() ? "8/4" : weights, activations));
   return quantize_model(model, data_, quantization, arguments_.common, progress_);
 }
 
@@ -173,7 +173,7 @@ void Demo::run() {
   const Quantized ptq4 = quantize_to("4", "4");
   add("PTQ", "W4 A4", "ptq-w4a4", ptq4.graph);
   say("Choosing 8 or 4 bits per layer for an average of 5 bits per weight.");
-  const Quantized mixed = quantize_to("8", "8", 5.0);
+  const Quantized mixed = quantize_to("", "8", 5.0);
   add("PTQ, chosen bits", "W8/4 A8", "ptq-mixed", mixed.graph);
 
   say("Quantization-aware fine-tuning (QAFT) of the W4 A4 network.");
