@@ -91,17 +91,21 @@ Pair Inserter::add_parameters(const std::string& name, const QuantParams& quant,
     groups = shape;
     groups[quant.axis] = (shape[quant.axis] + quant.block_size - 1) / quant.block_size;
   }
-  return {editor_.add_constant(name + "_scale", Tensor::of<float>(groups, quant.scale)),
-          editor_.add_constant(name + "_zero_point",
-                               pack_integers(quant.storage, groups, quant.zero_point))};
+  const ValueId scale =
+      editor_.add_constant(name + "_scale", Tensor::of<float>(groups, quant.scale));
+  // A bias of 32 bits has none but 0, which is what an absent one means.
+  if (quant.storage == DType::i32) return {scale, ValueId{}};
+  return {scale, editor_.add_constant(name + "_zero_point",
+                                      pack_integers(quant.storage, groups, quant.zero_point))};
 }
 
 Node Inserter::qdq(const char* op, ValueId input, const Pair& pair, ValueId output,
                    const QuantParams& quant, const std::string& name) {
   Node node{.op = op,
             .name = editor_.unique_node_name(name),
-            .inputs = {input, pair.scale, pair.zero_point},
+            .inputs = {input, pair.scale},
             .outputs = {output}};
+  if (pair.zero_point) node.inputs.push_back(pair.zero_point);
   if (quant.granularity != Granularity::per_tensor) {
     node.attributes.set("axis", static_cast<int64_t>(quant.axis));
   }
