@@ -130,7 +130,8 @@ std::string to_string(const TensorType& type);
 class Tensor {
  public:
   Tensor() = default;
-  /// Zero-filled; 64-byte aligned.
+  /// Zero-filled; 64-byte aligned. Throws Error{invalid_model} for a shape that is not static or
+  /// larger than memory.
   Tensor(DType dtype, const Shape& shape);
   static Tensor borrow(DType dtype, const Shape& shape, void* data);
   template <typename T>
@@ -170,6 +171,10 @@ class Tensor {
   void* data_ = nullptr;
   std::shared_ptr<void> owner_;
 };
+
+/// Bytes that `elements` of `dtype` take; sub-byte types round up. Throws Error{invalid_model} if
+/// memory cannot address that many.
+size_t storage_bytes(DType dtype, int64_t elements);
 
 /// IEEE half precision and bfloat16 as storage; converted for arithmetic. Rounding is to nearest,
 /// ties to even.
@@ -301,8 +306,9 @@ decltype(auto) with_type(DType dtype, Body&& body) {
   }
 }
 
-/// Element-wise conversion with saturation of nothing (C++ casts; float to integer truncates);
-/// sub-byte types unpack and pack.
+/// Element-wise conversion as of operator Cast: float to integer truncates; what does not fit
+/// wraps, and what does not even fit int64 (NaN too) becomes its lowest value. Sub-byte types
+/// unpack and pack (their values must fit).
 Tensor convert(const Tensor& tensor, DType dtype);
 
 /// The integers of an integer tensor (any storage, packed or not) as int32, in row-major order.

@@ -1,58 +1,21 @@
 // Cast and CastLike: conversion between element types.
-//
-// Float to integer truncates towards zero; what does not fit wraps (modulo 2^bits) as numpy on x86
-// does, and what does not even fit int64, NaN included, becomes its lowest value.
 #include <array>
-#include <cmath>
 
 #include "ops/compute.h"
 #include "ops/families.h"
 #include "ops/infer.h"
 #include "ops/onnx_dtype.h"
+#include "tensor/convert.h"
 
 namespace nibble {
 namespace {
-
-template <typename From>
-int64_t to_int64(From value) {
-  if constexpr (std::is_floating_point_v<From>) {
-    const bool fits = value >= static_cast<From>(-0x1.0p63) && value < static_cast<From>(0x1.0p63);
-    return fits ? static_cast<int64_t>(value) : INT64_MIN;
-  } else {
-    return static_cast<int64_t>(value);
-  }
-}
-
-template <typename From, typename To>
-To cast(From value) {
-  if constexpr (std::is_same_v<From, To>) {
-    return value;
-  } else if constexpr (std::is_same_v<From, Half> || std::is_same_v<From, BFloat16>) {
-    return cast<float, To>(to_float(value));
-  } else if constexpr (std::is_same_v<To, Half>) {
-    return to_half(static_cast<float>(value));
-  } else if constexpr (std::is_same_v<To, BFloat16>) {
-    return to_bfloat16(static_cast<float>(value));
-  } else if constexpr (std::is_same_v<To, bool>) {
-    return value != From{};
-  } else if constexpr (std::is_floating_point_v<To>) {
-    return static_cast<To>(value);
-  } else if constexpr (std::is_same_v<To, uint64_t> && std::is_floating_point_v<From>) {
-    if (value >= static_cast<From>(0x1.0p63) && value < static_cast<From>(0x1.0p64)) {
-      return static_cast<uint64_t>(value);
-    }
-    return static_cast<uint64_t>(to_int64(value));
-  } else {
-    return static_cast<To>(to_int64(value));
-  }
-}
 
 template <typename From, typename To>
 void cast_elements(ThreadPool& pool, const Tensor& in, Tensor& out) {
   const From* from = in.data<From>().data();
   To* to = out.data<To>().data();
   pool.parallel_ranges(in.elements(), kCheapGrain, [&](int64_t begin, int64_t end) {
-    for (int64_t i = begin; i < end; ++i) to[i] = cast<From, To>(from[i]);
+    for (int64_t i = begin; i < end; ++i) to[i] = convert_element<From, To>(from[i]);
   });
 }
 

@@ -311,9 +311,10 @@ constexpr OpRow row(std::string_view name, int min_inputs, int max_inputs, Infer
           .tolerance = 0};
 }
 
+// Loop may leave its trip count and its condition out.
 constexpr std::array kRows = {
     row("If", 1, 1, infer_if, eval_if),
-    row("Loop", 2, -1, infer_loop, eval_loop),
+    row("Loop", 0, -1, infer_loop, eval_loop),
     row("Scan", 1, -1, infer_scan, eval_scan),
 };
 

@@ -75,6 +75,9 @@ AveragePoolParams average_params(const KernelSpec& spec) {
           .qmax = out.qmax};
 }
 
+// A sum of this many codes fits int32.
+constexpr int64_t kMaxSummed = INT32_MAX / 255;
+
 bool codes_in_and_out(const KernelSpec& spec) {
   if (spec.types.input(0).quant && spec.outputs[0].quant) return true;
   spec.refuse("its input and its result are not both quantized");
@@ -98,6 +101,12 @@ std::unique_ptr<Kernel> integer_average_pool(const KernelSpec& spec) {
   const Attributes& attributes = spec.types.node.attributes;
   const auto window = channels_last_window(spec, attributes.integers("kernel_shape"));
   if (!window) return nullptr;
+  int64_t taps = 1;
+  for (int64_t extent : attributes.integers("kernel_shape")) {
+    if (__builtin_mul_overflow(taps, extent, &taps) || taps > kMaxSummed) {
+      return spec.refuse("its sums may overflow 32 bits");
+    }
+  }
   AveragePoolParams params = average_params(spec);
   params.count_include_pad = attributes.integer("count_include_pad", 0) != 0;
   const std::vector<int64_t> pads = attributes.integers("pads");
@@ -115,6 +124,10 @@ std::unique_ptr<Kernel> integer_global_average_pool(const KernelSpec& spec) {
   if (!codes_in_and_out(spec)) return nullptr;
   if (spec.types.node.attributes.integer("nibble_channels_last", 0) == 0) {
     return spec.refuse("it does not run channels last");
+  }
+  const Shape& shape = spec.types.shape(0);
+  if (shape.elements(1, shape.rank() - 1) > kMaxSummed) {
+    return spec.refuse("its sums may overflow 32 bits");
   }
   return std::make_unique<GlobalAveragePool>(average_params(spec), spec.types.shape(0),
                                              spec.outputs[0].shape);

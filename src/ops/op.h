@@ -13,6 +13,10 @@
 
 namespace nibble {
 
+namespace detail {
+[[noreturn]] void fail_missing(std::string_view what, size_t i, size_t count);
+}  // namespace detail
+
 /// What an operator is told when types are inferred, and when a kernel is prepared for known types.
 class NodeTypes {
  public:
@@ -26,8 +30,12 @@ class NodeTypes {
   size_t input_count() const { return inputs_.size(); }
   /// False for an optional input that was left out.
   bool has(size_t i) const { return i < inputs_.size() && inputs_[i].dtype != DType::undefined; }
-  const TensorType& input(size_t i) const { return inputs_[i]; }
-  const Shape& shape(size_t i) const { return inputs_[i].shape; }
+  /// Throws Error{invalid_model} if the node has no input `i`.
+  const TensorType& input(size_t i) const {
+    if (i >= inputs_.size()) detail::fail_missing("input", i, inputs_.size());
+    return inputs_[i];
+  }
+  const Shape& shape(size_t i) const { return input(i).shape; }
   /// The value of input i if it is known now (a constant, or folded); else nullptr. Reals are
   /// already dequantized unless the row's integer kernel asked for codes (KernelSpec).
   const Tensor* constant(size_t i) const {
@@ -61,7 +69,11 @@ class EvalContext {
 
   size_t input_count() const { return inputs_.size(); }
   bool has(size_t i) const { return i < inputs_.size() && !inputs_[i].empty(); }
-  const Tensor& input(size_t i) const { return inputs_[i]; }
+  /// Throws Error{invalid_model} if the node has no input `i`.
+  const Tensor& input(size_t i) const {
+    if (i >= inputs_.size()) detail::fail_missing("input", i, inputs_.size());
+    return inputs_[i];
+  }
   size_t output_count() const { return outputs_.size(); }
   /// False for an optional output that nobody wants.
   bool wants(size_t i) const {
@@ -184,6 +196,9 @@ struct OpRow {
 const OpRow* find_op(std::string_view op, std::string_view domain);
 /// The row; throws Error{unsupported} naming the op, the node, the opset and what is supported.
 const OpRow& require_op(const Node& node, int opset);
+/// Throws Error{invalid_model} if the node has fewer inputs or outputs than the operator needs,
+/// more than it knows, or leaves a required input out.
+void check_arity(const Node& node, const OpRow& row);
 /// All rows, sorted by name.
 std::span<const OpRow> op_table();
 

@@ -196,9 +196,10 @@ std::unique_ptr<Kernel> prepare_by_list(const KernelSpec& spec) {
   return make_prepared(make(in.shape, to_int64s(*list)));
 }
 
-constexpr OpRow row(std::string_view name, int max_inputs, InferSignature* infer,
+constexpr OpRow row(std::string_view name, int min_inputs, int max_inputs, InferSignature* infer,
                     EvalSignature* eval, PrepareSignature* prepare) {
   return {.name = name,
+          .min_inputs = min_inputs,
           .max_inputs = max_inputs,
           .infer = infer,
           .eval = eval,
@@ -210,10 +211,11 @@ constexpr OpRow row(std::string_view name, int max_inputs, InferSignature* infer
 }
 
 constexpr std::array kRows = {
-    row("Slice", 5, infer_slice, eval_slice, prepare_slice),
-    row("Expand", 2, infer_by_list<make_expand>, eval_by_list<make_expand>,
+    row("Slice", 1, 5, infer_slice, eval_slice, prepare_slice),
+    row("Expand", 2, 2, infer_by_list<make_expand>, eval_by_list<make_expand>,
         prepare_by_list<make_expand>),
-    row("Tile", 2, infer_by_list<make_tile>, eval_by_list<make_tile>, prepare_by_list<make_tile>),
+    row("Tile", 2, 2, infer_by_list<make_tile>, eval_by_list<make_tile>,
+        prepare_by_list<make_tile>),
 };
 
 }  // namespace

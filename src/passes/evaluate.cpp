@@ -68,6 +68,7 @@ std::optional<std::vector<Tensor>> evaluate_node(const Node& node, int opset,
   static thread_local ThreadPool pool(1);
   std::vector<Tensor> outputs(node.outputs.size());
   try {
+    check_arity(node, *row);
     if (!results_are_small(*row, node, opset, inputs)) return std::nullopt;
     EvalContext context(node, opset, inputs, outputs, pool);
     row->eval.function(context);

@@ -53,6 +53,7 @@ void TypeInference::infer(NodeId id) {
   infer_bodies(node);
   const OpRow* row = find_op(node.op, node.domain);
   if (row == nullptr || !row->infer) return infer_branches(node);
+  check_arity(node, *row);
   std::vector<TensorType> types;
   std::vector<Tensor> constants;
   for (ValueId input : node.inputs) {

@@ -2,17 +2,16 @@
 
 #include <algorithm>
 #include <chrono>
+#include <new>
 #include <numeric>
 #include <set>
+#include <stdexcept>
 
 #include "base/check.h"
 
 namespace nibble {
 
-size_t Slot::bytes() const {
-  return (static_cast<size_t>(type.shape.elements()) * static_cast<size_t>(bits_of(stored())) + 7) /
-         8;
-}
+size_t Slot::bytes() const { return storage_bytes(stored(), type.shape.elements()); }
 
 int Executable::root(int slot) const {
   while (slots[static_cast<size_t>(slot)].view_of >= 0) {
@@ -206,6 +205,11 @@ void Executable::execute(Step& step, const RunOptions& options) {
   } catch (Error& error) {
     error.add_context(describe(*step.node));
     throw;
+  } catch (const std::bad_alloc&) {
+    fail(ErrorCode::invalid_model, "{}: there is not enough memory", describe(*step.node));
+  } catch (const std::logic_error& error) {  // a list that is too short, a length that is too large
+    fail(ErrorCode::invalid_model, "{}: it cannot be evaluated: {}", describe(*step.node),
+         error.what());
   }
 }
 

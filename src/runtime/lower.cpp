@@ -37,6 +37,7 @@ bool is_view(const Graph& graph, const Node& node) {
 
 void Lowering::lower_node(const Node& node) {
   const OpRow& row = require_op(node, graph_.opset());
+  check_arity(node, row);
   ++program_.node_count;
   std::string why_not;
   const bool some_codes =

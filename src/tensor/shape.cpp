@@ -25,7 +25,10 @@ int64_t Shape::elements(int begin, int end) const {
   check(has_rank() && begin >= 0 && end <= rank_, "elements() of axes that the shape has not");
   int64_t product = 1;
   for (int axis = begin; axis < end; ++axis) {
-    check((*this)[axis] >= 0, "elements() of a shape with an unknown dimension");
+    if ((*this)[axis] < 0) {
+      fail(ErrorCode::invalid_model, "shape {} has a dimension that is negative or not known",
+           to_string());
+    }
     if (__builtin_mul_overflow(product, (*this)[axis], &product)) {
       fail(ErrorCode::invalid_model, "shape {} has more elements than memory can address",
            to_string());

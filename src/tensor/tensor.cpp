@@ -1,47 +1,39 @@
 #include "nibble/tensor.h"
 
+#include <algorithm>
 #include <cmath>
 #include <cstdlib>
 #include <cstring>
-#include <new>
 
 #include "base/check.h"
+#include "tensor/convert.h"
 
 namespace nibble {
 namespace {
 
 constexpr size_t kAlignment = 64;
 
-size_t bytes_for(DType dtype, int64_t elements) {
-  return (static_cast<size_t>(elements) * static_cast<size_t>(bits_of(dtype)) + 7) / 8;
-}
-
 std::shared_ptr<void> allocate(size_t bytes) {
   const size_t rounded = (bytes + kAlignment - 1) / kAlignment * kAlignment + kAlignment;
   void* memory = std::aligned_alloc(kAlignment, rounded);
-  if (memory == nullptr) throw std::bad_alloc();
+  if (memory == nullptr) {
+    fail(ErrorCode::invalid_model, "there is no memory for a tensor of {} bytes", bytes);
+  }
   std::memset(memory, 0, rounded);
   return {memory, std::free};
 }
 
-template <typename From, typename To>
-To convert_element(From value) {
-  if constexpr (std::is_same_v<From, To>) {
-    return value;
-  } else if constexpr (std::is_same_v<From, Half> || std::is_same_v<From, BFloat16>) {
-    return convert_element<float, To>(to_float(value));
-  } else if constexpr (std::is_same_v<To, Half>) {
-    return to_half(static_cast<float>(value));
-  } else if constexpr (std::is_same_v<To, BFloat16>) {
-    return to_bfloat16(static_cast<float>(value));
-  } else if constexpr (std::is_same_v<To, bool>) {
-    return value != From{};
-  } else {
-    return static_cast<To>(value);
-  }
-}
-
 }  // namespace
+
+size_t storage_bytes(DType dtype, int64_t elements) {
+  constexpr int64_t kMost = PTRDIFF_MAX / 64;  // leaves room for rounding and for sums
+  const int64_t bits = bits_of(dtype);
+  if (elements < 0 || elements > kMost / std::max<int64_t>(bits, 1)) {
+    fail(ErrorCode::invalid_model, "{} elements of {} are more than memory can address", elements,
+         name_of(dtype));
+  }
+  return static_cast<size_t>((elements * bits + 7) / 8);
+}
 
 namespace detail {
 
@@ -52,15 +44,15 @@ void fail_dtype(DType wanted, DType have) {
   if (have == DType::undefined) {
     throw std::logic_error("internal error: a tensor was given the wrong number of values");
   }
-  throw std::logic_error(fmt::format("internal error: a tensor of {} was accessed as {}",
-                                     name_of(have), name_of(wanted)));
+  fail(ErrorCode::invalid_model, "a tensor of {} is used where {} is expected", name_of(have),
+       name_of(wanted));
 }
 
 }  // namespace detail
 
 Tensor::Tensor(DType dtype, const Shape& shape)
     : dtype_(dtype), shape_(shape), elements_(shape.elements()) {
-  owner_ = allocate(bytes_for(dtype, elements_));
+  owner_ = allocate(storage_bytes(dtype, elements_));
   data_ = owner_.get();
 }
 
@@ -73,7 +65,7 @@ Tensor Tensor::borrow(DType dtype, const Shape& shape, void* data) {
   return tensor;
 }
 
-size_t Tensor::bytes() const { return bytes_for(dtype_, elements_); }
+size_t Tensor::bytes() const { return storage_bytes(dtype_, elements_); }
 
 Tensor Tensor::clone() const {
   if (empty()) return {};
