@@ -105,7 +105,7 @@ struct NodeSupport {
   bool quantizable = false;
   std::string reason;
   int64_t parameters = 0;
-  int64_t macs = 0;
+  int64_t macs = 0;  // at a batch of 1; 0 if they depend on another open size: `reason` says so
 };
 std::vector<NodeSupport> inspect_nodes(const Graph& graph);
 

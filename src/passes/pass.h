@@ -1,5 +1,4 @@
-// Graph rewrites. Each pass takes a graph that validates and leaves one that does; run_passes can
-// stop after N rewrites, so that a wrong one is found by bisection.
+// Graph rewrites. Each pass takes a graph that validates and leaves one that does.
 #pragma once
 
 #include <map>

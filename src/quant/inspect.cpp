@@ -1,5 +1,8 @@
 // What each node costs, and whether it can be quantized.
 #include <algorithm>
+#include <array>
+#include <optional>
+#include <set>
 
 #include "nibble/error.h"
 #include "nibble/quantize.h"
@@ -11,14 +14,38 @@
 namespace nibble {
 namespace {
 
-// Elements of the value at a batch of 1; 0 if they are not known.
-int64_t elements_of(const Graph& graph, ValueId id) {
-  if (!id || !graph.value(id).type.shape.is_static()) return 0;
+// Elements of the value at a batch of 1; nullopt if they are not known.
+std::optional<int64_t> elements_of(const Graph& graph, ValueId id) {
+  if (!id || !graph.value(id).type.shape.is_static()) return std::nullopt;
   return graph.value(id).type.shape.elements();
 }
 
-// The numbers a node learns: float constants, without scalars such as a Clip's limits.
+// Operators on integers: the inputs that hold weight and bias.
+struct IntegerRow {
+  std::string_view op;
+  size_t weight;
+  size_t bias;  // 0: none
+};
+
+const IntegerRow* find_integer_row(const Node& node) {
+  static constexpr std::array kRows = {
+      IntegerRow{"ConvInteger", 1, 0}, IntegerRow{"MatMulInteger", 1, 0},
+      IntegerRow{"QLinearConv", 3, 8}, IntegerRow{"QLinearMatMul", 3, 0}};
+  const auto row = std::ranges::find(kRows, node.op, &IntegerRow::op);
+  return row == kRows.end() || !node.domain.empty() ? nullptr : &*row;
+}
+
+int64_t count_constant(const Graph& graph, ValueId id) {
+  return id && graph.value(id).is_constant() ? graph.value(id).data.elements() : 0;
+}
+
+// The numbers a node learns: float constants, without scalars such as a Clip's limits; of an
+// operator on integers, weight and bias.
 int64_t count_parameters(const Graph& graph, const Node& node) {
+  if (const IntegerRow* row = find_integer_row(node)) {
+    return count_constant(graph, node.input(row->weight)) +
+           (row->bias == 0 ? 0 : count_constant(graph, node.input(row->bias)));
+  }
   int64_t count = 0;
   for (size_t i = 0; i < node.inputs.size(); ++i) {
     if (!node.inputs[i] || std::ranges::find(node.inputs, node.inputs[i]) - node.inputs.begin() !=
@@ -34,29 +61,30 @@ int64_t count_parameters(const Graph& graph, const Node& node) {
 }
 
 // Recurrent layers: each step multiplies the input by W and the state by R, both [directions, ...].
-int64_t recurrent_macs(const Graph& graph, const Node& node) {
-  const Shape& data = graph.value(node.inputs[0]).type.shape;
-  if (data.rank() != 3 || !data.is_static()) return 0;
-  const int64_t steps = data[0] * data[1];  // length and batch, in either layout
-  return steps * (elements_of(graph, node.input(1)) + elements_of(graph, node.input(2)));
+std::optional<int64_t> recurrent_macs(const Graph& graph, const Node& node) {
+  const auto input = elements_of(graph, node.input(1)), state = elements_of(graph, node.input(2));
+  const Shape data = node.input(0) ? graph.value(node.input(0)).type.shape : Shape::unknown_rank();
+  if (!input || !state || data.rank() != 3 || !data.is_static()) return std::nullopt;
+  return data[0] * data[1] * (*input + *state);  // length and batch, in either layout
 }
 
-// Multiplications and additions at a batch of 1.
-int64_t count_macs(const Graph& graph, const Node& node) {
+// Multiplications and additions at a batch of 1; nullopt if they depend on a size that nobody
+// knows.
+std::optional<int64_t> count_macs(const Graph& graph, const Node& node) {
   if (!node.domain.empty()) return 0;
   if (node.op == "LSTM" || node.op == "GRU" || node.op == "RNN") return recurrent_macs(graph, node);
-  if (!is_weighted(node) && node.op != "ConvInteger" && node.op != "MatMulInteger") return 0;
-  const Shape& weight = graph.value(node.inputs[1]).type.shape;
-  if (!weight.is_static() || weight.rank() < 1) return 0;
+  const IntegerRow* row = find_integer_row(node);
+  const ValueId weight_id = node.input(row == nullptr ? 1 : row->weight);
+  if ((!is_weighted(node) && row == nullptr) || !weight_id) return 0;
+  const Shape& weight = graph.value(weight_id).type.shape;
+  const bool transposed = node.op == "ConvTranspose";
   // Every element of the result (of the data, for ConvTranspose) meets one slice of the weight.
-  const int64_t results = elements_of(graph, node.outputs[0]);
-  if (node.op == "ConvTranspose") {
-    return elements_of(graph, node.inputs[0]) * weight.elements(1, weight.rank());
+  const auto elements = elements_of(graph, transposed ? node.input(0) : node.output(0));
+  if (!elements || !weight.is_static() || weight.rank() < 1) return std::nullopt;
+  if (node.op == "Gemm" || is_matmul(node)) {
+    return *elements * weight[weight.rank() < 2 ? 0 : reduction_axis(node, weight)];
   }
-  if (node.op == "Gemm" || node.op.starts_with("MatMul")) {
-    return weight.rank() < 2 ? results * weight[0] : results * weight[reduction_axis(node, weight)];
-  }
-  return weight.rank() < 2 ? 0 : results * weight.elements(1, weight.rank());
+  return *elements * weight.elements(1, weight.rank());
 }
 
 std::string_view kind_of(QuantRole role) {
@@ -77,15 +105,12 @@ std::string_view kind_of(QuantRole role) {
   return "has no integer form and stays in float";
 }
 
-NodeSupport describe_node(const Graph& graph, const Node& node) {
+// Why quantize() makes an integer of it, or why not.
+void judge(const Graph& graph, const Node& node, NodeSupport& support) {
   const OpRow* row = find_op(node.op, node.domain);
-  NodeSupport support{.node = node.name,
-                      .op = node.domain.empty() ? node.op : node.domain + "::" + node.op,
-                      .parameters = count_parameters(graph, node),
-                      .macs = count_macs(graph, node)};
   if (row == nullptr) {
     support.reason = "Nibble does not have this operator";
-    return support;
+    return;
   }
   support.reason = kind_of(row->quant);
   support.quantizable = row->quant != QuantRole::none && row->quant != QuantRole::opaque_codes;
@@ -99,7 +124,42 @@ NodeSupport describe_node(const Graph& graph, const Node& node) {
     support.quantizable = false;
     support.reason = "works on integers, not on reals";
   }
+}
+
+NodeSupport describe_node(const Graph& graph, const Node& node, bool is_folded) {
+  const std::optional<int64_t> macs = count_macs(graph, node);
+  NodeSupport support{.node = node.name,
+                      .op = node.domain.empty() ? node.op : node.domain + "::" + node.op,
+                      .parameters = count_parameters(graph, node),
+                      .macs = macs.value_or(0)};
+  judge(graph, node, support);
+  if (is_folded) {
+    support.quantizable = true;
+    support.reason = "is folded into the layer before it";
+  }
+  if (!macs) {
+    support.reason += "; its MACs are unknown: they depend on a size that the model leaves open";
+  }
   return support;
+}
+
+// Names of the BatchNormalization nodes that quantize() folds into layers.
+std::set<std::string> folded_batch_norms(const Graph& graph) {
+  std::set<std::string> names;
+  const auto is_batch_norm = [](const Node& node) {
+    return node.op == "BatchNormalization" && node.domain.empty();
+  };
+  for (const NodeId id : graph.nodes()) {
+    if (is_batch_norm(graph.node(id))) names.insert(graph.node(id).name);
+  }
+  if (names.empty()) return names;
+  try {
+    const Graph prepared = prepare_for_quantization(graph);
+    for (const NodeId id : prepared.nodes()) names.erase(prepared.node(id).name);
+  } catch (const Error&) {
+    return {};
+  }
+  return names;
 }
 
 }  // namespace
@@ -110,20 +170,22 @@ std::vector<NodeSupport> inspect_nodes(const Graph& graph) {
   for (const ValueId id : sized.inputs) {
     Shape shape = sized.value(id).type.shape;
     if (!shape.has_rank()) continue;
-    for (int axis = 0; axis < shape.rank(); ++axis) {
-      if (shape[axis] < 0) shape[axis] = 1;
-    }
+    if (shape.rank() > 0 && shape[0] < 0) shape[0] = 1;  // other sizes are not guessed
     shapes[sized.value(id).name] = shape;
   }
   try {
     infer_types(sized, shapes);
   } catch (const Error&) {
-    // A dimension that cannot be 1 (a length of audio, say): what depends on it stays unknown.
+    // A first dimension that is no batch and cannot be 1: what depends on it stays unknown.
     sized = graph;
     infer_types(sized);
   }
+  const std::set<std::string> folded = folded_batch_norms(graph);
   std::vector<NodeSupport> nodes;
-  for (const NodeId id : graph.nodes()) nodes.push_back(describe_node(sized, sized.node(id)));
+  for (const NodeId id : graph.nodes()) {
+    const Node& node = sized.node(id);
+    nodes.push_back(describe_node(sized, node, folded.contains(node.name)));
+  }
   return nodes;
 }
 

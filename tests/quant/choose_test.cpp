@@ -266,6 +266,63 @@ TEST(inspect, counts_parameters_and_macs_and_says_why_not) {
   EXPECT_EQ(odd[0].macs, 12 * 12 * 12);
 }
 
+TEST(inspect, sizes_that_the_model_leaves_open_are_not_guessed) {
+  testing::NetworkBuilder net({-1, 3, -1, -1});
+  net.conv("conv", net.last, 3, 4);
+  net.add({.op = "GlobalAveragePool", .name = "pool", .inputs = {net.last}});
+  net.add({.op = "Flatten", .name = "flat", .inputs = {net.last}});
+  const ValueId w = net.constant("w", net.normal({4, 5}, 1));
+  net.add({.op = "Gemm", .name = "fc", .inputs = {net.last, w}});
+  const std::vector<NodeSupport> nodes = inspect_nodes(net.finish());
+  EXPECT_TRUE(nodes[0].quantizable);
+  EXPECT_EQ(nodes[0].macs, 0);
+  EXPECT_NE(nodes[0].reason.find("MACs are unknown"), std::string::npos) << nodes[0].reason;
+  EXPECT_EQ(nodes[3].macs, 4 * 5);
+  EXPECT_EQ(nodes[3].reason.find("unknown"), std::string::npos) << nodes[3].reason;
+}
+
+TEST(inspect, counts_operators_on_integers) {
+  Graph graph;
+  graph.opsets[""] = 21;
+  const ValueId rows = graph.add_value("rows", {.dtype = DType::u8, .shape = {2, 12}});
+  const ValueId image = graph.add_value("image", {.dtype = DType::u8, .shape = {1, 3, 6, 6}});
+  graph.inputs = {rows, image};
+  const ValueId matrix = graph.add_constant("matrix", Tensor(DType::i8, {12, 5}));
+  const ValueId filter = graph.add_constant("filter", Tensor(DType::i8, {8, 3, 3, 3}));
+  graph.outputs = {graph.add_value("a", {}), graph.add_value("b", {})};
+  graph.add_node({.op = "MatMulInteger",
+                  .name = "matmul",
+                  .inputs = {rows, matrix},
+                  .outputs = {graph.outputs[0]}});
+  graph.add_node({.op = "ConvInteger",
+                  .name = "conv",
+                  .inputs = {image, filter},
+                  .outputs = {graph.outputs[1]}});
+  const std::vector<NodeSupport> nodes = inspect_nodes(graph);
+  EXPECT_EQ(nodes[0].parameters, 12 * 5);
+  EXPECT_EQ(nodes[0].macs, 2 * 12 * 5);
+  EXPECT_EQ(nodes[1].parameters, 8 * 3 * 9);
+  EXPECT_EQ(nodes[1].macs, 8 * 3 * 9 * 4 * 4);
+}
+
+TEST(inspect, says_which_batch_norm_is_folded) {
+  testing::NetworkBuilder net({-1, 3, 6, 6});
+  const auto norm = [&](const std::string& name, int64_t channels) {
+    Node node{.op = "BatchNormalization", .name = name, .inputs = {net.last}};
+    for (const char* part : {"_scale", "_bias", "_mean", "_var"}) {
+      node.inputs.push_back(net.constant(name + part, net.normal({channels}, 0.01, 1)));
+    }
+    net.add(std::move(node));
+  };
+  norm("alone", 3);
+  net.conv("conv", net.last, 3, 4);
+  norm("folded", 4);
+  const std::vector<NodeSupport> nodes = inspect_nodes(net.finish());
+  EXPECT_EQ(nodes[0].reason.find("folded"), std::string::npos) << nodes[0].reason;
+  EXPECT_TRUE(nodes[2].quantizable);
+  EXPECT_EQ(nodes[2].reason, "is folded into the layer before it");
+}
+
 TEST(layers, inputs_and_outputs_that_are_left_out_link_nothing) {
   testing::NetworkBuilder net({1, 3, 6, 6});
   const ValueId first = net.conv("conv1", net.last, 3, 4);
