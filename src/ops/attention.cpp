@@ -297,12 +297,13 @@ void eval_attention(EvalContext& context) {
   const Problem p = problem_of(
       context.node, {shape_or_none(context, kQ), shape_or_none(context, kK),
                      shape_or_none(context, kV), Shape{}, shape_or_none(context, kPastKey)});
-  const int64_t hidden = p.packed ? p.kv_heads * p.size : p.size;
-  const Shape& k = context.input(kK).shape();
-  if (k[k.rank() - 1] != hidden) {
-    fail(ErrorCode::invalid_model, "K {} does not fit Q {}", k.to_string(),
-         context.input(kQ).shape().to_string());
-  }
+  const auto state = [&p](int64_t size) {
+    return p.packed ? Shape{p.batch, p.keys, p.kv_heads * size}
+                    : Shape{p.batch, p.kv_heads, p.keys, size};
+  };
+  if (p.packed) require_shape("Q", context.input(kQ), {p.batch, p.queries, p.heads * p.size});
+  require_shape("K", context.input(kK), state(p.size));
+  require_shape("V", context.input(kV), state(p.value_size));
   const Attention attention(context, p);
   context.pool.parallel_ranges(p.batch * p.heads, 1, [&](int64_t begin, int64_t end) {
     std::vector<float> scores(static_cast<size_t>(p.total()));

@@ -271,6 +271,10 @@ void eval_scan(EvalContext& context) {
   for (size_t i = 0; i < plan.inputs; ++i) {
     const Shape& shape = context.input(plan.states + i).shape();
     axes.push_back(normalize_axis(plan.input_axes[i], shape.rank()));
+    if (i > 0 && shape[axes[i]] != steps) {
+      fail(ErrorCode::invalid_model, "the scanned inputs have {} and {} slices", steps,
+           shape[axes[i]]);
+    }
     steps = shape[axes[i]];
   }
   std::vector<Stack> stacks(plan.outputs);

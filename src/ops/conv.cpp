@@ -64,6 +64,12 @@ namespace {
 
 std::vector<TensorType> infer_conv(const NodeTypes& types) {
   TensorType type{.dtype = types.input(0).dtype};
+  if (types.has(2) && types.shape(2).is_static() && types.shape(1).has_rank() &&
+      types.shape(1).rank() > 0 && types.shape(1)[0] >= 0 &&
+      types.shape(2).elements() != types.shape(1)[0]) {
+    fail(ErrorCode::invalid_model, "the bias {} does not fit the weight {}",
+         types.shape(2).to_string(), types.shape(1).to_string());
+  }
   if (types.shape(0).has_rank() && types.shape(1).has_rank()) {
     type.shape = conv_problem(types.node, types.shape(0), types.shape(1), false).output_shape();
   } else if (types.shape(0).has_rank()) {
@@ -88,6 +94,14 @@ void eval_conv(EvalContext& context) {
   if (is_half(dtype)) return eval_as_f32(context, eval_conv);
   const ConvProblem problem = conv_problem(context.node, context.input(0).shape(),
                                            context.input(1).shape(), context.has(2));
+  if (context.has(2) && context.input(2).elements() != problem.out_channels) {
+    fail(ErrorCode::invalid_model, "the bias {} does not fit {} output channels",
+         context.input(2).shape().to_string(), problem.out_channels);
+  }
+  if (context.input(1).dtype() != dtype || (problem.bias && context.input(2).dtype() != dtype)) {
+    fail(ErrorCode::invalid_model, "the data is {}, but the weight or the bias is not",
+         name_of(dtype));
+  }
   if (dtype == DType::f64) return eval_plain<double>(problem, context);
   using Key = std::pair<ConvProblem, int>;
   thread_local KernelCache<Key> cache;

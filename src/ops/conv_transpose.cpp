@@ -128,6 +128,10 @@ template <typename T>
 void run(EvalContext& context) {
   const Problem problem =
       problem_of(context.node, context.input(0).shape(), context.input(1).shape());
+  if (context.has(2) && context.input(2).elements() != problem.out_channels) {
+    fail(ErrorCode::invalid_model, "the bias {} does not fit {} output channels",
+         context.input(2).shape().to_string(), problem.out_channels);
+  }
   const T* in = context.input(0).data<T>().data();
   const T* weight = context.input(1).data<T>().data();
   const T* bias = context.has(2) ? context.input(2).data<T>().data() : nullptr;

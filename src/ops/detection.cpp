@@ -106,7 +106,9 @@ struct Bilinear {
   std::array<float, 4> weight{};
 
   Bilinear(float y, float x, int64_t height, int64_t width) {
-    if (y < -1 || y > static_cast<float>(height) || x < -1 || x > static_cast<float>(width)) return;
+    const bool near =
+        y >= -1 && y <= static_cast<float>(height) && x >= -1 && x <= static_cast<float>(width);
+    if (!near) return;  // NaN too
     const auto place = [](float v, int64_t extent, int64_t& low, int64_t& high) {
       v = std::clamp(v, 0.0F, static_cast<float>(extent - 1));
       low = static_cast<int64_t>(v);
@@ -120,10 +122,35 @@ struct Bilinear {
   }
 };
 
+// One box of four finite numbers and one image of the data [N,C,H,W] for each region.
+void require_rois(const Tensor& boxes, std::span<const int64_t> images, const Shape& data) {
+  const Shape& shape = boxes.shape();
+  if (data.rank() != 4 || shape.rank() != 2 || shape[1] != 4 ||
+      static_cast<int64_t>(images.size()) != shape[0]) {
+    fail(ErrorCode::invalid_model, "boxes {} and {} image numbers do not fit the data {}",
+         shape.to_string(), images.size(), data.to_string());
+  }
+  for (int64_t image : images) {
+    if (image < 0 || image >= data[0]) {
+      fail(ErrorCode::invalid_data, "image {} is not in [0, {})", image, data[0]);
+    }
+  }
+  constexpr float kFarthest = 1e6F;  // pixels
+  for (float edge : boxes.data<float>()) {
+    if (!(std::abs(edge) <= kFarthest)) {
+      fail(ErrorCode::invalid_data, "a box has the coordinate {}", edge);
+    }
+  }
+}
+
 void eval_roi_align(EvalContext& context) {
   if (is_half(context.input(0).dtype())) return eval_as_f32(context, eval_roi_align);
   const Attributes& attributes = context.node.attributes;
   const Shape& shape = context.input(0).shape();
+  if (shape.rank() != 4 || context.input(1).shape().rank() != 2) {
+    fail(ErrorCode::invalid_model, "the data {} and the boxes {} must have 4 and 2 dimensions",
+         shape.to_string(), context.input(1).shape().to_string());
+  }
   const int64_t rois = context.input(1).shape()[0], channels = shape[1];
   const int64_t height = shape[2], width = shape[3];
   const int64_t out_h = attributes.integer("output_height", 1);
@@ -136,6 +163,11 @@ void eval_roi_align(EvalContext& context) {
   const bool average = attributes.text("mode", "avg") == "avg";
   const float* boxes = context.input(1).data<float>().data();
   const std::vector<int64_t> batch = to_int64s(context.input(2));
+  require_rois(context.input(1), batch, shape);
+  if (out_h < 1 || out_w < 1 || sampling < 0 || height * width == 0) {
+    fail(ErrorCode::invalid_model, "{} cannot be pooled to {}x{} with {} samples",
+         shape.to_string(), out_h, out_w, sampling);
+  }
   const float* in = context.input(0).data<float>().data();
   float* out = context.output(0, DType::f32, {rois, channels, out_h, out_w}).data<float>().data();
   const float shift = half_pixel ? 0.5F : 0.0F;
@@ -214,6 +246,11 @@ void eval_max_unpool(EvalContext& context) {
   const Shape shape = context.has(2) ? Shape(to_int64s(context.input(2))) : pooled_from;
   const std::span<const float> in = context.input(0).data<float>();
   const std::vector<int64_t> indices = to_int64s(context.input(1));
+  if (shape.rank() != pooled_from.rank() || indices.size() != in.size() ||
+      (pooled_from.elements() == 0 && !in.empty())) {
+    fail(ErrorCode::invalid_model, "{} indices cannot lead from {} to {}", indices.size(),
+         context.input(0).shape().to_string(), shape.to_string());
+  }
   const std::span<float> out = context.output(0, DType::f32, shape).data<float>();
   std::ranges::fill(out, 0.0F);
   for (size_t i = 0; i < in.size(); ++i) {
@@ -246,7 +283,11 @@ Col2Im col2im_of(const Node& node, const Shape& columns, std::span<const int64_t
          columns.to_string(), image.size(), block.size());
   }
   int64_t taps = 1;
-  for (int64_t extent : block) taps *= extent;
+  for (int64_t extent : block) {
+    if (extent < 1 || __builtin_mul_overflow(taps, extent, &taps)) {
+      fail(ErrorCode::invalid_model, "a block has the extent {}", extent);
+    }
+  }
   Col2Im result{.window = make_window(node.attributes, image, block)};
   result.output = {columns[0], columns[1] < 0 ? columns[1] : columns[1] / taps};
   for (int64_t extent : image) result.output.push_back(extent);
@@ -273,6 +314,11 @@ void eval_col2im(EvalContext& context) {
     taps *= w.kernel[i];
     positions *= w.output[i];
     pixels *= w.input[i];
+  }
+  const Shape& columns = context.input(0).shape();
+  if (columns[1] != plan.output[1] * taps || columns[2] != positions) {
+    fail(ErrorCode::invalid_model, "columns {} do not fit {} taps at {} positions",
+         columns.to_string(), taps, positions);
   }
   const float* in = context.input(0).data<float>().data();
   const std::span<float> out = context.output(0, DType::f32, plan.output).data<float>();

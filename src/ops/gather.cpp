@@ -69,6 +69,12 @@ void eval_gather_elements(EvalContext& context) {
   if (is_packed(data.dtype())) return eval_as_bytes(context, eval_gather_elements);
   const Shape &shape = data.shape(), &out_shape = context.input(1).shape();
   const int axis = normalize_axis(context.node.attributes.integer("axis", 0), shape.rank());
+  bool fits = out_shape.rank() == shape.rank();
+  for (int a = 0; fits && a < shape.rank(); ++a) fits = a == axis || out_shape[a] <= shape[a];
+  if (!fits) {
+    fail(ErrorCode::invalid_data, "indices {} do not fit the data {}", out_shape.to_string(),
+         shape.to_string());
+  }
   const std::vector<int64_t> indices = to_int64s(context.input(1));
   Tensor& out = context.output(0, data.dtype(), out_shape);
   const size_t size = element_bytes(data.dtype());
@@ -89,10 +95,15 @@ void eval_gather_elements(EvalContext& context) {
 // ---- GatherND
 
 Shape gathered_nd(const Node& node, const Shape& data, const Shape& indices) {
-  const auto batch = static_cast<int>(node.attributes.integer("batch_dims", 0));
+  const int64_t batch_dims = node.attributes.integer("batch_dims", 0);
   const int64_t depth = indices.rank() > 0 ? indices[indices.rank() - 1] : 0;
   if (depth < 0) return Shape::unknown_rank();
-  if (indices.rank() <= batch || batch + depth > data.rank()) {
+  bool fits = batch_dims >= 0 && indices.rank() > batch_dims && depth <= data.rank() - batch_dims;
+  const int batch = fits ? static_cast<int>(batch_dims) : 0;
+  for (int i = 0; i < batch; ++i) {
+    fits = fits && (data[i] == indices[i] || data[i] < 0 || indices[i] < 0);
+  }
+  if (!fits) {
     fail(ErrorCode::invalid_model, "indices {} of depth {} do not fit the data {}",
          indices.to_string(), depth, data.to_string());
   }

@@ -132,7 +132,8 @@ constexpr std::array<SampleFunction*, kMaxAxes + 1> kSample = {sample<0>, sample
 Shape sampled_shape(const Shape& data, const Shape& grid) {
   const int axes = data.rank() - 2;
   if (axes < 1 || axes > kMaxAxes || grid.rank() != data.rank() ||
-      (grid[grid.rank() - 1] >= 0 && grid[grid.rank() - 1] != axes)) {
+      (grid[grid.rank() - 1] >= 0 && grid[grid.rank() - 1] != axes) ||
+      (grid[0] >= 0 && data[0] >= 0 && grid[0] != data[0])) {
     fail(ErrorCode::invalid_model, "the grid {} does not fit the data {}", grid.to_string(),
          data.to_string());
   }
@@ -202,6 +203,11 @@ void eval_affine_grid(EvalContext& context) {
   const Shape shape = grid_shape(to_int64s(context.input(1)));
   const int axes = shape.rank() - 2;
   const bool align = context.node.attributes.integer("align_corners", 0) != 0;
+  const Shape& given = context.input(0).shape();
+  if (!(given == Shape{shape[0], axes, axes + 1})) {
+    fail(ErrorCode::invalid_model, "theta is {}, expected {}", given.to_string(),
+         Shape{shape[0], axes, axes + 1}.to_string());
+  }
   const float* theta = context.input(0).data<float>().data();
   float* out = context.output(0, DType::f32, shape).data<float>().data();
   const auto coordinate = [align](int64_t at, int64_t extent) {

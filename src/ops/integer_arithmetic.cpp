@@ -196,6 +196,24 @@ void eval_conv_integer(EvalContext& context) {
            });
 }
 
+// One value per output channel, so small that no sum that begins with it overflows.
+void require_bias(const Tensor& bias, const ConvProblem& problem) {
+  if (bias.empty()) return;
+  if (bias.elements() != problem.out_channels) {
+    fail(ErrorCode::invalid_model, "the bias {} does not fit {} output channels",
+         bias.shape().to_string(), problem.out_channels);
+  }
+  const int64_t depth =
+      problem.in_channels / problem.group * product(problem.window.kernel, problem.window.rank);
+  const int64_t room = INT32_MAX - std::min(depth, kMaxDepth) * 255 * 255;
+  for (int64_t value : bias.data<int32_t>()) {
+    if (value > room || value < -room) {
+      fail(ErrorCode::unsupported, "a bias of {} and {} products of 8 bits may overflow 32", value,
+           depth);
+    }
+  }
+}
+
 // x, x_scale, x_zero_point, w, w_scale, w_zero_point, y_scale, y_zero_point, B
 void eval_qlinear_conv(EvalContext& context) {
   const Shape& weight = context.input(3).shape();
@@ -205,6 +223,7 @@ void eval_qlinear_conv(EvalContext& context) {
   const auto x = centred(context.input(0), context.input(2), 1, 1);
   const auto w =
       centred(context.input(3), context.input(5), weight[0], weight.elements(1, weight.rank()));
+  require_bias(bias, problem);
   const OutputStage stage(context.input(1), context.input(4), context.input(6), context.input(7));
   if (stage.multiplier.size() != 1 &&
       static_cast<int64_t>(stage.multiplier.size()) != problem.out_channels) {

@@ -49,9 +49,11 @@ Shape padded(const Shape& shape, const Amounts& amounts) {
   for (int axis = 0; axis < shape.rank(); ++axis) {
     const auto a = static_cast<size_t>(axis);
     if (shape[axis] < 0) continue;
-    result[axis] = shape[axis] + amounts.begin[a] + amounts.end[a];
-    if (result[axis] < 0)
-      fail(ErrorCode::invalid_model, "Pad crops more than {} has", shape.to_string());
+    const bool overflows = __builtin_add_overflow(shape[axis], amounts.begin[a], &result[axis]) ||
+                           __builtin_add_overflow(result[axis], amounts.end[a], &result[axis]);
+    if (overflows || result[axis] < 0 || amounts.begin[a] == INT64_MIN ||
+        amounts.end[a] == INT64_MIN)
+      fail(ErrorCode::invalid_model, "the pads do not fit the data {}", shape.to_string());
   }
   return result;
 }
@@ -75,6 +77,7 @@ struct Pad {
 
   Pad(PadMode pad_mode, const Amounts& pad_amounts, const Shape& shape)
       : mode(pad_mode), amounts(pad_amounts), input(shape), output(padded(shape, pad_amounts)) {
+    output.elements();  // throws if strides would overflow
     const auto in = dense_strides(input), out = dense_strides(output);
     for (int axis = 0; axis < input.rank(); ++axis) {
       const auto a = static_cast<size_t>(axis);
@@ -114,6 +117,10 @@ struct Pad {
       using T = decltype(zero);
       T value{};
       if (context.has(2)) {
+        if (context.input(2).elements() != 1) {
+          fail(ErrorCode::invalid_model, "the value {} is not one number",
+               context.input(2).shape().to_string());
+        }
         value = context.input(2).data<T>()[0];
       } else if constexpr (std::is_same_v<T, float>) {
         value = context.node.attributes.real("value", 0);

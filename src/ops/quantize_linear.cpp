@@ -38,6 +38,7 @@ struct Grid {
 /// Throws Error{invalid_model} if shapes of data and scale, `axis` and `block_size` do not fit.
 Grid grid_of(const Node& node, const Shape& shape, const Shape& scale) {
   const int64_t block = node.attributes.integer("block_size", 0);
+  if (block < 0) fail(ErrorCode::invalid_model, "attribute block_size is {}", block);
   if (block == 0 && scale.elements() == 1) return {.inner = shape.elements()};
   const int axis = normalize_axis(node.attributes.integer("axis", 1), shape.rank());
   Grid grid{.outer = shape.elements(0, axis),

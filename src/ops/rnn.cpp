@@ -321,6 +321,25 @@ std::vector<TensorType> infer(const NodeTypes& types) {
   return outputs;
 }
 
+void require(const EvalContext& context, size_t i, const Shape& expected) {
+  if (!context.has(i)) return;
+  const Tensor& tensor = context.input(i);
+  if (tensor.dtype() == DType::f32 && tensor.shape() == expected) return;
+  fail(ErrorCode::invalid_model, "input {} is {}{}, expected f32{}", i, name_of(tensor.dtype()),
+       tensor.shape().to_string(), expected.to_string());
+}
+
+// B, initial_h, initial_c and P; W and R stand in the problem.
+void require_inputs(const EvalContext& context, const Problem& p) {
+  const int64_t width = gates_of(p.cell) * p.hidden;
+  require(context, 1, {p.directions, width, p.inputs});
+  require(context, 2, {p.directions, width, p.hidden});
+  require(context, 3, {p.directions, 2 * width});
+  require(context, 5, state_shape(p));
+  require(context, 6, state_shape(p));
+  require(context, 7, {p.directions, 3 * p.hidden});
+}
+
 template <Cell cell>
 void eval(EvalContext& context) {
   const DType dtype = context.input(0).dtype();
@@ -330,8 +349,12 @@ void eval(EvalContext& context) {
   }
   const Problem p = problem_of(context.node, cell, context.input(0).shape(),
                                context.input(1).shape(), context.input(2).shape());
+  require_inputs(context, p);
   std::vector<int64_t> lengths;
   if (context.has(4)) lengths = to_int64s(context.input(4));
+  if (context.has(4) && static_cast<int64_t>(lengths.size()) != p.batch) {
+    fail(ErrorCode::invalid_data, "{} sequence_lens for a batch of {}", lengths.size(), p.batch);
+  }
   for (int64_t length : lengths) {
     if (length < 0 || length > p.steps || static_cast<int64_t>(lengths.size()) != p.batch) {
       fail(ErrorCode::invalid_data, "sequence_lens do not fit {} steps and a batch of {}", p.steps,

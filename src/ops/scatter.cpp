@@ -113,9 +113,25 @@ void eval_tensor_scatter(EvalContext& context) {
   const Shape& shape = context.input(0).shape();
   const Shape updates = context.input(1).shape();
   const int axis = normalize_axis(context.node.attributes.integer("axis", -2), shape.rank());
+  Shape expected = shape;
+  if (updates.rank() == shape.rank()) expected[axis] = updates[axis];
+  if (axis == 0 || !(updates == expected) || updates[axis] > shape[axis] ||
+      context.input(1).dtype() != context.input(0).dtype()) {
+    fail(ErrorCode::invalid_data, "the update {}{} does not fit the cache {}{} along axis {}",
+         name_of(context.input(1).dtype()), updates.to_string(), name_of(context.input(0).dtype()),
+         shape.to_string(), axis);
+  }
   const bool circular = context.node.attributes.text("mode", "linear") == "circular";
   std::vector<int64_t> positions(static_cast<size_t>(shape[0]), 0);
   if (context.has(2)) positions = to_int64s(context.input(2));
+  for (int64_t position : positions) {
+    if (position < 0 || position > shape[axis]) {
+      fail(ErrorCode::invalid_data, "the write index {} is not in [0, {}]", position, shape[axis]);
+    }
+  }
+  if (static_cast<int64_t>(positions.size()) != shape[0]) {
+    fail(ErrorCode::invalid_data, "{} write indices for a batch of {}", positions.size(), shape[0]);
+  }
   context.set_output(0, context.input(0));
   Tensor& out = context.output(0, context.input(0).dtype(), shape);
   const size_t run =

@@ -24,7 +24,13 @@ Shape one_hot_shape(const Node& node, const Shape& indices, int64_t depth) {
   return shape;
 }
 
-int64_t depth_of(const Tensor& depth) { return convert(depth, DType::i64).data<int64_t>()[0]; }
+int64_t depth_of(const Tensor& depth) {
+  const int64_t value =
+      depth.elements() == 1 ? convert(depth, DType::i64).data<int64_t>()[0] : int64_t{-1};
+  if (value >= 0) return value;
+  fail(ErrorCode::invalid_model, "the depth {}{} is not one number of at least 0",
+       name_of(depth.dtype()), depth.shape().to_string());
+}
 
 std::vector<TensorType> infer_one_hot(const NodeTypes& types) {
   TensorType type{.dtype = types.input(2).dtype};
@@ -38,6 +44,10 @@ std::vector<TensorType> infer_one_hot(const NodeTypes& types) {
 
 void eval_one_hot(EvalContext& context) {
   const Tensor& values = context.input(2);
+  if (values.elements() != 2) {
+    fail(ErrorCode::invalid_model, "the values {} are not two: off and on",
+         values.shape().to_string());
+  }
   const int64_t depth = depth_of(context.input(1));
   const Shape shape = one_hot_shape(context.node, context.input(0).shape(), depth);
   const int axis = normalize_axis(context.node.attributes.integer("axis", -1), shape.rank());
@@ -194,7 +204,7 @@ void eval_trilu(EvalContext& context) {
     fail(ErrorCode::invalid_model, "the input {} holds no matrices", shape.to_string());
   }
   const bool upper = context.node.attributes.integer("upper", 1) != 0;
-  const int64_t k = context.has(1) ? to_int64s(context.input(1))[0] : 0;
+  const int64_t k = context.has(1) ? to_int64s(context.input(1)).at(0) : 0;
   context.set_output(0, context.input(0));
   Tensor& out = context.output(0, context.input(0).dtype(), shape);
   const int64_t rows = shape[shape.rank() - 2], columns = shape[shape.rank() - 1];
@@ -216,6 +226,17 @@ void eval_reverse_sequence(EvalContext& context) {
   const int time = normalize_axis(context.node.attributes.integer("time_axis", 0), shape.rank());
   const int batch = normalize_axis(context.node.attributes.integer("batch_axis", 1), shape.rank());
   const std::vector<int64_t> lengths = to_int64s(context.input(1));
+  if (time == batch || static_cast<int64_t>(lengths.size()) != shape[batch]) {
+    fail(ErrorCode::invalid_model, "{} lengths do not fit the data {} with time axis {}, batch {}",
+         lengths.size(), shape.to_string(), time, batch);
+  }
+  for (int64_t length : lengths) {
+    if (length < 0 || length > shape[time]) {
+      fail(ErrorCode::invalid_data, "a sequence of {} steps does not fit {} along axis {}", length,
+           shape.to_string(), time);
+    }
+  }
+  if (in.elements() == 0) return context.set_output(0, in);
   const auto strides = dense_strides(shape);
   Tensor& out = context.output(0, in.dtype(), shape);
   const size_t size = element_bytes(in.dtype());

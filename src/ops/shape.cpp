@@ -53,7 +53,12 @@ Shape shape_from(const Tensor* tensor, const Shape& shape_of_tensor) {
 Tensor fill_value(const Node& node) {
   const Attribute* value = node.attributes.find("value");
   const Tensor* tensor = value != nullptr ? std::get_if<Tensor>(value) : nullptr;
-  return tensor != nullptr ? *tensor : Tensor(DType::f32, {1});
+  if (tensor == nullptr) return Tensor(DType::f32, {1});
+  if (tensor->elements() != 1) {
+    fail(ErrorCode::invalid_model, "attribute value has the shape {}, expected one element",
+         tensor->shape().to_string());
+  }
+  return *tensor;
 }
 
 std::vector<TensorType> infer_constant_of_shape(const NodeTypes& types) {
@@ -115,15 +120,26 @@ void eval_size(EvalContext& context) {
 
 // ceil((limit - start) / delta), in the element type's own arithmetic where it is integer.
 int64_t range_length(const Tensor& start, const Tensor& limit, const Tensor& delta) {
+  for (const Tensor* scalar : {&start, &limit, &delta}) {
+    if (scalar->elements() != 1 || scalar->dtype() != start.dtype()) {
+      fail(ErrorCode::invalid_model, "Range takes three numbers of one type, found {}{}",
+           name_of(scalar->dtype()), scalar->shape().to_string());
+    }
+  }
   if (is_float(start.dtype())) {
     const auto real = [](const Tensor& t) { return convert(t, DType::f64).data<double>()[0]; };
     if (real(delta) == 0) fail(ErrorCode::invalid_model, "the step of Range is 0");
-    return std::max<int64_t>(
-        0, static_cast<int64_t>(std::ceil((real(limit) - real(start)) / real(delta))));
+    const double count = std::ceil((real(limit) - real(start)) / real(delta));
+    if (!(count < 0x1p62)) fail(ErrorCode::invalid_model, "Range would have {} elements", count);
+    return count > 0 ? static_cast<int64_t>(count) : 0;
   }
   const int64_t step = to_int64s(delta)[0];
-  const int64_t span = to_int64s(limit)[0] - to_int64s(start)[0];
+  int64_t span = 0;
   if (step == 0) fail(ErrorCode::invalid_model, "the step of Range is 0");
+  const bool overflows = __builtin_sub_overflow(to_int64s(limit)[0], to_int64s(start)[0], &span) ||
+                         span > INT64_MAX / 2 || span < INT64_MIN / 2 || step > INT64_MAX / 2 ||
+                         step < INT64_MIN / 2;
+  if (overflows) fail(ErrorCode::invalid_model, "the numbers of Range are too large");
   const int64_t away = step > 0 ? step - 1 : step + 1;
   return std::max<int64_t>(0, (span + away) / step);
 }
@@ -162,7 +178,7 @@ Shape reshaped(const Node& node, const Shape& from, std::span<const int64_t> tar
   Shape shape(target);
   int rest = -1;
   int64_t known = 1;
-  bool complete = true;
+  bool complete = true, overflows = false;
   for (int i = 0; i < shape.rank(); ++i) {
     if (shape[i] == 0 && !allow_zero) {
       if (from.has_rank() && i >= from.rank()) {
@@ -171,7 +187,7 @@ Shape reshaped(const Node& node, const Shape& from, std::span<const int64_t> tar
       }
       shape[i] = from.has_rank() ? from[i] : Shape::kUnknown;
       complete = complete && shape[i] >= 0;
-      if (shape[i] >= 0) known *= shape[i];
+      overflows = overflows || (shape[i] >= 0 && __builtin_mul_overflow(known, shape[i], &known));
     } else if (shape[i] == -1) {
       if (rest >= 0) {
         fail(ErrorCode::invalid_model, "the new shape {} leaves two dimensions open",
@@ -179,8 +195,12 @@ Shape reshaped(const Node& node, const Shape& from, std::span<const int64_t> tar
       }
       rest = i;
     } else {
-      known *= shape[i];
+      overflows = overflows || __builtin_mul_overflow(known, shape[i], &known);
     }
+  }
+  if (overflows) {
+    fail(ErrorCode::invalid_model, "the new shape {} is larger than memory",
+         Shape(target).to_string());
   }
   if (!complete || !from.is_static()) return shape;
   const int64_t elements = from.elements();

@@ -97,6 +97,7 @@ Copy make_slice(const Shape& shape, const SliceAxes& slice) {
     result.output[axis] = span <= 0 ? 0 : (span + stride - 1) / stride;
   }
   if (!shape.is_static()) return result;
+  result.output.elements();  // throws if strides would overflow
   const auto in = dense_strides(shape), out = dense_strides(result.output);
   for (int axis = 0; axis < shape.rank(); ++axis) {
     const auto a = static_cast<size_t>(axis);
@@ -142,6 +143,7 @@ std::unique_ptr<Kernel> prepare_slice(const KernelSpec& spec) {
 Copy make_expand(const Shape& shape, std::span<const int64_t> target) {
   Copy result{.output = broadcast_shapes(shape, Shape(target))};
   if (!shape.is_static()) return result;
+  result.output.elements();  // throws if strides would overflow
   const auto in = dense_strides(shape), out = dense_strides(result.output);
   const int shift = result.output.rank() - shape.rank();
   for (int axis = 0; axis < result.output.rank(); ++axis) {
@@ -160,7 +162,10 @@ Copy make_tile(const Shape& shape, std::span<const int64_t> repeats) {
   for (int axis = 0; axis < shape.rank(); ++axis) {
     const int64_t times = repeats[static_cast<size_t>(axis)];
     if (times < 0) fail(ErrorCode::invalid_model, "a repeat of Tile is {}", times);
-    if (shape[axis] >= 0) result.output[axis] = shape[axis] * times;
+    if (shape[axis] >= 0 && __builtin_mul_overflow(shape[axis], times, &result.output[axis])) {
+      fail(ErrorCode::invalid_model, "{} repeated {} times is larger than memory",
+           shape.to_string(), times);
+    }
   }
   if (!shape.is_static()) return result;
   const auto in = dense_strides(shape), out = dense_strides(result.output);

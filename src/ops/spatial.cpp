@@ -8,6 +8,21 @@
 namespace nibble {
 namespace {
 
+// No arithmetic of a few extents below this overflows.
+constexpr int64_t kMostExtent = int64_t{1} << 30;
+
+void require_extents(const Window& window) {
+  const auto fits = [](int64_t v) { return v <= kMostExtent && v >= -kMostExtent; };
+  for (const auto* list : {&window.input, &window.kernel, &window.stride, &window.dilation,
+                           &window.pad_begin, &window.pad_end}) {
+    for (int64_t entry : *list) {
+      if (!fits(entry)) {
+        fail(ErrorCode::invalid_model, "a window has an extent, stride or padding of {}", entry);
+      }
+    }
+  }
+}
+
 void take(const Attributes& attributes, std::string_view name, int rank, Window::Extents& out) {
   const std::vector<int64_t> values = attributes.integers(name);
   if (values.empty()) return;
@@ -90,6 +105,7 @@ Window make_window(const Attributes& attributes, std::span<const int64_t> input,
     fail(ErrorCode::invalid_model, "attribute auto_pad is '{}'", auto_pad);
   }
   if (auto_pad == "NOTSET" || auto_pad.empty()) take_pads(attributes, window);
+  require_extents(window);
   for (size_t i = 0; i < input.size(); ++i) {
     if (window.input[i] < 0 || window.kernel[i] < 0) {
       window.output[i] = Shape::kUnknown;
