@@ -10,7 +10,7 @@ TrainOptions qat_defaults(int weight_bits, int activation_bits) {
   TrainOptions options;
   options.epochs = bits <= 2 ? 24 : 12;
   options.batch = 32;
-  options.learning_rate = bits <= 2 ? 0.02 : 0.01;
+  options.learning_rate = bits <= 2 ? 0.02 : 0.002;
   options.weight_decay = 1e-4;
   options.crop_padding = 0;
   options.distill = bits < 8 ? 0.5 : 0;
@@ -21,7 +21,7 @@ TrainOptions finetune_defaults() {
   TrainOptions options;
   options.epochs = 10;
   options.batch = 32;
-  options.learning_rate = 0.005;
+  options.learning_rate = 0.001;
   options.weight_decay = 1e-4;
   return options;
 }

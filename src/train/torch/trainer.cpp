@@ -9,6 +9,9 @@
 namespace nibble {
 namespace {
 
+// Norm of all gradients together.
+constexpr double kLargestGradient = 2.0;
+
 /// A parameter group per role. AdamW moves every entry by about the learning rate, whatever its
 /// size, so that each scale gets a group of its own with a rate in proportion to it.
 struct Groups {
@@ -125,9 +128,20 @@ void Trainer::step(const Batch& batch, int epoch, int64_t number, double& loss_s
   }
   optimizer_->zero_grad();
   loss.backward();
+  clip_gradients();
   optimizer_->step();
   network_.project_scales();
   loss_sum += value * static_cast<double>(batch.labels.size(0));
+}
+
+// Without batch normalisation, which is folded by then, one bad step can end a quantized network
+// for good.
+void Trainer::clip_gradients() {
+  std::vector<torch::Tensor> parameters;
+  for (const torch::optim::OptimizerParamGroup& group : optimizer_->param_groups()) {
+    parameters.insert(parameters.end(), group.params().begin(), group.params().end());
+  }
+  torch::nn::utils::clip_grad_norm_(parameters, kLargestGradient);
 }
 
 double Trainer::train_epoch(int epoch) {

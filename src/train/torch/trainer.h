@@ -19,6 +19,7 @@ class Trainer {
   TrainResult run();
 
  private:
+  void clip_gradients();
   double train_epoch(int epoch);
   void validate(Epoch& epoch);
   void step(const Batch& batch, int epoch, int64_t number, double& loss_sum);
