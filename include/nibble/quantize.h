@@ -75,6 +75,9 @@ struct QuantizeOptions {
   /// per block of this many weights along the reduction axis, where it is longer than that.
   int64_t weight_block_size = 0;
   bool first_and_last_8bit = true;  // the first and last weighted layers never go under 8 bits
+  /// Activations are signed with zero point 0, [-127, 127] at 8 bits, as TensorRT needs; else
+  /// unsigned with any zero point, which wastes no codes. Not together with `dynamic`.
+  bool symmetric_activations = false;
   bool dynamic =
       false;  // activation ranges at run time: DynamicQuantizeLinear and MatMulInteger/ConvInteger
   /// The bias takes back the mean error that rounding the weights causes, by the measured means of

@@ -86,7 +86,10 @@ std::function<int()> declare_quantize(CLI::App& app) {
       ->check(CLI::IsMember({"onnxruntime", "openvino", "tensorrt"}))
       ->capture_default_str();
   arguments->common.declare(app);
-  return [arguments] { return run(*arguments); };
+  return [arguments] {
+    arguments->quantization.symmetric_activations = arguments->target == "tensorrt";
+    return run(*arguments);
+  };
 }
 
 }  // namespace nibble::cli

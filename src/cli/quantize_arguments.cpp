@@ -163,6 +163,7 @@ Settings resolve(const QuantizeArguments& arguments, int threads) {
   if (arguments.block_size > 0) options.weight_block_size = arguments.block_size;
   if (arguments.dynamic) options.dynamic = true;
   if (arguments.all_layers_low) options.first_and_last_8bit = false;
+  settings.options.symmetric_activations = arguments.symmetric_activations;
   if (arguments.no_bias_correction) options.bias_correction = false;
   if (arguments.calibration > 0) settings.calibration = arguments.calibration;
   options.skip.insert(options.skip.end(), arguments.skip.begin(), arguments.skip.end());

@@ -26,6 +26,7 @@ struct QuantizeArguments {
   bool dynamic = false;
   bool all_layers_low = false;
   bool no_bias_correction = false;
+  bool symmetric_activations = false;  // not an option: what the target needs
   std::vector<std::string> skip;
   void declare(CLI::App& app);
 };

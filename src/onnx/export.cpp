@@ -27,8 +27,27 @@ QdqOptions qdq_options(Target target) {
   return {};
 }
 
+// The opset that brought the integer arithmetic of ONNX; 0 for other operators.
+int opset_of_integer_operator(std::string_view op) {
+  if (op == "DynamicQuantizeLinear") return 11;
+  const bool integer = op == "QuantizeLinear" || op == "DequantizeLinear" || op == "ConvInteger" ||
+                       op == "MatMulInteger" || op == "QLinearConv" || op == "QLinearMatMul";
+  return integer ? 10 : 0;
+}
+
 // TensorRT quantizes symmetrically, activations to int8.
 void require_tensorrt_types(const Graph& graph) {
+  for (NodeId id : graph.nodes()) {
+    const Node& node = graph.node(id);
+    if (!node.domain.empty() || opset_of_integer_operator(node.op) == 0 ||
+        node.op == "QuantizeLinear" || node.op == "DequantizeLinear") {
+      continue;
+    }
+    fail(ErrorCode::unsupported,
+         "TensorRT has no {}; quantize with symmetric int8 activations, and not dynamically, to "
+         "export for it",
+         describe(node));
+  }
   for (int32_t i = 0; i < graph.value_count(); ++i) {
     const Value& value = graph.value({i});
     if (!value.type.quant || value.type.quant->storage == DType::i32) continue;
@@ -48,14 +67,6 @@ bool has_quantized_types(const Graph& graph) {
     if (graph.value({i}).type.quant) return true;
   }
   return false;
-}
-
-// The opset that brought the integer arithmetic of ONNX; 0 for other operators.
-int opset_of_integer_operator(std::string_view op) {
-  if (op == "DynamicQuantizeLinear") return 11;
-  const bool integer = op == "QuantizeLinear" || op == "DequantizeLinear" || op == "ConvInteger" ||
-                       op == "MatMulInteger" || op == "QLinearConv" || op == "QLinearMatMul";
-  return integer ? 10 : 0;
 }
 
 // After insert_qdq: what the integer operators and the stored integers need.

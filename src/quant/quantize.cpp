@@ -68,6 +68,10 @@ class Quantizer {
   }
 
  private:
+  Symmetry symmetry() const {
+    return options_.symmetric_activations ? Symmetry::symmetric : Symmetry::asymmetric;
+  }
+
   const TensorRange* find_range(ValueId id) const {
     const auto copy = copies_.find(id);
     const auto it = ranges_.find(graph_.value(copy == copies_.end() ? id : copy->second).name);
@@ -99,7 +103,7 @@ class Quantizer {
         const TensorRange& range = *widest.at(entry.group);
         it = params
                  .emplace(entry.group, activation_params(range.total, range.histogram, entry.bits,
-                                                         options_.activation_observer))
+                                                         options_.activation_observer, symmetry()))
                  .first;
       }
       graph_.value(value).type.quant = it->second;
@@ -112,7 +116,7 @@ class Quantizer {
     if (value.type.quant) return;
     Moments moments;
     moments.add(value.data.data<float>());
-    QuantParams params = activation_params(moments, {}, 8, ObserverKind::min_max);
+    QuantParams params = activation_params(moments, {}, 8, ObserverKind::min_max, symmetry());
     value.data = quantize_tensor(value.data, params);
     value.type.quant = std::move(params);
   }
@@ -128,6 +132,11 @@ class Quantizer {
 
 Graph quantize(const Graph& graph, const RangeReport& ranges, const BitPlan& plan,
                const QuantizeOptions& options, QuantizeReport* report) {
+  if (options.dynamic && options.symmetric_activations) {
+    fail(ErrorCode::invalid_argument,
+         "dynamic quantization finds asymmetric uint8 activations at run time: they cannot be "
+         "symmetric int8, as TensorRT needs them");
+  }
   Graph quantized = prepare_for_quantization(graph);
   QuantizeReport own;
   QuantizeReport& notes = report == nullptr ? own : *report;

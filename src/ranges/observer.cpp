@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
 #include "base/check.h"
 
@@ -32,6 +33,11 @@ Affine affine_grid(double low, double high, const CodeRange& codes) {
   const double zero = codes.qmin - low / static_cast<double>(rounded);
   return {rounded,
           static_cast<int32_t>(std::clamp<double>(std::nearbyint(zero), codes.qmin, codes.qmax))};
+}
+
+Affine symmetric_grid(double reach, const CodeRange& codes) {
+  const double scale = reach / codes.qmax;
+  return {scale >= kSmallestScale ? static_cast<float>(scale) : 1.0F, 0};
 }
 
 // Integral of the squared rounding error from 0 to x, on the grid of step 1 with codes in
@@ -80,6 +86,27 @@ Affine search_range(const Moments& moments, const Histogram& histogram, const Co
   return best;
 }
 
+// The same with zero point 0 and a range of [-reach, reach].
+Affine search_reach(const Moments& moments, const Histogram& histogram, const CodeRange& codes,
+                    double reach) {
+  Affine best;
+  double least = std::numeric_limits<double>::infinity();
+  const auto attempt = [&](double candidate) {
+    const Affine grid = symmetric_grid(candidate, codes);
+    const double error = rounding_error(moments, histogram, grid.scale, grid.zero_point, codes);
+    if (error >= least) return false;
+    least = error;
+    best = grid;
+    return true;
+  };
+  double coarse = reach, ratio = 1;
+  for (int step = 0; step <= kShrinks; ++step, ratio *= kShrink) {
+    if (attempt(reach * ratio)) coarse = reach * ratio;
+  }
+  for (double move = 0.9625; move < 1.04; move += 0.0025) attempt(std::min(reach, coarse * move));
+  return best;
+}
+
 float min_max_scale(std::span<const float> weights, const CodeRange& codes) {
   double scale = 0;
   for (const float weight : weights) {
@@ -122,8 +149,12 @@ float percentile_scale(std::span<const float> weights, const CodeRange& codes) {
 
 }  // namespace
 
-CodeRange activation_codes(int bits) {
+CodeRange activation_codes(int bits, Symmetry symmetry) {
   check(bits >= 2 && bits <= 16, "activations take 2 to 16 bits");
+  if (symmetry == Symmetry::symmetric) {
+    const int32_t most = (1 << (bits - 1)) - 1;
+    return {bits <= 8 ? DType::i8 : DType::i16, -most, most};
+  }
   return {bits <= 8 ? DType::u8 : DType::u16, 0, (1 << bits) - 1};
 }
 
@@ -168,17 +199,23 @@ double rounding_error(const Moments& moments, const Histogram& histogram, float 
 }
 
 QuantParams activation_params(const Moments& moments, const Histogram& histogram, int bits,
-                              ObserverKind observer) {
-  const CodeRange codes = activation_codes(bits);
+                              ObserverKind observer, Symmetry symmetry) {
+  const CodeRange codes = activation_codes(bits, symmetry);
   double low = std::min(0.0, static_cast<double>(moments.minimum));
   double high = std::max(0.0, static_cast<double>(moments.maximum));
   if (observer == ObserverKind::percentile) {
     low = std::max(low, std::min(0.0, histogram.quantile(kTailShare)));
     high = std::min(high, std::max(0.0, histogram.quantile(1 - kTailShare)));
   }
-  const Affine grid = observer == ObserverKind::mse
-                          ? search_range(moments, histogram, codes, low, high)
-                          : affine_grid(low, high, codes);
+  const bool search = observer == ObserverKind::mse;
+  Affine grid;
+  if (symmetry == Symmetry::symmetric) {
+    const double reach = std::max(-low, high);
+    grid = search ? search_reach(moments, histogram, codes, reach) : symmetric_grid(reach, codes);
+  } else {
+    grid =
+        search ? search_range(moments, histogram, codes, low, high) : affine_grid(low, high, codes);
+  }
   return {.storage = codes.storage,
           .qmin = codes.qmin,
           .qmax = codes.qmax,

@@ -14,8 +14,13 @@ struct CodeRange {
   int32_t qmin = -127;
   int32_t qmax = 127;
 };
-/// Asymmetric: 0 to 2^bits - 1, in u8 up to 8 bits, else u16. `bits` from 2 to 16.
-CodeRange activation_codes(int bits);
+/// Which codes stand for zero: any one, or code 0 in the middle of as many negative as positive
+/// ones.
+enum class Symmetry : uint8_t { asymmetric, symmetric };
+
+/// 0 to 2^bits - 1, in u8 up to 8 bits, else u16; symmetric: 2^(bits-1) - 1 codes on each side of
+/// 0, in i8 or i16. `bits` from 2 to 16.
+CodeRange activation_codes(int bits, Symmetry symmetry = Symmetry::asymmetric);
 /// Symmetric: [-127,127] at 8 bits (and likewise above 4), but all codes at 4 bits and fewer, where
 /// the extra one at the negative end matters: [-8,7], [-4,3] (both in i4), [-2,1] (i2).
 CodeRange weight_codes(int bits);
@@ -25,10 +30,10 @@ CodeRange weight_codes(int bits);
 double rounding_error(const Moments& moments, const Histogram& histogram, float scale,
                       int32_t zero_point, const CodeRange& codes);
 
-/// Per-tensor asymmetric parameters for `bits` bits. Zero has a code of its own; a tensor that is
-/// all zero gets scale 1.
+/// Per-tensor parameters for `bits` bits. Zero has a code of its own (symmetric: code 0); a tensor
+/// that is all zero gets scale 1.
 QuantParams activation_params(const Moments& moments, const Histogram& histogram, int bits,
-                              ObserverKind observer);
+                              ObserverKind observer, Symmetry symmetry = Symmetry::asymmetric);
 
 /// The scale of one group of weights (zero point 0). 1 if all are zero.
 float weight_scale(std::span<const float> weights, const CodeRange& codes, ObserverKind observer);

@@ -8,6 +8,7 @@
 
 #include "networks.h"
 #include "nibble/error.h"
+#include "nibble/onnx.h"
 #include "nibble/runtime.h"
 #include "ranges/observer.h"
 #include "support/synthetic_data.h"
@@ -391,6 +392,62 @@ TEST(quantize, an_already_quantized_graph_can_be_quantized_again) {
   const Graph twice = quantize(once, ranges_of(graph), {.fallback = {4, 8}, .layers = {}});
   EXPECT_EQ(value_named(twice, "conv2_w").type.quant->bits(), 4);
   EXPECT_GT(output_sqnr(graph, twice), 10);
+}
+
+// Largest difference of the integer kernels from fake-quantized floats, as a share of the largest
+// output.
+double integer_difference(const Graph& graph) {
+  const std::vector<float> want = outputs(graph, images(16));
+  const Tensor batch = read_batch(images(16), 0, 16, 1);
+  Program program =
+      compile(graph, {.arithmetic = Arithmetic::integer, .input_shapes = {{"x", batch.shape()}}});
+  const std::span<const float> have = program.run(std::span(&batch, 1))[0].data<float>();
+  double worst = 0, largest = 0;
+  for (size_t i = 0; i < want.size(); ++i) {
+    worst = std::max(worst, std::abs(static_cast<double>(want[i]) - have[i]));
+    largest = std::max(largest, std::abs(static_cast<double>(want[i])));
+  }
+  return worst / largest;
+}
+
+TEST(quantize_symmetric, activations_are_int8_around_zero_and_run_as_integers) {
+  for (const Graph& graph : {testing::three_convs(), testing::residual()}) {
+    for (const int bits : {8, 4}) {
+      const Graph result = quantized(graph, {bits, bits}, {.symmetric_activations = true});
+      int activations = 0;
+      for (int32_t i = 0; i < result.value_count(); ++i) {
+        const Value& value = result.value({i});
+        if (!value.type.quant || value.is_constant()) continue;
+        ++activations;
+        EXPECT_EQ(value.type.quant->storage, DType::i8) << value.name;
+        EXPECT_EQ(value.type.quant->zero_point[0], 0) << value.name;
+        EXPECT_EQ(value.type.quant->qmin, -value.type.quant->qmax) << value.name;
+      }
+      EXPECT_GE(activations, 3);
+      EXPECT_LT(integer_difference(result), 0.02);
+      EXPECT_GT(output_sqnr(graph, result), bits == 8 ? 25 : 3);
+    }
+  }
+}
+
+TEST(quantize_symmetric, can_be_written_for_tensorrt_and_means_the_same) {
+  const Graph graph = testing::residual();
+  EXPECT_THROW(serialize_onnx(quantized(graph, {8, 8}), Target::tensorrt), Error);
+  const Graph result = quantized(graph, {8, 8}, {.symmetric_activations = true});
+  const Graph again = parse_onnx(serialize_onnx(result, Target::tensorrt));
+  EXPECT_EQ(value_named(again, "x").type.quant->storage, DType::i8);
+  EXPECT_GT(output_sqnr(result, again), 40);  // its biases are floats
+}
+
+TEST(quantize_symmetric, excludes_dynamic_quantization) {
+  const Graph graph = testing::three_convs();
+  const auto quantize_both = [&] {
+    quantized(graph, {8, 8}, {.symmetric_activations = true, .dynamic = true});
+  };
+  EXPECT_NE(message_of(quantize_both).find("dynamic"), std::string::npos);
+  const Graph dynamic = quantized(graph, {8, 8}, {.dynamic = true});
+  const auto write = [&] { serialize_onnx(dynamic, Target::tensorrt); };
+  EXPECT_NE(message_of(write).find("TensorRT has no"), std::string::npos);
 }
 
 TEST(quantize_dynamic, computes_the_same_without_calibration) {

@@ -123,6 +123,36 @@ TEST(observer, mse_is_never_worse_than_the_others_and_better_where_it_matters) {
                        activation_params(seen.moments, seen.histogram, 4, ObserverKind::min_max)));
 }
 
+TEST(observer, symmetric_activations_have_code_zero_in_the_middle) {
+  for (const Law law : kLaws) {
+    const std::vector<float> values = draw(law, 30000);
+    const Seen seen(values);
+    for (const int bits : {2, 4, 8, 16}) {
+      const auto params = [&](ObserverKind kind) {
+        return activation_params(seen.moments, seen.histogram, bits, kind, Symmetry::symmetric);
+      };
+      for (const ObserverKind kind : kObservers) {
+        EXPECT_EQ(params(kind).storage, bits == 16 ? DType::i16 : DType::i8);
+        EXPECT_EQ(params(kind).zero_point[0], 0);
+        EXPECT_EQ(params(kind).qmin, -params(kind).qmax);
+        EXPECT_EQ(params(kind).qmax, (1 << (bits - 1)) - 1);
+      }
+      const float reach = std::max(-seen.moments.minimum, seen.moments.maximum);
+      EXPECT_FLOAT_EQ(params(ObserverKind::min_max).scale[0],
+                      reach / static_cast<float>((1 << (bits - 1)) - 1));
+      EXPECT_LE(true_error(values, params(ObserverKind::mse)),
+                1.05 * true_error(values, params(ObserverKind::min_max)));
+    }
+  }
+  const Seen zeros(std::vector<float>(10, 0.0F));
+  for (const ObserverKind kind : kObservers) {
+    const QuantParams params =
+        activation_params(zeros.moments, zeros.histogram, 8, kind, Symmetry::symmetric);
+    EXPECT_EQ(params.scale[0], 1.0F);
+    EXPECT_EQ(params.zero_point[0], 0);
+  }
+}
+
 TEST(observer, percentile_clips_one_in_ten_thousand_on_each_side) {
   const std::vector<float> values = draw(Law::normal, 200000);
   const Seen seen(values);
