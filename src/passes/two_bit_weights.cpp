@@ -28,6 +28,7 @@ class Readers {
       if (!node.domain.empty() || node.input(1) != weight) return false;
       if (node.op == "ConvTranspose") return true;
       if (node.op != "Conv" && node.op != "Gemm") return false;
+      if (!node.input(0) || !node.output(0)) return false;
       return !holds_codes(node.inputs[0]) || (node.op == "Conv" && is_clipped(node.outputs[0]));
     });
   }
@@ -53,7 +54,7 @@ class Readers {
       if (readers == readers_.end() || readers->second.size() != 1) return false;
       const Node& node = graph_.node(readers->second[0]);
       if (!node.domain.empty() || (node.op != "Relu" && node.op != "Clip")) return false;
-      if (node.inputs[0] != value) return false;
+      if (node.input(0) != value || !node.output(0)) return false;
       value = node.outputs[0];
     }
     return graph_.value(value).type.quant->bits() < 8;
