@@ -343,7 +343,7 @@ constexpr OpRow row(std::string_view name, std::pair<int, int> inputs, InferSign
           .max_inputs = inputs.second,
           .infer = infer,
           .eval = eval,
-          .prepare = "only models of other tools have it; eval is exact",
+          .prepare = "eval is exact; packed kernels need a zero point known beforehand",
           .integer = "integer arithmetic in itself: its operands are codes, not typed values",
           .quant = QuantRole::opaque_codes,
           .gradient = Gradient::none,
