@@ -14,7 +14,8 @@ function(nibble_options target)
 endfunction()
 
 function(nibble_module name)
-  file(GLOB sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/${name}/*.cpp)
+  file(GLOB_RECURSE sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/${name}/*.cpp)
+  list(FILTER sources EXCLUDE REGEX "/train/torch/")  # a library of its own
   if(NOT sources)
     return()
   endif()

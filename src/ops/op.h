@@ -1,6 +1,6 @@
 // The op table: everything Nibble knows about an operator stands in one row.
-// Rows are defined beside the operator (ops/elementwise.cpp, ops/conv.cpp, ...) and gathered in
-// op_table.cpp.
+// Rows are defined beside the operator (ops/elementwise/unary.cpp, ops/convolution/conv.cpp, ...)
+// and gathered in op_table.cpp.
 #pragma once
 
 #include <memory>
@@ -110,7 +110,7 @@ class Kernel {
 /// it. In the `prepare` column no type has `quant`, and constants are reals. In the `integer`
 /// column
 ///  * an activation whose type has `quant` lies in memory as u8 codes with exactly these parameters
-///    (storage u8: see ops/codes.h), one without lies there as its dtype; outputs likewise;
+///    (storage u8: see ops/support/codes.h), one without lies there as its dtype; outputs likewise;
 ///  * a constant whose type has `quant` is given as integers of quant->storage, and those of
 ///  weighted
 ///    operators (inputs 1 and up) are not given to run() again: the kernel packs what it needs.

@@ -9,8 +9,8 @@
 #include <unordered_map>
 #include <vector>
 
+#include "ops/movement/transpose.h"
 #include "ops/op.h"
-#include "ops/transpose.h"
 #include "passes/graph_editor.h"
 #include "passes/pass.h"
 

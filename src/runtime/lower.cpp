@@ -4,8 +4,8 @@
 #include <array>
 
 #include "base/check.h"
-#include "ops/codes.h"
-#include "ops/integer_support.h"
+#include "ops/quantization/integer_support.h"
+#include "ops/support/codes.h"
 #include "runtime/conversions.h"
 #include "runtime/lowering.h"
 #include "runtime/subgraph.h"

@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "ops/codes.h"
+#include "ops/support/codes.h"
 #include "runtime/executable.h"
 
 namespace nibble {

@@ -1,8 +1,8 @@
-#include "ops/conv.h"
+#include "ops/convolution/conv.h"
 
+#include "ops/movement/transpose.h"
 #include "ops/op_runner.h"
-#include "ops/reference.h"
-#include "ops/transpose.h"
+#include "ops/support/reference.h"
 
 namespace nibble::test {
 namespace {

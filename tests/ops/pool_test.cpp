@@ -1,8 +1,8 @@
 #include <limits>
 
+#include "ops/movement/transpose.h"
 #include "ops/op_runner.h"
-#include "ops/spatial.h"
-#include "ops/transpose.h"
+#include "ops/support/spatial.h"
 
 namespace nibble::test {
 namespace {

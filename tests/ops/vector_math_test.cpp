@@ -1,5 +1,5 @@
 // The vectorizable functions against the C library in double precision.
-#include "ops/vector_math.h"
+#include "ops/support/vector_math.h"
 
 #include <gtest/gtest.h>
 

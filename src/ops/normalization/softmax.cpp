@@ -1,0 +1,186 @@
+// Softmax, LogSoftmax and Hardmax. Since opset 13 along one axis (the last by default); before, the
+// tensor was read as a matrix whose rows begin at `axis` (1 by default).
+#include <array>
+#include <cmath>
+
+#include "ops/families.h"
+#include "ops/support/axes.h"
+#include "ops/support/compute.h"
+#include "ops/support/float_eval.h"
+#include "ops/support/infer.h"
+#include "ops/support/vector_math.h"
+
+namespace nibble {
+namespace {
+
+enum class Kind : uint8_t { softmax, log_softmax, hardmax };
+
+/// The tensor as [outer, count, inner], to be normalized along `count`.
+struct Extents {
+  int64_t outer = 1;
+  int64_t count = 1;
+  int64_t inner = 1;
+};
+
+Extents extents_of(const EvalContext& context) {
+  const Shape& shape = context.input(0).shape();
+  const bool one_axis = context.opset >= 13;
+  const int64_t axis_or_end = context.node.attributes.integer("axis", one_axis ? -1 : 1);
+  if (shape.rank() == 0) return {};
+  const int axis = normalize_axis(axis_or_end, one_axis ? shape.rank() : shape.rank() + 1);
+  if (!one_axis) {
+    return {
+        .outer = shape.elements(0, axis), .count = shape.elements(axis, shape.rank()), .inner = 1};
+  }
+  return {.outer = shape.elements(0, axis),
+          .count = shape[axis],
+          .inner = shape.elements(axis + 1, shape.rank())};
+}
+
+template <typename T>
+T exp_of(T x) {
+  if constexpr (std::is_same_v<T, float>) {
+    return exp_f32(x);
+  } else {
+    return std::exp(x);
+  }
+}
+
+// Up to this many columns are normalized side by side, each with its own maximum and sum.
+constexpr int64_t kColumns = 64;
+
+/// Normalizes `columns` adjacent columns of `count` rows that are `stride` elements apart.
+template <Kind kind, typename T>
+void normalize_columns(const T* in, T* out, int64_t count, int64_t stride, int64_t columns) {
+  std::array<T, kColumns> top;
+  std::array<T, kColumns> sum{};
+  for (int64_t c = 0; c < columns; ++c) top[c] = in[c];
+  for (int64_t i = 1; i < count; ++i) {
+    const T* row = in + i * stride;
+    for (int64_t c = 0; c < columns; ++c) top[c] = row[c] > top[c] ? row[c] : top[c];
+  }
+  if constexpr (kind == Kind::hardmax) {
+    std::array<bool, kColumns> found{};
+    for (int64_t i = 0; i < count; ++i) {
+      for (int64_t c = 0; c < columns; ++c) {
+        const bool first = !found[c] && in[i * stride + c] == top[c];
+        out[i * stride + c] = first ? T{1} : T{0};
+        found[c] = found[c] || first;
+      }
+    }
+    return;
+  }
+  for (int64_t i = 0; i < count; ++i) {
+    const T* row = in + i * stride;
+    T* result = out + i * stride;
+    for (int64_t c = 0; c < columns; ++c) {
+      const T power = exp_of(row[c] - top[c]);
+      result[c] = kind == Kind::softmax ? power : row[c] - top[c];
+      sum[c] += power;
+    }
+  }
+  for (int64_t c = 0; c < columns; ++c) {
+    sum[c] = kind == Kind::softmax ? T{1} / sum[c] : std::log(sum[c]);
+  }
+  for (int64_t i = 0; i < count; ++i) {
+    T* row = out + i * stride;
+    for (int64_t c = 0; c < columns; ++c) {
+      row[c] = kind == Kind::softmax ? row[c] * sum[c] : row[c] - sum[c];
+    }
+  }
+}
+
+// Eight sums side by side: a row adds up in the same order on every machine, and vectorizes.
+constexpr int64_t kLanes = 8;
+
+/// One contiguous row.
+template <Kind kind, typename T>
+void normalize_row(const T* in, T* out, int64_t count) {
+  T top = in[0];
+  for (int64_t i = 1; i < count; ++i) top = in[i] > top ? in[i] : top;
+  for (int64_t i = 0; i < count; ++i) out[i] = exp_of(in[i] - top);
+  std::array<T, kLanes> lanes{};
+  int64_t i = 0;
+  for (; i + kLanes <= count; i += kLanes) {
+    for (int64_t lane = 0; lane < kLanes; ++lane) lanes[lane] += out[i + lane];
+  }
+  T sum = 0;
+  for (; i < count; ++i) sum += out[i];
+  for (T lane : lanes) sum += lane;
+  if constexpr (kind == Kind::softmax) {
+    const T scale = T{1} / sum;
+    for (int64_t k = 0; k < count; ++k) out[k] *= scale;
+  } else {
+    const T shift = top + std::log(sum);
+    for (int64_t k = 0; k < count; ++k) out[k] = in[k] - shift;
+  }
+}
+
+template <Kind kind, typename T>
+void normalize(EvalContext& context) {
+  const Tensor& input = context.input(0);
+  const Extents extents = extents_of(context);
+  Tensor& output = context.output(0, input.dtype(), input.shape());
+  if (input.elements() == 0) return;
+  const T* in = input.data<T>().data();
+  T* out = output.data<T>().data();
+  const int64_t count = extents.count;
+  if (extents.inner == 1 && kind != Kind::hardmax) {
+    const int64_t grain = std::max<int64_t>(1, kCostlyGrain / count);
+    context.pool.parallel_ranges(extents.outer, grain, [&](int64_t begin, int64_t end) {
+      for (int64_t row = begin; row < end; ++row) {
+        normalize_row<kind>(in + row * count, out + row * count, count);
+      }
+    });
+    return;
+  }
+  const int64_t blocks = (extents.inner + kColumns - 1) / kColumns;
+  context.pool.parallel_ranges(extents.outer * blocks, 1, [&](int64_t begin, int64_t end) {
+    for (int64_t block = begin; block < end; ++block) {
+      const int64_t first = block % blocks * kColumns;
+      const int64_t at = block / blocks * count * extents.inner + first;
+      normalize_columns<kind>(in + at, out + at, count, extents.inner,
+                              std::min(kColumns, extents.inner - first));
+    }
+  });
+}
+
+template <Kind kind>
+void eval_softmax(EvalContext& context) {
+  const DType dtype = context.input(0).dtype();
+  if (is_half(dtype)) return eval_as_f32(context, eval_softmax<kind>);
+  if (dtype == DType::f64) return normalize<kind, double>(context);
+  if (dtype == DType::f32) return normalize<kind, float>(context);
+  fail(ErrorCode::unsupported, "element type {} is not supported", name_of(dtype));
+}
+
+std::vector<TensorType> infer_softmax(const NodeTypes& types) {
+  const Shape& shape = types.shape(0);
+  if (shape.has_rank() && shape.rank() > 0) {
+    const bool one_axis = types.opset >= 13;
+    normalize_axis(types.node.attributes.integer("axis", one_axis ? -1 : 1),
+                   one_axis ? shape.rank() : shape.rank() + 1);
+  }
+  return infer_same(types);
+}
+
+constexpr OpRow row(std::string_view name, EvalSignature* eval, Gradient gradient) {
+  return {.name = name,
+          .infer = infer_softmax,
+          .eval = eval,
+          .prepare = "eval already runs row by row in place",
+          .integer = "a sum of exponentials: 8-bit codes lose the small ones; stays in float",
+          .gradient = gradient};
+}
+
+constexpr std::array kRows = {
+    row("Softmax", eval_softmax<Kind::softmax>, Gradient::autograd),
+    row("LogSoftmax", eval_softmax<Kind::log_softmax>, Gradient::autograd),
+    row("Hardmax", eval_softmax<Kind::hardmax>, Gradient::none),
+};
+
+}  // namespace
+
+std::span<const OpRow> softmax_ops() { return kRows; }
+
+}  // namespace nibble

@@ -1,0 +1,386 @@
+// Poolings over windows: MaxPool, AveragePool, LpPool; and over all positions: Global*Pool.
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <limits>
+
+#include "base/check.h"
+#include "ops/families.h"
+#include "ops/quantization/integer.h"
+#include "ops/support/float_eval.h"
+#include "ops/support/prepared.h"
+#include "ops/support/spatial.h"
+
+namespace nibble {
+namespace {
+
+// A plane is walked position by position, `lane` channels at once: channels-last data has one plane
+// per image and all channels side by side, channels-first data one plane per channel.
+struct PoolProblem {
+  Window window;
+  Shape output;
+  int64_t planes = 0, lane = 0;
+  int64_t in_positions = 0, out_positions = 0;
+  bool count_include_pad = false;
+  bool column_major = false;  // of the indices
+  float p = 2;
+};
+
+PoolProblem pool_problem(const Node& node, const Shape& data) {
+  const bool channels_last = is_channels_last(node);
+  const SpatialShape x(data, channels_last);
+  PoolProblem problem;
+  problem.window =
+      make_window(node.attributes, x.spatial(), {}, node.attributes.integer("ceil_mode", 0) != 0);
+  const std::span<const int64_t> out(problem.window.output.data(), static_cast<size_t>(x.rank));
+  problem.output = spatial_shape(x.batch, x.channels, out, channels_last);
+  problem.planes = channels_last ? x.batch : x.batch * x.channels;
+  problem.lane = channels_last ? x.channels : 1;
+  problem.in_positions = x.positions();
+  problem.out_positions = 1;
+  for (int64_t extent : out) problem.out_positions *= extent;
+  problem.count_include_pad = node.attributes.integer("count_include_pad", 0) != 0;
+  problem.column_major = node.attributes.integer("storage_order", 0) != 0;
+  return problem;
+}
+
+// The window over one output position: taps [first, last) per axis that lie inside the input.
+struct Taps {
+  std::array<int64_t, Window::kMaxRank> first, last, start;
+
+  Taps(const Window& w, int64_t position) {
+    for (int i = w.rank - 1; i >= 0; --i) {
+      const auto a = static_cast<size_t>(i);
+      start[a] = position % w.output[a] * w.stride[a] - w.pad_begin[a];
+      position /= w.output[a];
+      const int64_t d = w.dilation[a];
+      first[a] = start[a] < 0 ? (-start[a] + d - 1) / d : 0;
+      last[a] = std::clamp<int64_t>((w.input[a] - start[a] + d - 1) / d, 0, w.kernel[a]);
+    }
+  }
+
+  int64_t inside(const Window& w) const {
+    int64_t count = 1;
+    for (size_t a = 0; a < static_cast<size_t>(w.rank); ++a) {
+      count *= std::max<int64_t>(0, last[a] - first[a]);
+    }
+    return count;
+  }
+
+  // Taps inside the input or its padding, which a last partial window (ceil_mode) may overhang.
+  int64_t inside_padded(const Window& w) const {
+    int64_t count = 1;
+    for (size_t a = 0; a < static_cast<size_t>(w.rank); ++a) {
+      const int64_t room = w.input[a] + w.pad_end[a] - start[a];
+      count *= std::min(w.kernel[a], (room + w.dilation[a] - 1) / w.dilation[a]);
+    }
+    return count;
+  }
+
+  // Calls body(pixel) for each tap inside, in row-major order.
+  template <typename Body>
+  void each(const Window& w, const Body& body, int axis = 0, int64_t pixel = 0) const {
+    const auto a = static_cast<size_t>(axis);
+    if (axis == w.rank) return body(pixel);
+    for (int64_t t = first[a]; t < last[a]; ++t) {
+      each(w, body, axis + 1, pixel * w.input[a] + start[a] + t * w.dilation[a]);
+    }
+  }
+};
+
+// Calls body(plane, position) for all outputs, over the pool.
+template <typename Body>
+void each_output(const PoolProblem& problem, ThreadPool& pool, const Body& body) {
+  const int64_t grain = std::max<int64_t>(1, 4096 / std::max<int64_t>(1, problem.lane));
+  pool.parallel_ranges(problem.planes * problem.out_positions, grain,
+                       [&](int64_t begin, int64_t end) {
+                         for (int64_t i = begin; i < end; ++i) {
+                           body(i / problem.out_positions, i % problem.out_positions);
+                         }
+                       });
+}
+
+int64_t column_major_index(const Window& w, int64_t pixel) {
+  int64_t index = 0;
+  std::array<int64_t, Window::kMaxRank> at{};
+  for (int i = w.rank - 1; i >= 0; --i) {
+    at[static_cast<size_t>(i)] = pixel % w.input[static_cast<size_t>(i)];
+    pixel /= w.input[static_cast<size_t>(i)];
+  }
+  for (int i = w.rank - 1; i >= 0; --i) {
+    index = index * w.input[static_cast<size_t>(i)] + at[static_cast<size_t>(i)];
+  }
+  return index;
+}
+
+template <typename T>
+constexpr T lowest() {
+  return std::numeric_limits<T>::has_infinity ? -std::numeric_limits<T>::infinity()
+                                              : std::numeric_limits<T>::lowest();
+}
+
+struct MaxPool {
+  static constexpr std::string_view kName = "max pool";
+  PoolProblem problem;
+
+  void operator()(EvalContext& context) const {
+    switch (context.input(0).dtype()) {
+      case DType::f32:
+        return run<float>(context);
+      case DType::f64:
+        return run<double>(context);
+      case DType::i8:
+        return run<int8_t>(context);
+      case DType::u8:
+        return run<uint8_t>(context);
+      default:
+        fail(ErrorCode::unsupported, "no pooling of {}", name_of(context.input(0).dtype()));
+    }
+  }
+
+  template <typename T>
+  void run(EvalContext& context) const {
+    const T* in = context.input(0).data<T>().data();
+    T* out = context.output(0, dtype_of<T>(), problem.output).template data<T>().data();
+    int64_t* indices = nullptr;
+    if (context.wants(1)) {
+      indices = context.output(1, DType::i64, problem.output).template data<int64_t>().data();
+    }
+    const int64_t lane = problem.lane;
+    each_output(problem, context.pool, [&](int64_t plane, int64_t position) {
+      const Taps taps(problem.window, position);
+      const T* from = in + plane * problem.in_positions * lane;
+      const int64_t at = (plane * problem.out_positions + position) * lane;
+      T* to = out + at;
+      std::fill_n(to, lane, lowest<T>());
+      if (indices != nullptr) return with_indices(taps, from, to, indices + at, plane);
+      taps.each(problem.window, [&](int64_t pixel) {
+        const T* row = from + pixel * lane;
+        for (int64_t c = 0; c < lane; ++c) to[c] = row[c] > to[c] ? row[c] : to[c];
+      });
+    });
+  }
+
+  template <typename T>
+  void with_indices(const Taps& taps, const T* from, T* to, int64_t* indices, int64_t plane) const {
+    const int64_t lane = problem.lane;
+    std::fill_n(indices, lane, int64_t{-1});
+    taps.each(problem.window, [&](int64_t pixel) {
+      const int64_t index =
+          problem.column_major ? column_major_index(problem.window, pixel) : pixel;
+      for (int64_t c = 0; c < lane; ++c) {
+        const T x = from[pixel * lane + c];
+        if (indices[c] >= 0 && !(x > to[c])) continue;
+        to[c] = x;
+        indices[c] = (plane * lane + c) * problem.in_positions + index;
+      }
+    });
+  }
+};
+
+template <typename T>
+struct AveragePool {
+  static constexpr std::string_view kName = "average pool";
+  PoolProblem problem;
+
+  void operator()(EvalContext& context) const {
+    const T* in = context.input(0).data<T>().data();
+    T* out = context.output(0, dtype_of<T>(), problem.output).template data<T>().data();
+    const int64_t lane = problem.lane;
+    each_output(problem, context.pool, [&](int64_t plane, int64_t position) {
+      const Taps taps(problem.window, position);
+      const T* from = in + plane * problem.in_positions * lane;
+      T* to = out + (plane * problem.out_positions + position) * lane;
+      std::fill_n(to, lane, T{});
+      taps.each(problem.window, [&](int64_t pixel) {
+        const T* row = from + pixel * lane;
+        for (int64_t c = 0; c < lane; ++c) to[c] += row[c];
+      });
+      const int64_t count = problem.count_include_pad ? taps.inside_padded(problem.window)
+                                                      : taps.inside(problem.window);
+      const T divisor = static_cast<T>(std::max<int64_t>(1, count));
+      for (int64_t c = 0; c < lane; ++c) to[c] /= divisor;
+    });
+  }
+};
+
+struct LpPool {
+  static constexpr std::string_view kName = "lp pool";
+  PoolProblem problem;
+
+  void operator()(EvalContext& context) const {
+    const float* in = context.input(0).data<float>().data();
+    float* out = context.output(0, DType::f32, problem.output).data<float>().data();
+    const int64_t lane = problem.lane;
+    const float p = problem.p;
+    each_output(problem, context.pool, [&](int64_t plane, int64_t position) {
+      const Taps taps(problem.window, position);
+      const float* from = in + plane * problem.in_positions * lane;
+      float* to = out + (plane * problem.out_positions + position) * lane;
+      std::fill_n(to, lane, 0.0F);
+      taps.each(problem.window, [&](int64_t pixel) {
+        const float* row = from + pixel * lane;
+        for (int64_t c = 0; c < lane; ++c) {
+          to[c] += p == 2 ? row[c] * row[c] : std::pow(std::abs(row[c]), p);
+        }
+      });
+      for (int64_t c = 0; c < lane; ++c) to[c] = std::pow(to[c], 1 / p);
+    });
+  }
+};
+
+// One window over everything, whatever the rank.
+PoolProblem global_problem(const Node& node, const Shape& data) {
+  const SpatialShape x(data, is_channels_last(node));
+  PoolProblem problem;
+  problem.window.rank = 1;
+  problem.window.input[0] = problem.window.kernel[0] = problem.in_positions = x.positions();
+  problem.out_positions = 1;
+  const std::vector<int64_t> ones(static_cast<size_t>(x.rank), 1);
+  problem.output = spatial_shape(x.batch, x.channels, ones, is_channels_last(node));
+  problem.planes = is_channels_last(node) ? x.batch : x.batch * x.channels;
+  problem.lane = is_channels_last(node) ? x.channels : 1;
+  return problem;
+}
+
+float power_of(const EvalContext& context) {
+  const Attribute* p = context.node.attributes.find("p");
+  // An integer since opset 2, a float before.
+  if (p != nullptr && std::holds_alternative<float>(*p)) return std::get<float>(*p);
+  return static_cast<float>(context.node.attributes.integer("p", 2));
+}
+
+std::vector<TensorType> infer_pool(const NodeTypes& types) {
+  TensorType type{.dtype = types.input(0).dtype};
+  if (types.shape(0).has_rank()) {
+    const bool channels_last = is_channels_last(types.node);
+    const SpatialShape x(types.shape(0), channels_last);
+    if (!types.node.attributes.has("kernel_shape")) {
+      fail(ErrorCode::invalid_model, "attribute kernel_shape is missing");
+    }
+    const Window window = make_window(types.node.attributes, x.spatial(), {},
+                                      types.node.attributes.integer("ceil_mode", 0) != 0);
+    type.shape =
+        spatial_shape(x.batch, x.channels,
+                      std::span(window.output.data(), static_cast<size_t>(x.rank)), channels_last);
+  }
+  std::vector<TensorType> outputs = {type};
+  if (types.node.outputs.size() > 1) outputs.push_back({.dtype = DType::i64, .shape = type.shape});
+  return outputs;
+}
+
+std::vector<TensorType> infer_global(const NodeTypes& types) {
+  TensorType type{.dtype = types.input(0).dtype};
+  if (types.shape(0).has_rank()) {
+    const bool channels_last = is_channels_last(types.node);
+    const SpatialShape x(types.shape(0), channels_last);
+    const std::vector<int64_t> ones(static_cast<size_t>(x.rank), 1);
+    type.shape = spatial_shape(x.batch, x.channels, ones, channels_last);
+  }
+  return {type};
+}
+
+void eval_max_pool(EvalContext& context) {
+  if (is_half(context.input(0).dtype())) return eval_as_f32(context, eval_max_pool);
+  MaxPool{pool_problem(context.node, context.input(0).shape())}(context);
+}
+
+template <typename T>
+void average(const PoolProblem& problem, EvalContext& context) {
+  AveragePool<T>{problem}(context);
+}
+
+void eval_average_pool(EvalContext& context) {
+  if (is_half(context.input(0).dtype())) return eval_as_f32(context, eval_average_pool);
+  const PoolProblem problem = pool_problem(context.node, context.input(0).shape());
+  if (context.input(0).dtype() == DType::f64) return average<double>(problem, context);
+  average<float>(problem, context);
+}
+
+void eval_lp_pool(EvalContext& context) {
+  if (is_half(context.input(0).dtype())) return eval_as_f32(context, eval_lp_pool);
+  LpPool pool{pool_problem(context.node, context.input(0).shape())};
+  pool.problem.p = power_of(context);
+  pool(context);
+}
+
+void eval_global_max(EvalContext& context) {
+  if (is_half(context.input(0).dtype())) return eval_as_f32(context, eval_global_max);
+  MaxPool{global_problem(context.node, context.input(0).shape())}(context);
+}
+
+void eval_global_average(EvalContext& context) {
+  if (is_half(context.input(0).dtype())) return eval_as_f32(context, eval_global_average);
+  const PoolProblem problem = global_problem(context.node, context.input(0).shape());
+  if (context.input(0).dtype() == DType::f64) return average<double>(problem, context);
+  average<float>(problem, context);
+}
+
+void eval_global_lp(EvalContext& context) {
+  if (is_half(context.input(0).dtype())) return eval_as_f32(context, eval_global_lp);
+  LpPool pool{global_problem(context.node, context.input(0).shape())};
+  pool.problem.p = power_of(context);
+  pool(context);
+}
+
+template <typename Op, PoolProblem problem_of(const Node&, const Shape&)>
+std::unique_ptr<Kernel> prepare(const KernelSpec& spec) {
+  const NodeTypes& types = spec.types;
+  if (types.input(0).dtype != DType::f32 || !types.shape(0).is_static()) return nullptr;
+  return make_prepared(Op{problem_of(types.node, types.shape(0))});
+}
+
+constexpr std::array kRows = {
+    OpRow{.name = "MaxPool",
+          .max_outputs = 2,
+          .infer = infer_pool,
+          .eval = eval_max_pool,
+          .prepare = prepare<MaxPool, pool_problem>,
+          .integer = integer_max_pool,
+          .quant = QuantRole::same_codes,
+          .gradient = Gradient::autograd,
+          .layout = LayoutRole::spatial,
+          .tolerance = 0},
+    OpRow{.name = "AveragePool",
+          .infer = infer_pool,
+          .eval = eval_average_pool,
+          .prepare = prepare<AveragePool<float>, pool_problem>,
+          .integer = integer_average_pool,
+          .quant = QuantRole::arithmetic,
+          .gradient = Gradient::autograd,
+          .layout = LayoutRole::spatial},
+    OpRow{.name = "LpPool",
+          .infer = infer_pool,
+          .eval = eval_lp_pool,
+          .prepare = "rare: evaluated as it is",
+          .integer = "a root of a sum of powers has no integer form",
+          .layout = LayoutRole::spatial},
+    OpRow{.name = "GlobalMaxPool",
+          .infer = infer_global,
+          .eval = eval_global_max,
+          .prepare = prepare<MaxPool, global_problem>,
+          .integer = "rare: evaluated in float between quantized layers",
+          .gradient = Gradient::autograd,
+          .layout = LayoutRole::spatial,
+          .tolerance = 0},
+    OpRow{.name = "GlobalAveragePool",
+          .infer = infer_global,
+          .eval = eval_global_average,
+          .prepare = prepare<AveragePool<float>, global_problem>,
+          .integer = integer_global_average_pool,
+          .quant = QuantRole::arithmetic,
+          .gradient = Gradient::autograd,
+          .layout = LayoutRole::spatial},
+    OpRow{.name = "GlobalLpPool",
+          .infer = infer_global,
+          .eval = eval_global_lp,
+          .prepare = "rare: evaluated as it is",
+          .integer = "a root of a sum of powers has no integer form",
+          .layout = LayoutRole::spatial},
+};
+
+}  // namespace
+
+std::span<const OpRow> pool_ops() { return kRows; }
+
+}  // namespace nibble

@@ -1,0 +1,90 @@
+#include "ops/support/onednn.h"
+
+#include <algorithm>
+#include <limits>
+
+// From <omp.h>, which not every compiler brings along; oneDNN links the library.
+extern "C" void omp_set_num_threads(int);
+extern "C" int omp_get_max_threads(void);
+
+namespace nibble::onednn {
+namespace {
+
+dnnl::stream& stream() {
+  thread_local dnnl::stream of_this_thread(engine());
+  return of_this_thread;
+}
+
+dnnl::memory::dims to_dims(std::span<const int64_t> dims) { return {dims.begin(), dims.end()}; }
+
+}  // namespace
+
+const dnnl::engine& engine() {
+  static const dnnl::engine cpu(dnnl::engine::kind::cpu, 0);
+  return cpu;
+}
+
+SingleThreaded::SingleThreaded() : before_(omp_get_max_threads()) { omp_set_num_threads(1); }
+SingleThreaded::~SingleThreaded() { omp_set_num_threads(before_); }
+
+dnnl::memory::desc dense(std::span<const int64_t> dims) {
+  std::vector<int64_t> strides(dims.size(), 1);
+  for (size_t i = dims.size(); i > 1; --i) strides[i - 2] = strides[i - 1] * dims[i - 1];
+  return strided(dims, strides);
+}
+
+dnnl::memory::desc strided(std::span<const int64_t> dims, std::span<const int64_t> strides) {
+  return {to_dims(dims), dnnl::memory::data_type::f32, to_dims(strides)};
+}
+
+dnnl::memory::desc any_layout(std::span<const int64_t> dims) {
+  return {to_dims(dims), dnnl::memory::data_type::f32, dnnl::memory::format_tag::any};
+}
+
+dnnl::primitive_attr attributes(const FusedActivation& activation) {
+  dnnl::primitive_attr attributes;
+  attributes.set_scratchpad_mode(dnnl::scratchpad_mode::user);
+  if (!activation.any) return attributes;
+  dnnl::post_ops post;
+  if (activation.is_relu()) {
+    post.append_eltwise(1.0F, dnnl::algorithm::eltwise_relu, 0, 0);
+  } else {
+    constexpr float kMax = std::numeric_limits<float>::max();
+    post.append_eltwise(1.0F, dnnl::algorithm::eltwise_clip, std::max(activation.low, -kMax),
+                        std::min(activation.high, kMax));
+  }
+  attributes.set_post_ops(post);
+  return attributes;
+}
+
+size_t Task::add_argument(int kind, const dnnl::memory::desc& desc) {
+  memories_.emplace_back(desc, engine(), static_cast<void*>(nullptr));
+  arguments_.push_back({kind, memories_.back().get()});
+  return arguments_.size() - 1;
+}
+
+void Task::run(std::span<void* const> buffers) {
+  const SingleThreaded alone;
+  dnnl::stream& own = stream();
+  for (size_t i = 0; i < memories_.size(); ++i) memories_[i].set_data_handle(buffers[i], own);
+  dnnl::error::wrap_c_api(
+      dnnl_primitive_execute(primitive_.get(), own.get(), static_cast<int>(arguments_.size()),
+                             arguments_.data()),
+      "could not execute a primitive");
+}
+
+Task reorder_task(const dnnl::memory::desc& from, const dnnl::memory::desc& to) {
+  const SingleThreaded alone;
+  Task task(dnnl::reorder(dnnl::reorder::primitive_desc(engine(), from, engine(), to)));
+  task.add_argument(DNNL_ARG_FROM, from);
+  task.add_argument(DNNL_ARG_TO, to);
+  return task;
+}
+
+void reorder(const dnnl::memory::desc& from, const void* source, const dnnl::memory::desc& to,
+             void* target) {
+  const std::array<void*, 2> buffers = {const_cast<void*>(source), target};
+  reorder_task(from, to).run(buffers);
+}
+
+}  // namespace nibble::onednn

@@ -1,0 +1,66 @@
+// oneDNN as this project uses it: one CPU engine, and every call single-threaded. Parallelism comes
+// from our own ThreadPool, whose tasks each run one primitive on a slice of the data; oneDNN's
+// OpenMP must never start threads of its own (it was measured to collapse under contention).
+#pragma once
+
+#include <oneapi/dnnl/dnnl.hpp>
+#include <span>
+#include <vector>
+
+#include "ops/support/spatial.h"
+
+namespace nibble::onednn {
+
+const dnnl::engine& engine();
+
+/// While it lives, OpenMP regions on this thread run on this thread alone. Needed wherever a
+/// primitive is created (its blocking depends on the number of threads) and wherever one is
+/// executed.
+class SingleThreaded {
+ public:
+  SingleThreaded();
+  ~SingleThreaded();
+  SingleThreaded(const SingleThreaded&) = delete;
+  SingleThreaded& operator=(const SingleThreaded&) = delete;
+
+ private:
+  int before_;
+};
+
+/// f32 descriptors: row-major, with these strides, or of a layout that the primitive chooses.
+dnnl::memory::desc dense(std::span<const int64_t> dims);
+dnnl::memory::desc strided(std::span<const int64_t> dims, std::span<const int64_t> strides);
+dnnl::memory::desc any_layout(std::span<const int64_t> dims);
+
+/// User-managed scratchpad, and the activation as a post operation.
+dnnl::primitive_attr attributes(const FusedActivation& activation);
+
+/// One primitive with its arguments, to be run on other buffers each time. Not for two threads at
+/// once: the handles are set before each run.
+class Task {
+ public:
+  Task() = default;
+  explicit Task(dnnl::primitive primitive) : primitive_(std::move(primitive)) {}
+
+  /// Adds an argument (DNNL_ARG_SRC, ...) and returns its position for run().
+  size_t add_argument(int kind, const dnnl::memory::desc& desc);
+  /// `buffers` in the order of add_argument(). Allocates nothing of ours (oneDNN keeps a small
+  /// table of arguments for the time of the call).
+  void run(std::span<void* const> buffers);
+
+ private:
+  dnnl::primitive primitive_;
+  std::vector<dnnl::memory> memories_;
+  std::vector<dnnl_exec_arg_t> arguments_;
+};
+
+/// A task that copies its first argument to its second, changing the layout.
+Task reorder_task(const dnnl::memory::desc& from, const dnnl::memory::desc& to);
+/// The same at once.
+void reorder(const dnnl::memory::desc& from, const void* source, const dnnl::memory::desc& to,
+             void* target);
+
+/// Rounds up to what keeps buffers in one workspace aligned.
+constexpr size_t aligned(size_t bytes) { return (bytes + 63) / 64 * 64; }
+
+}  // namespace nibble::onednn
