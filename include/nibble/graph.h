@@ -4,6 +4,7 @@
 
 #include <compare>
 #include <cstdint>
+#include <limits>
 #include <map>
 #include <memory>
 #include <optional>
@@ -84,6 +85,18 @@ struct Value {
   bool is_constant() const { return !data.empty(); }
 };
 
+/// Bounds that a node's result is held within: a Relu ([0, inf]) or Clip that compile() made part
+/// of the node. Without bounds, and for NaN, it changes nothing.
+struct Clamp {
+  float low = -std::numeric_limits<float>::infinity();
+  float high = std::numeric_limits<float>::infinity();
+
+  bool any() const { return *this != Clamp{}; }
+  bool is_relu() const { return low == 0 && high == Clamp{}.high; }
+  float operator()(float x) const { return x < low ? low : (x > high ? high : x); }
+  bool operator==(const Clamp&) const = default;
+};
+
 struct Node {
   std::string op;  // "Conv"
   std::string
@@ -92,6 +105,9 @@ struct Node {
   std::vector<ValueId> inputs;
   std::vector<ValueId> outputs;
   Attributes attributes;
+  // What compile() decided; never part of a file.
+  Clamp clamp;                 // fused into the node
+  bool channels_last = false;  // a spatial operator that reads and writes [N,spatial...,C]
   /// Values of this graph that the node's subgraphs (If, Loop, Scan bodies) use: each subgraph
   /// names them by name.
   std::vector<ValueId> captures;

@@ -60,6 +60,8 @@ std::string to_text(const Graph& graph) {
       attributes += name + "=" + attribute_text(attribute);
     }
     if (!attributes.empty()) text += fmt::format(" {{{}}}", attributes);
+    if (node.clamp.any()) text += fmt::format(" clamp=[{},{}]", node.clamp.low, node.clamp.high);
+    if (node.channels_last) text += " channels_last";
     text += '\n';
   }
   for (ValueId output : graph.outputs) text += fmt::format("output {}\n", reference(output));

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -162,6 +163,31 @@ enum class QuantRole : uint8_t {
   opaque_codes,  // already integer arithmetic by its definition: QLinearConv, MatMulInteger, ...
 };
 
+/// The axes of a weight, of two dimensions and more.
+struct WeightAxes {
+  int output = 0;     // output channels
+  int reduction = 1;  // what is summed over; for convolutions the input channels
+  int64_t groups =
+      1;  // of a convolution: axis 0 is cut into this many runs; axis 1 counts channels within one
+};
+
+/// Which inputs of an operator with a weight are what.
+struct WeightRole {
+  WeightAxes (*axes)(const Node&, const Shape& weight) = nullptr;  // nullptr: there is no weight
+  int data = 0;
+  int weight = 1;
+  int bias = -1;        // -1: it takes none
+  bool matrix = false;  // a matrix or a batch of them, not a convolution's [O,I,k...] or [I,O,k...]
+
+  explicit constexpr operator bool() const { return axes != nullptr; }
+};
+
+/// Whether the node shows the bytes of input 0, of shape `in`, under another shape.
+using ViewSignature = bool(const Node&, const Shape& in);
+inline bool always_view(const Node&, const Shape&) { return true; }
+/// The bounds the node holds its input within; nullopt if they are not known now.
+using ClampSignature = std::optional<Clamp>(const Graph&, const Node&);
+
 /// How training differentiates it (the torch side is in train/).
 enum class Gradient : uint8_t { autograd, none };
 
@@ -187,6 +213,10 @@ struct OpRow {
   Column<PrepareSignature> prepare;  // the same results, faster, for known types
   Column<PrepareSignature> integer;  // quantized inputs and outputs as integer codes
   QuantRole quant = QuantRole::none;
+  WeightRole weights;  // of weighted operators, and of those that multiply integers
+  ViewSignature* view = nullptr;
+  ClampSignature* clamp = nullptr;  // of Relu and Clip
+  bool takes_clamp = false;         // Node::clamp may be set
   Gradient gradient = Gradient::none;
   LayoutRole layout = LayoutRole::fixed;
   double tolerance = 1e-5;  // relative, of f32 results against a reference

@@ -2,7 +2,7 @@
 // Transpose nodes remain at the borders only.
 //
 // Before: %y = Conv(%x, %w)                      %z = Relu(%y)     %f = Flatten(%z)
-// After:  %x' = Transpose(%x) {perm=[0,2,3,1]}   %y' = Conv(%x', %w) {nibble_channels_last=1}
+// After:  %x' = Transpose(%x) {perm=[0,2,3,1]}   %y' = Conv(%x', %w) channels_last
 //         %z' = Relu(%y')    %z = Transpose(%z') {perm=[0,3,1,2]}    %f = Flatten(%z)
 #include <algorithm>
 #include <optional>
@@ -160,10 +160,10 @@ bool ChannelsLast::convert(NodeId id) {
 
 bool ChannelsLast::convert_spatial(NodeId id) {
   const Node& node = graph_.node(id);
-  if (node.attributes.has("nibble_channels_last")) return false;
+  if (node.channels_last) return false;
   if (rank(node.inputs[0]) < 3 || rank(node.outputs[0]) != rank(node.inputs[0])) return false;
   editor_.set_input(id, 0, twin(node.inputs[0], id));
-  graph_.node(id).attributes.set("nibble_channels_last", int64_t{1});
+  graph_.node(id).channels_last = true;
   take_output(id);
   return true;
 }

@@ -1,54 +1,18 @@
 // An activation that is the only reader of a layer's result becomes part of the layer.
 //
 // Before: %y = Conv(%x, %w)   %z = Relu(%y)
-// After:  %z = Conv(%x, %w) {nibble_activation="Relu", nibble_activation_min=0,
-//                            nibble_activation_max=inf}
-#include <algorithm>
-#include <limits>
+// After:  %z = Conv(%x, %w) clamp=[0,inf]
 #include <optional>
 
+#include "ops/roles.h"
 #include "passes/graph_editor.h"
 #include "passes/pass.h"
 
 namespace nibble {
 namespace {
 
-constexpr float kInfinity = std::numeric_limits<float>::infinity();
-
-struct Clamp {
-  const char* name;
-  float low;
-  float high;
-};
-
-// A limit of Clip: a scalar constant, or `fallback` where it is left out.
-std::optional<float> limit(const Graph& graph, ValueId id, float fallback) {
-  if (!id) return fallback;
-  const Value& value = graph.value(id);
-  if (!value.is_constant() || value.type.quant || value.data.dtype() != DType::f32 ||
-      value.data.elements() != 1) {
-    return std::nullopt;
-  }
-  return value.data.data<float>()[0];
-}
-
-std::optional<Clamp> clamp_of(const Graph& graph, const Node& node) {
-  if (!node.domain.empty() || !node.output(0)) return std::nullopt;
-  if (node.op == "Relu") return Clamp{"Relu", 0.0F, kInfinity};
-  if (node.op != "Clip") return std::nullopt;
-  if (graph.opset() < 11) {
-    return Clamp{"Clip", node.attributes.real("min", -kInfinity),
-                 node.attributes.real("max", kInfinity)};
-  }
-  const auto low = limit(graph, node.input(1), -kInfinity);
-  const auto high = limit(graph, node.input(2), kInfinity);
-  if (!low || !high) return std::nullopt;
-  return Clamp{"Clip", *low, *high};
-}
-
-bool takes_activation(const Graph& graph, const Node& node) {
-  return node.domain.empty() && (node.op == "Conv" || node.op == "Gemm" || node.op == "Add") &&
-         node.output(0) && !node.attributes.has("nibble_activation") &&
+bool can_clamp(const Graph& graph, const Node& node) {
+  return takes_clamp(node) && node.output(0) && !node.clamp.any() &&
          graph.value(node.outputs[0]).type.dtype == DType::f32 &&
          !graph.value(node.outputs[0]).type.quant;
 }
@@ -61,14 +25,12 @@ int fuse_activations(Graph& graph) {
   int fused = 0;
   for (NodeId id : graph.nodes()) {
     Node& layer = graph.node(id);
-    if (!takes_activation(graph, layer)) continue;
+    if (!can_clamp(graph, layer)) continue;
     const auto next = editor.only_consumer(layer.outputs[0]);
     if (!next) continue;
     const auto clamp = clamp_of(graph, graph.node(*next));
     if (!clamp || graph.node(*next).input(0) != layer.outputs[0]) continue;
-    layer.attributes.set("nibble_activation", std::string(clamp->name));
-    layer.attributes.set("nibble_activation_min", clamp->low);
-    layer.attributes.set("nibble_activation_max", clamp->high);
+    layer.clamp = *clamp;
     editor.remove(*next);
     editor.set_output(id, 0, graph.node(*next).outputs[0]);
     ++fused;

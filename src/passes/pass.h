@@ -28,8 +28,7 @@ int fold_qdq(Graph& graph);
 int insert_qdq(Graph& graph);
 /// Identity, Dropout at inference, Cast to the same type, Reshape to the same shape and the like.
 int eliminate_identities(Graph& graph);
-/// Activation (Relu, Clip, ...) into the preceding Conv/Gemm/Add as the attribute
-/// nibble_activation; for compile only.
+/// Relu and Clip go into the preceding Conv, Gemm or Add as Node::clamp; for compile only.
 int fuse_activations(Graph& graph);
 /// Spatial operators run channels last; Transpose nodes at the borders only; for compile only.
 int channels_last(Graph& graph);

@@ -5,11 +5,11 @@
 #include "base/check.h"
 #include "nibble/quantize.h"
 #include "nibble/runtime.h"
+#include "ops/roles.h"
 #include "quant/file_size.h"
 #include "quant/knapsack.h"
 #include "quant/layers.h"
 #include "ranges/observer.h"
-#include "ranges/weight_axes.h"
 
 namespace nibble {
 namespace {
@@ -79,7 +79,7 @@ Graph with_rounded_weight(const Graph& graph, const Layer& layer, int bits, Thre
   const Node& node = graph.node(layer.id);
   const Tensor& weight = graph.value(node.inputs[1]).data;
   const QuantParams params =
-      weight_params(weight, {.axis = output_channel_axis(node, weight.shape())}, bits,
+      weight_params(weight, {.axis = WeightIndex(node, weight.shape()).scale_axis()}, bits,
                     QuantizeOptions{}.weight_observer, pool);
   rounded.node(layer.id).inputs[1] =
       rounded.add_constant(rounded.unique_value_name("rounded_weight"),

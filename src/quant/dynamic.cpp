@@ -6,7 +6,6 @@
 #include "base/check.h"
 #include "quant/weights.h"
 #include "ranges/observer.h"
-#include "ranges/weight_axes.h"
 
 namespace nibble {
 namespace {

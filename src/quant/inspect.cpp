@@ -6,10 +6,9 @@
 
 #include "nibble/error.h"
 #include "nibble/quantize.h"
-#include "ops/op.h"
+#include "ops/roles.h"
 #include "passes/pass.h"
 #include "quant/layers.h"
-#include "ranges/weight_axes.h"
 
 namespace nibble {
 namespace {
@@ -20,19 +19,11 @@ std::optional<int64_t> elements_of(const Graph& graph, ValueId id) {
   return graph.value(id).type.shape.elements();
 }
 
-// Operators on integers: the inputs that hold weight and bias.
-struct IntegerRow {
-  std::string_view op;
-  size_t weight;
-  size_t bias;  // 0: none
-};
-
-const IntegerRow* find_integer_row(const Node& node) {
-  static constexpr std::array kRows = {
-      IntegerRow{"ConvInteger", 1, 0}, IntegerRow{"MatMulInteger", 1, 0},
-      IntegerRow{"QLinearConv", 3, 8}, IntegerRow{"QLinearMatMul", 3, 0}};
-  const auto row = std::ranges::find(kRows, node.op, &IntegerRow::op);
-  return row == kRows.end() || !node.domain.empty() ? nullptr : &*row;
+// Operators on integers have a weight as well, at their own inputs.
+const WeightRole* integer_role(const Node& node) {
+  const OpRow* row = find_op(node.op, node.domain);
+  const bool integer = row != nullptr && row->quant == QuantRole::opaque_codes && row->weights;
+  return integer ? &row->weights : nullptr;
 }
 
 int64_t count_constant(const Graph& graph, ValueId id) {
@@ -42,9 +33,10 @@ int64_t count_constant(const Graph& graph, ValueId id) {
 // The numbers a node learns: float constants, without scalars such as a Clip's limits; of an
 // operator on integers, weight and bias.
 int64_t count_parameters(const Graph& graph, const Node& node) {
-  if (const IntegerRow* row = find_integer_row(node)) {
-    return count_constant(graph, node.input(row->weight)) +
-           (row->bias == 0 ? 0 : count_constant(graph, node.input(row->bias)));
+  if (const WeightRole* role = integer_role(node)) {
+    return count_constant(graph, node.input(static_cast<size_t>(role->weight))) +
+           (role->bias < 0 ? 0
+                           : count_constant(graph, node.input(static_cast<size_t>(role->bias))));
   }
   int64_t count = 0;
   for (size_t i = 0; i < node.inputs.size(); ++i) {
@@ -73,18 +65,20 @@ std::optional<int64_t> recurrent_macs(const Graph& graph, const Node& node) {
 std::optional<int64_t> count_macs(const Graph& graph, const Node& node) {
   if (!node.domain.empty()) return 0;
   if (node.op == "LSTM" || node.op == "GRU" || node.op == "RNN") return recurrent_macs(graph, node);
-  const IntegerRow* row = find_integer_row(node);
-  const ValueId weight_id = node.input(row == nullptr ? 1 : row->weight);
-  if ((!is_weighted(node) && row == nullptr) || !weight_id) return 0;
+  const OpRow* row = find_op(node.op, node.domain);
+  if (row == nullptr || !row->weights) return 0;
+  const ValueId weight_id = node.input(static_cast<size_t>(row->weights.weight));
+  if (!weight_id) return 0;
   const Shape& weight = graph.value(weight_id).type.shape;
-  const bool transposed = node.op == "ConvTranspose";
-  // Every element of the result (of the data, for ConvTranspose) meets one slice of the weight.
+  if (!weight.is_static() || weight.rank() < 1) return std::nullopt;
+  // Every element of the result (of the data, where the weight's first axis is summed over) meets
+  // one slice of the weight.
+  const bool matrix = is_matrix_product(node);
+  const bool transposed = !matrix && weight.rank() > 1 && weight_axes(node, weight).reduction == 0;
   const auto elements = elements_of(graph, transposed ? node.input(0) : node.output(0));
-  if (!elements || !weight.is_static() || weight.rank() < 1) return std::nullopt;
-  if (node.op == "Gemm" || is_matmul(node)) {
-    return *elements * weight[weight.rank() < 2 ? 0 : reduction_axis(node, weight)];
-  }
-  return *elements * weight.elements(1, weight.rank());
+  if (!elements) return std::nullopt;
+  if (!matrix) return *elements * weight.elements(1, weight.rank());
+  return *elements * weight[weight.rank() < 2 ? 0 : weight_axes(node, weight).reduction];
 }
 
 std::string_view kind_of(QuantRole role) {

@@ -4,8 +4,7 @@
 #include <set>
 
 #include "base/check.h"
-#include "ops/op.h"
-#include "ranges/weight_axes.h"
+#include "ops/roles.h"
 
 namespace nibble {
 namespace {
@@ -68,11 +67,6 @@ const LayerBits& BitPlan::of(const std::string& node) const {
   return it == layers.end() ? fallback : it->second;
 }
 
-bool is_weighted(const Node& node) {
-  const OpRow* row = find_op(node.op, node.domain);
-  return row != nullptr && row->quant == QuantRole::weighted;
-}
-
 std::optional<std::string> why_not_quantizable(const Graph& graph, const Node& node) {
   if (!node.input(1)) return "it has no weight";
   if (!node.input(0) || !node.output(0)) return "it has no data or no result";
@@ -81,7 +75,7 @@ std::optional<std::string> why_not_quantizable(const Graph& graph, const Node& n
   const DType dtype = weight.type.quant ? DType::f32 : weight.data.dtype();
   if (dtype != DType::f32) return fmt::format("its weight is {}, not f32", name_of(dtype));
   const Shape& shape = weight.data.shape();
-  const bool matrix = node.op == "MatMul" || node.op == "Gemm";
+  const bool matrix = is_matrix_product(node);
   if (matrix ? shape.rank() != 2 : shape.rank() < 3) {
     return fmt::format("its weight has {} dimensions", shape.rank());
   }
@@ -90,9 +84,7 @@ std::optional<std::string> why_not_quantizable(const Graph& graph, const Node& n
   if (node.op == "Gemm") {
     if (auto reason = why_not_gemm(node)) return reason;
   }
-  const int axis = output_channel_axis(node, shape);
-  const int64_t channels = axis >= 0 ? shape[axis] : shape[1] * node.attributes.integer("group", 1);
-  return why_not_bias(graph, node, channels);
+  return why_not_bias(graph, node, WeightIndex(node, shape).outputs());
 }
 
 std::vector<bool> at_the_ends(const Graph& graph, const std::vector<NodeId>& layers) {

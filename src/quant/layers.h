@@ -19,9 +19,6 @@ struct Layer {
   bool quantizes_data() const { return bits.activation_bits > 0; }
 };
 
-/// Whether the op table says that `node` multiplies data by a weight.
-bool is_weighted(const Node& node);
-
 /// Why the weight of this weighted node cannot be quantized, as one sentence; nullopt if it can.
 std::optional<std::string> why_not_quantizable(const Graph& graph, const Node& node);
 

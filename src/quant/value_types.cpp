@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "ops/op.h"
+#include "ops/roles.h"
 
 namespace nibble {
 namespace {
@@ -115,23 +115,14 @@ class Planner {
     }
   }
 
-  bool is_fused_clamp(const Node& node) const {
-    if (!node.domain.empty() || (node.op != "Relu" && node.op != "Clip")) return false;
-    for (size_t i = 1; i < node.inputs.size(); ++i) {
-      if (node.inputs[i] && !is_constant(node.inputs[i])) return false;
-    }
-    return true;
-  }
-
   // Between a layer and the clamp that will be part of it: never stored as integers.
   bool vanishes(ValueId value) const {
     const auto made_by = producer_.find(value);
     const auto readers = readers_.find(value);
     if (made_by == producer_.end() || readers == readers_.end()) return false;
     if (readers->second.size() != 1 || graph_.is_output(value)) return false;
-    const Node& layer = graph_.node(made_by->second);
-    const bool takes_clamp = layer.op == "Conv" || layer.op == "Gemm" || layer.op == "Add";
-    return takes_clamp && layer.domain.empty() && is_fused_clamp(graph_.node(readers->second[0]));
+    return takes_clamp(graph_.node(made_by->second)) &&
+           clamp_of(graph_, graph_.node(readers->second[0])).has_value();
   }
 
   void collect_values() {

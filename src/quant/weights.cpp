@@ -4,8 +4,8 @@
 #include <cmath>
 
 #include "base/check.h"
+#include "ops/roles.h"
 #include "ranges/observer.h"
-#include "ranges/weight_axes.h"
 
 namespace nibble {
 namespace {
@@ -30,13 +30,13 @@ std::vector<float> read_bias(const Graph& graph, const Node& node, int64_t chann
   return bias;
 }
 
-WeightGrouping grouping_of(const Node& node, const Shape& weight, const Layer& layer,
+WeightGrouping grouping_of(const WeightIndex& index, const Shape& weight, const Layer& layer,
                            int64_t block_size) {
-  const int reduction = reduction_axis(node, weight);
+  const int reduction = index.axes().reduction;
   if (block_size > 0 && !layer.quantizes_data() && weight[reduction] > block_size) {
     return {.axis = reduction, .block_size = block_size};
   }
-  return {.axis = output_channel_axis(node, weight)};
+  return {.axis = index.scale_axis()};
 }
 
 // Sum of |codes| of each output channel.
@@ -151,29 +151,6 @@ QuantParams bias_params(const QuantParams& input, const QuantParams& weight, siz
 
 }  // namespace
 
-WeightIndex::WeightIndex(const Node& node, const Shape& weight) {
-  rows_ = weight[0];
-  columns_ = weight[1];
-  inner_ = weight.elements(2, weight.rank());
-  const bool matrix = node.op == "Gemm" || node.op == "MatMul";
-  output_first_ = matrix ? output_channel_axis(node, weight) == 0 : node.op != "ConvTranspose";
-  groups_ = matrix ? 1 : node.attributes.integer("group", 1);
-  outputs_ = output_first_ ? rows_ : columns_ * groups_;
-  inputs_ = output_first_ ? columns_ * groups_ : rows_;
-}
-
-int64_t WeightIndex::output(int64_t element) const {
-  const int64_t row = element / (inner_ * columns_);
-  if (output_first_) return row;
-  return row / (rows_ / groups_) * columns_ + element / inner_ % columns_;
-}
-
-int64_t WeightIndex::input(int64_t element) const {
-  const int64_t row = element / (inner_ * columns_);
-  if (!output_first_) return row;
-  return row / (rows_ / groups_) * columns_ + element / inner_ % columns_;
-}
-
 void quantize_layer(Graph& graph, const Layer& layer, const LayerInput& input,
                     const QuantizeOptions& options, ThreadPool& pool) {
   const Node& node = graph.node(layer.id);
@@ -181,12 +158,12 @@ void quantize_layer(Graph& graph, const Layer& layer, const LayerInput& input,
   const std::vector<float> values = read_weight(graph.value(node.inputs[1]), node);
   const WeightIndex index(node, weight.shape());
   std::vector<float> bias = read_bias(graph, node, index.outputs());
-  const bool takes_bias = node.op != "MatMul";
+  const bool takes_bias = find_op(node.op, node.domain)->weights.bias >= 0;
   const bool integer =
       input.quant != nullptr && layer.bits.weight_bits <= 8 && input.quant->bits() <= 8;
 
   QuantParams params =
-      weight_params(weight, grouping_of(node, weight.shape(), layer, options.weight_block_size),
+      weight_params(weight, grouping_of(index, weight.shape(), layer, options.weight_block_size),
                     layer.bits.weight_bits, options.weight_observer, pool);
   const bool had_bias = !bias.empty();
   const std::vector<double> means = input_means(input, index.inputs());

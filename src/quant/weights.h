@@ -6,22 +6,6 @@
 
 namespace nibble {
 
-/// Which output and input channel an element of a layer's weight belongs to.
-class WeightIndex {
- public:
-  WeightIndex(const Node& node, const Shape& weight);
-  int64_t outputs() const { return outputs_; }
-  int64_t inputs() const { return inputs_; }
-  int64_t output(int64_t element) const;
-  int64_t input(int64_t element) const;
-
- private:
-  bool output_first_ = true;  // [output, input, ...], else [input, output, ...]
-  int64_t rows_ = 1, columns_ = 1, inner_ = 1;
-  int64_t groups_ = 1;
-  int64_t outputs_ = 1, inputs_ = 1;
-};
-
 /// What the layer's data input is known to be.
 struct LayerInput {
   const QuantParams* quant = nullptr;  // nullptr: it stays in float

@@ -8,9 +8,9 @@
 #include "nibble/ranges.h"
 #include "nibble/runtime.h"
 #include "ops/op.h"
+#include "ops/roles.h"
 #include "ranges/collector.h"
 #include "ranges/observer.h"
-#include "ranges/weight_axes.h"
 
 namespace nibble {
 namespace {
@@ -53,15 +53,16 @@ std::map<ValueId, Collector> weight_collectors(const Graph& graph) {
   std::map<ValueId, Collector> found;
   for (const NodeId id : graph.nodes()) {
     const Node& node = graph.node(id);
-    const OpRow* row = find_op(node.op, node.domain);
-    const bool weighted = row != nullptr && row->quant == QuantRole::weighted;
+    const bool weighted = is_weighted(node);
     for (size_t i = 0; i < node.inputs.size(); ++i) {
       if (!node.inputs[i] || found.contains(node.inputs[i])) continue;
       const Value& value = graph.value(node.inputs[i]);
       const bool is_weight = weighted && i == 1;
       if (!value.is_constant() || value.data.dtype() != DType::f32) continue;
       if (!is_weight && value.data.shape().rank() < 2) continue;
-      const int axis = is_weight ? output_channel_axis(node, value.data.shape()) : 0;
+      const int axis = is_weight && value.data.shape().rank() > 1
+                           ? WeightIndex(node, value.data.shape()).scale_axis()
+                           : 0;
       found.emplace(node.inputs[i], Collector(value.name, node.name, axis, true));
     }
   }

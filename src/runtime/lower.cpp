@@ -1,40 +1,16 @@
 #include "runtime/lower.h"
 
 #include <algorithm>
-#include <array>
 
 #include "base/check.h"
 #include "ops/quantization/integer_support.h"
+#include "ops/roles.h"
 #include "ops/support/codes.h"
 #include "runtime/conversions.h"
 #include "runtime/lowering.h"
 #include "runtime/subgraph.h"
 
 namespace nibble {
-namespace {
-
-// Only axes of extent 1 change places: the elements keep their order.
-bool keeps_order(const Node& transpose, const Shape& in) {
-  if (!in.is_static()) return false;
-  std::vector<int64_t> permutation = transpose.attributes.integers("perm");
-  if (permutation.empty()) {
-    for (int axis = in.rank(); axis-- > 0;) permutation.push_back(axis);
-  }
-  std::erase_if(permutation, [&](int64_t axis) { return in[static_cast<int>(axis)] == 1; });
-  return std::ranges::is_sorted(permutation);
-}
-
-// Shows the bytes of its first input under another shape.
-bool is_view(const Graph& graph, const Node& node) {
-  static constexpr std::array<std::string_view, 6> kViews = {"Reshape",   "Flatten",  "Squeeze",
-                                                             "Unsqueeze", "Identity", "Dropout"};
-  if (!node.domain.empty() || node.output(1)) return false;
-  if (node.op == "Transpose") return keeps_order(node, graph.value(node.inputs[0]).type.shape);
-  return std::ranges::find(kViews, node.op) != kViews.end();
-}
-
-}  // namespace
-
 void Lowering::lower_node(const Node& node) {
   const OpRow& row = require_op(node, graph_.opset());
   check_arity(node, row);
@@ -42,12 +18,13 @@ void Lowering::lower_node(const Node& node) {
   std::string why_not;
   const bool some_codes =
       std::ranges::any_of(node.inputs, [&](ValueId id) { return id && codes_of(id) >= 0; });
+  const bool view = node.input(0) && is_view(node, graph_.value(node.inputs[0]).type.shape);
   if (options_.arithmetic == Arithmetic::integer && some_codes) {
-    if (is_view(graph_, node) && codes_of(node.inputs[0]) >= 0 && lower_view(node, true)) return;
+    if (view && codes_of(node.inputs[0]) >= 0 && lower_view(node, true)) return;
     if (lower_quantizing_transpose(node)) return;
     if (lower_integer(node, row, why_not)) return;
   }
-  if (is_view(graph_, node) && lower_view(node, false)) return;
+  if (view && lower_view(node, false)) return;
   lower_real(node, row, std::move(why_not));
 }
 

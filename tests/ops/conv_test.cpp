@@ -7,6 +7,8 @@
 namespace nibble::test {
 namespace {
 
+constexpr Clamp kRelu{.low = 0};
+
 struct ConvCase {
   std::vector<int64_t> data;    // [N,C,spatial...]
   std::vector<int64_t> weight;  // [O,I/group,k...]
@@ -14,7 +16,7 @@ struct ConvCase {
   std::vector<int64_t> strides, dilations, pads;
   std::string auto_pad = "NOTSET";
   bool bias = true;
-  std::string activation;
+  Clamp clamp;
 
   Node node(bool channels_last) const {
     Attributes attributes;
@@ -23,25 +25,22 @@ struct ConvCase {
     if (!dilations.empty()) attributes.set("dilations", dilations);
     if (!pads.empty()) attributes.set("pads", pads);
     if (auto_pad != "NOTSET") attributes.set("auto_pad", auto_pad);
-    if (channels_last) attributes.set("nibble_channels_last", int64_t{1});
-    if (!activation.empty()) {
-      attributes.set("nibble_activation", activation);
-      attributes.set("nibble_activation_min", -0.5F);
-      attributes.set("nibble_activation_max", 1.0F);
-    }
-    return make_node("Conv", bias ? 3 : 2, attributes);
+    Node node = make_node("Conv", bias ? 3 : 2, attributes);
+    node.channels_last = channels_last;
+    node.clamp = clamp;
+    return node;
   }
 };
 
 const std::vector<ConvCase>& cases() {
   static const std::vector<ConvCase> all = {
       {{1, 3, 9, 11}, {8, 3, 3, 3}, 1, {2, 2}, {}, {1, 1, 1, 1}},
-      {{1, 3, 32, 32}, {16, 3, 3, 3}, 1, {1, 1}, {}, {1, 1, 1, 1}, "NOTSET", true, "Relu"},
+      {{1, 3, 32, 32}, {16, 3, 3, 3}, 1, {1, 1}, {}, {1, 1, 1, 1}, "NOTSET", true, kRelu},
       {{2, 16, 13, 7}, {16, 16, 3, 3}, 1, {}, {}, {1, 1, 1, 1}, "NOTSET", false},
-      {{3, 17, 9, 9}, {33, 17, 1, 1}, 1, {}, {}, {}, "NOTSET", true, "Clip"},
+      {{3, 17, 9, 9}, {33, 17, 1, 1}, 1, {}, {}, {}, "NOTSET", true, {-0.5F, 1.0F}},
       {{1, 64, 7, 7}, {32, 64, 1, 1}, 1, {2, 2}},
       {{2, 16, 8, 6}, {32, 16, 1, 1}, 1, {2, 2}},  // the last row of each image is not read
-      {{2, 24, 10, 10}, {24, 1, 3, 3}, 24, {1, 1}, {}, {1, 1, 1, 1}, "NOTSET", true, "Relu"},
+      {{2, 24, 10, 10}, {24, 1, 3, 3}, 24, {1, 1}, {}, {1, 1, 1, 1}, "NOTSET", true, kRelu},
       {{1, 19, 11, 9}, {19, 1, 5, 5}, 19, {2, 2}, {}, {2, 2, 2, 2}},
       {{1, 12, 8, 8}, {24, 4, 3, 3}, 3, {}, {}, {1, 0, 0, 1}},
       {{1, 32, 8, 8}, {64, 16, 3, 3}, 2, {}, {}, {1, 1, 1, 1}},

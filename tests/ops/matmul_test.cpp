@@ -71,26 +71,23 @@ struct GemmCase {
   int64_t trans_a, trans_b;
   float alpha, beta;
   Shape c;
-  std::string activation;
+  Clamp clamp;
 };
 
 TEST(Gemm, equals_its_formula_with_constant_or_computed_operands) {
   const int64_t rows = 33, depth = 65, columns = 18;
-  for (const GemmCase& c : std::vector<GemmCase>{{0, 0, 1, 1, {columns}, ""},
-                                                 {0, 1, 1, 1, {columns}, "Relu"},
-                                                 {1, 0, 0.5F, 2, {rows, columns}, "Relu"},
-                                                 {1, 1, 0.5F, 0.25F, {1, columns}, ""},
-                                                 {0, 1, 1, 3, {rows, 1}, "Clip"},
-                                                 {0, 0, 2, 1, {}, ""},
-                                                 {0, 1, 1, 0, {columns}, ""}}) {
-    const Node node = make_node("Gemm", 3,
-                                make_attributes({{"transA", c.trans_a},
-                                                 {"transB", c.trans_b},
-                                                 {"alpha", c.alpha},
-                                                 {"beta", c.beta},
-                                                 {"nibble_activation", c.activation},
-                                                 {"nibble_activation_min", -2.0F},
-                                                 {"nibble_activation_max", 3.0F}}));
+  for (const GemmCase& c : std::vector<GemmCase>{{0, 0, 1, 1, {columns}, {}},
+                                                 {0, 1, 1, 1, {columns}, {.low = 0}},
+                                                 {1, 0, 0.5F, 2, {rows, columns}, {.low = 0}},
+                                                 {1, 1, 0.5F, 0.25F, {1, columns}, {}},
+                                                 {0, 1, 1, 3, {rows, 1}, {-2, 3}},
+                                                 {0, 0, 2, 1, {}, {}},
+                                                 {0, 1, 1, 0, {columns}, {}}}) {
+    Node node = make_node(
+        "Gemm", 3,
+        make_attributes(
+            {{"transA", c.trans_a}, {"transB", c.trans_b}, {"alpha", c.alpha}, {"beta", c.beta}}));
+    node.clamp = c.clamp;
     const std::vector<Tensor> inputs = {
         random_tensor(c.trans_a != 0 ? Shape{depth, rows} : Shape{rows, depth}, 1),
         random_tensor(c.trans_b != 0 ? Shape{columns, depth} : Shape{depth, columns}, 2),
@@ -112,8 +109,7 @@ TEST(Gemm, equals_its_formula_with_constant_or_computed_operands) {
             c.beta *
                 double{
                     inputs[2].data<float>()[static_cast<size_t>(m * row_step + n * column_step)]};
-        if (c.activation == "Relu") value = std::max(value, 0.0);
-        if (c.activation == "Clip") value = std::clamp(value, -2.0, 3.0);
+        value = std::clamp<double>(value, c.clamp.low, c.clamp.high);
         want.data<float>()[static_cast<size_t>(m * columns + n)] = static_cast<float>(value);
       }
     }

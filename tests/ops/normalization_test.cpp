@@ -131,7 +131,7 @@ TEST(batch_normalization, channels_last_and_prepared_give_the_same_bits) {
   expect_near(outputs[0], expected, 0);
 
   op_case.inputs[0] = channels_last(x);
-  op_case.attributes = {{"nibble_channels_last", int64_t{1}}};
+  op_case.channels_last = true;
   expect_near(evaluate(op_case, 2)[0], channels_last(expected), 0);
 }
 

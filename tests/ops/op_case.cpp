@@ -19,6 +19,8 @@ Node node_of(const OpCase& op_case) {
     node.outputs.push_back({static_cast<int32_t>(op_case.inputs.size() + i)});
   }
   for (const auto& [name, value] : op_case.attributes) node.attributes.set(name, value);
+  node.clamp = op_case.clamp;
+  node.channels_last = op_case.channels_last;
   return node;
 }
 

@@ -18,6 +18,8 @@ struct OpCase {
   std::vector<std::pair<std::string, Attribute>> attributes = {};
   int opset = 21;
   std::string domain = "";
+  Clamp clamp = {};  // as fused into the node
+  bool channels_last = false;
 };
 
 /// Prints as the operator, its input types and attributes.

@@ -84,7 +84,7 @@ TEST(Pool, max_and_average_equal_their_definition_in_both_layouts_for_every_thre
       EXPECT_LT(max_error(run_eval(node, {in})[0], want), 1e-5);
       EXPECT_EQ(run_infer(node, {in})[0].shape, want.shape());
       Node last = node;
-      last.attributes.set("nibble_channels_last", int64_t{1});
+      last.channels_last = true;
       const Tensor turned = permuted(in, {0, 2, 3, 1});
       for (int threads : {1, 3}) {
         const Tensor got = run_prepared(last, {turned}, {}, threads).at(0);
@@ -104,7 +104,7 @@ TEST(Pool, global_average_is_the_mean_over_all_positions) {
     EXPECT_NEAR(got.data<float>()[plane], sum / 42, 1e-6);
   }
   Node last = make_node("GlobalAveragePool", 1);
-  last.attributes.set("nibble_channels_last", int64_t{1});
+  last.channels_last = true;
   const Tensor other = run_prepared(last, {permuted(in, {0, 2, 3, 1})}, {}, 2).at(0);
   EXPECT_LT(max_error(other.reshaped({2, 35, 1, 1}), got), 1e-6);
 }

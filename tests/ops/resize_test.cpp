@@ -70,7 +70,7 @@ TEST(Resize, channels_last_gives_the_same_values) {
   for (const char* mode : {"nearest", "linear", "cubic"}) {
     Node node = resize(mode, "half_pixel");
     const Tensor want = run_eval(node, {in, Tensor(), scales})[0];
-    node.attributes.set("nibble_channels_last", int64_t{1});
+    node.channels_last = true;
     const Tensor got = run_eval(node, {turned, Tensor(), scales}, 2)[0];
     ASSERT_EQ(got.shape(), (Shape{2, 10, 21, 3}));
     each(10, 21, [&](int64_t n, int64_t c, int64_t y, int64_t x) {

@@ -48,7 +48,7 @@ TEST(channels_last, transposes_stand_at_the_borders_only) {
   for (NodeId id : graph.nodes()) {
     const Node& node = graph.node(id);
     if (node.op == "Conv") {
-      EXPECT_EQ(node.attributes.integer("nibble_channels_last", 0), 1);
+      EXPECT_TRUE(node.channels_last);
     } else if (node.op == "Concat") {
       EXPECT_EQ(node.attributes.integer("axis", 0), 3);
     }

@@ -14,7 +14,6 @@ using test::per_tensor;
 using test::random_tensor;
 
 constexpr float kScale = 0.03F;  // of outputs
-const std::pair<std::string, Attribute> kChannelsLast{"nibble_channels_last", int64_t{1}};
 
 // Runs both ways; the outputs, on a grid of kScale, may differ by `codes` steps.
 void expect_agreement(const Graph& graph, const std::vector<Tensor>& inputs, double codes = 1) {

@@ -26,7 +26,7 @@ int64_t ConvProblem::macs() const {
 }
 
 ConvProblem conv_problem(const Node& node, const Shape& data, const Shape& weight, bool bias) {
-  const bool channels_last = is_channels_last(node);
+  const bool channels_last = node.channels_last;
   const SpatialShape x(data, channels_last);
   if (weight.rank() != data.rank()) {
     fail(ErrorCode::invalid_model, "the weight {} and the data {} differ in rank",
@@ -39,7 +39,7 @@ ConvProblem conv_problem(const Node& node, const Shape& data, const Shape& weigh
   problem.group = node.attributes.integer("group", 1);
   problem.bias = bias;
   problem.channels_last = channels_last;
-  problem.activation = fused_activation(node);
+  problem.clamp = node.clamp;
   if (problem.group < 1 || (weight[0] >= 0 && weight[0] % problem.group != 0)) {
     fail(ErrorCode::invalid_model, "the weight {} cannot be split into {} groups",
          weight.to_string(), problem.group);
@@ -122,6 +122,10 @@ std::unique_ptr<Kernel> prepare_conv(const KernelSpec& spec) {
                           types.constant(1), types.constant(2), spec.threads);
 }
 
+WeightAxes conv_axes(const Node& node, const Shape&) {
+  return {.output = 0, .reduction = 1, .groups = node.attributes.integer("group", 1)};
+}
+
 constexpr std::array kRows = {
     OpRow{.name = "Conv",
           .min_inputs = 2,
@@ -131,6 +135,8 @@ constexpr std::array kRows = {
           .prepare = prepare_conv,
           .integer = integer_conv,
           .quant = QuantRole::weighted,
+          .weights = {.axes = conv_axes, .bias = 2},
+          .takes_clamp = true,
           .gradient = Gradient::autograd,
           .layout = LayoutRole::spatial,
           .tolerance = 1e-4},

@@ -17,7 +17,7 @@ struct ConvProblem {
   Window window;
   bool bias = false;
   bool channels_last = false;
-  FusedActivation activation;
+  Clamp clamp;
 
   Shape output_shape() const;
   /// Multiply-accumulates of one evaluation.

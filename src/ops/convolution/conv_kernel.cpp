@@ -176,8 +176,8 @@ void OneDnnConv::add_slice(const Region& region) {
   const dnnl::convolution_forward::desc desc(
       dnnl::prop_kind::forward_inference, dnnl::algorithm::convolution_direct, source_desc, weights,
       bias_desc, target_desc, stride, dilation, pad_begin, pad_end);
-  const dnnl::convolution_forward::primitive_desc chosen(
-      desc, onednn::attributes(problem_.activation), onednn::engine());
+  const dnnl::convolution_forward::primitive_desc chosen(desc, onednn::attributes(problem_.clamp),
+                                                         onednn::engine());
   if (slices_.empty()) {
     packed_desc_ = chosen.weights_desc();
     implementation_ = chosen.impl_info_str();

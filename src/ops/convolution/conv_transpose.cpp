@@ -169,6 +169,10 @@ void eval(EvalContext& context) {
   }
 }
 
+WeightAxes axes(const Node& node, const Shape&) {
+  return {.output = 1, .reduction = 0, .groups = node.attributes.integer("group", 1)};
+}
+
 constexpr std::array kRows = {
     OpRow{.name = "ConvTranspose",
           .min_inputs = 2,
@@ -177,6 +181,7 @@ constexpr std::array kRows = {
           .eval = eval,
           .prepare = "plain loops: nothing to prepare",
           .integer = "no integer kernel yet: evaluated in float between quantized layers",
+          .weights = {.axes = axes, .bias = 2},
           .gradient = Gradient::autograd,
           .tolerance = 1e-4},
 };

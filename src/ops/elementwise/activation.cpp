@@ -166,6 +166,30 @@ void eval_clip(EvalContext& context) {
   });
 }
 
+std::optional<Clamp> relu_bounds(const Graph&, const Node&) { return Clamp{.low = 0}; }
+
+// A bound of Clip: a scalar f32 constant, or `fallback` where it is left out.
+std::optional<float> constant_bound(const Graph& graph, ValueId id, float fallback) {
+  if (!id) return fallback;
+  const Value& value = graph.value(id);
+  if (!value.is_constant() || value.type.quant || value.data.dtype() != DType::f32 ||
+      value.data.elements() != 1) {
+    return std::nullopt;
+  }
+  return value.data.data<float>()[0];
+}
+
+std::optional<Clamp> clip_bounds(const Graph& graph, const Node& node) {
+  const Clamp open;
+  if (graph.opset() < 11) {
+    return Clamp{node.attributes.real("min", open.low), node.attributes.real("max", open.high)};
+  }
+  const auto low = constant_bound(graph, node.input(1), open.low);
+  const auto high = constant_bound(graph, node.input(2), open.high);
+  if (!low || !high) return std::nullopt;
+  return Clamp{*low, *high};
+}
+
 constexpr OpRow activation(std::string_view name, EvalSignature* eval) {
   return {.name = name,
           .infer = infer_same,
@@ -181,11 +205,18 @@ constexpr OpRow clip_row() {
   OpRow row = activation("Clip", eval_clip);
   row.max_inputs = 3;
   row.tolerance = 0;
+  row.clamp = clip_bounds;
+  return row;
+}
+
+constexpr OpRow relu_row() {
+  OpRow row = activation("Relu", eval_map<kNumbers, relu>);
+  row.clamp = relu_bounds;
   return row;
 }
 
 constexpr std::array kRows = {
-    activation("Relu", eval_map<kNumbers, relu>),
+    relu_row(),
     activation("LeakyRelu", eval_leaky_relu),
     activation("Elu", eval_elu),
     activation("Selu", eval_selu),

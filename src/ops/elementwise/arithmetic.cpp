@@ -104,13 +104,13 @@ T integer_power(T base, T exponent) {
 
 template <auto f>
 void eval_with_clamp(EvalContext& context) {
-  const FusedActivation activation = fused_activation(context.node);
-  if (!activation.any) return zip<kNumbers>(context, f);
+  const Clamp clamp = context.node.clamp;
+  if (!clamp.any()) return zip<kNumbers>(context, f);
   zip<kFloats>(context, [=](auto a, auto b) {
     using T = decltype(a);
     const T y = f(a, b);
-    const T above = y < static_cast<T>(activation.low) ? static_cast<T>(activation.low) : y;
-    return above > static_cast<T>(activation.high) ? static_cast<T>(activation.high) : above;
+    const T above = y < static_cast<T>(clamp.low) ? static_cast<T>(clamp.low) : y;
+    return above > static_cast<T>(clamp.high) ? static_cast<T>(clamp.high) : above;
   });
 }
 
@@ -209,13 +209,18 @@ constexpr OpRow bitwise(std::string_view name, EvalSignature* eval) {
   return row;
 }
 
+constexpr OpRow with_clamp(OpRow row) {
+  row.takes_clamp = true;
+  return row;
+}
+
 constexpr OpRow with_infer(OpRow row, InferSignature* infer) {
   row.infer = infer;
   return row;
 }
 
 constexpr std::array kRows = {
-    arithmetic("Add", eval_with_clamp<add>, integer_add),
+    with_clamp(arithmetic("Add", eval_with_clamp<add>, integer_add)),
     arithmetic("Sub", eval_with_clamp<subtract>, integer_add),
     arithmetic("Mul", eval_with_clamp<multiply>, integer_mul),
     arithmetic("Div", eval_with_clamp<divide>, "a quotient of codes has no integer form"),

@@ -109,7 +109,7 @@ std::unique_ptr<Kernel> integer_add(const KernelSpec& spec) {
   const QuantParams& a = *spec.types.input(0).quant;
   const QuantParams& b = *spec.types.input(1).quant;
   const QuantParams& out = *spec.outputs[0].quant;
-  const CodeRange range = code_range(out, activation_range(spec.types.node));
+  const CodeRange range = code_range(out, spec.types.node.clamp);
   const float sign = spec.types.node.op == "Sub" ? -1.0F : 1.0F;
   return std::make_unique<Binary<AddParams, add_u8>>(
       AddParams{.a_zero = a.zero_point[0],
@@ -129,7 +129,7 @@ std::unique_ptr<Kernel> integer_mul(const KernelSpec& spec) {
   const QuantParams& a = *spec.types.input(0).quant;
   const QuantParams& b = *spec.types.input(1).quant;
   const QuantParams& out = *spec.outputs[0].quant;
-  const CodeRange range = code_range(out, activation_range(spec.types.node));
+  const CodeRange range = code_range(out, spec.types.node.clamp);
   const double multiplier = static_cast<double>(a.scale[0]) * b.scale[0] / out.scale[0];
   return std::make_unique<Binary<MulParams, mul_u8>>(
       MulParams{.a_zero = a.zero_point[0],

@@ -34,7 +34,7 @@ Scaling scaling_of(const Node& node, const Shape& shape, const ResizeInputs& inp
   // Lists are in the order [N,C,spatial...], whatever the layout.
   const auto physical = [&](int64_t listed) {
     const int axis = normalize_axis(listed, rank);
-    if (!is_channels_last(node) || axis == 0) return axis;
+    if (!node.channels_last || axis == 0) return axis;
     return axis == 1 ? rank - 1 : axis - 1;
   };
   const std::string policy = node.attributes.text("keep_aspect_ratio_policy", "stretch");

@@ -44,7 +44,7 @@ Shape matmul_shape(const Shape& a, const Shape& b) {
 MatmulProblem matmul_problem(const Node& node, const Shape& a, const Shape& b) {
   MatmulProblem problem;
   problem.output = matmul_shape(a, b);
-  problem.activation = fused_activation(node);
+  problem.clamp = node.clamp;
   MatrixShape& m = problem.matrix;
   m.rows = a.rank() == 1 ? 1 : a[a.rank() - 2];
   m.depth = a[a.rank() - 1];
@@ -88,7 +88,7 @@ MatmulProblem gemm_problem(const Node& node, const Shape& a, const Shape& b, con
   problem.batch = {{}};
   problem.alpha = node.attributes.real("alpha", 1);
   problem.beta = node.attributes.real("beta", 1);
-  problem.activation = fused_activation(node);
+  problem.clamp = node.clamp;
   problem.output = {m.rows, m.columns};
   if (c == nullptr || problem.beta == 0) return problem;
   problem.has_addend = true;
@@ -145,9 +145,9 @@ void eval_plain(const MatmulProblem& problem, EvalContext& context) {
       out[i] = static_cast<T>(out[i] + static_cast<T>(problem.beta * c[at]));
     }
   }
-  if (problem.activation.any) {
+  if (problem.clamp.any()) {
     for (int64_t i = 0; i < elements; ++i) {
-      out[i] = static_cast<T>(problem.activation(static_cast<float>(out[i])));
+      out[i] = static_cast<T>(problem.clamp(static_cast<float>(out[i])));
     }
   }
 }
@@ -215,6 +215,15 @@ std::unique_ptr<Kernel> prepare_gemm(const KernelSpec& spec) {
                             types.constant(1), types.constant(2), spec.threads);
 }
 
+WeightAxes gemm_axes(const Node& node, const Shape&) {
+  const bool turned = node.attributes.integer("transB", 0) != 0;
+  return {.output = turned ? 0 : 1, .reduction = turned ? 1 : 0};
+}
+
+WeightAxes matmul_axes(const Node&, const Shape& weight) {
+  return {.output = weight.rank() - 1, .reduction = weight.rank() - 2};
+}
+
 constexpr std::array kRows = {
     OpRow{.name = "Gemm",
           .min_inputs = 2,
@@ -224,6 +233,8 @@ constexpr std::array kRows = {
           .prepare = prepare_gemm,
           .integer = integer_gemm,
           .quant = QuantRole::weighted,
+          .weights = {.axes = gemm_axes, .bias = 2, .matrix = true},
+          .takes_clamp = true,
           .gradient = Gradient::autograd,
           .tolerance = 1e-4},
     OpRow{.name = "MatMul",
@@ -234,6 +245,7 @@ constexpr std::array kRows = {
           .prepare = prepare_matmul,
           .integer = integer_matmul,
           .quant = QuantRole::weighted,
+          .weights = {.axes = matmul_axes, .matrix = true},
           .gradient = Gradient::autograd,
           .tolerance = 1e-4},
 };

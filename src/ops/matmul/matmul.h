@@ -10,7 +10,7 @@
 
 namespace nibble {
 
-/// out[i] = activation(alpha * a[i] * b[i] + beta * c) for each matrix i of a batch.
+/// out[i] = clamp(alpha * a[i] * b[i] + beta * c) for each matrix i of a batch.
 struct MatmulProblem {
   MatrixShape matrix;
   /// First elements of the operands of each product (results follow one another).
@@ -24,7 +24,7 @@ struct MatmulProblem {
   /// Strides of input 2 over the result's rows and columns, 0 where it is broadcast.
   bool has_addend = false;
   int64_t addend_row = 0, addend_column = 0;
-  FusedActivation activation;
+  Clamp clamp;
   Shape output;  // as the node declares it
 
   int64_t macs() const {
@@ -46,7 +46,7 @@ MatmulProblem gemm_problem(const Node& node, const Shape& a, const Shape& b, con
 std::unique_ptr<Kernel> make_matmul_kernel(const MatmulProblem& problem, const Tensor* b,
                                            const Tensor* c, int threads);
 
-/// out = activation(out + beta * c) for rows [begin, end) of all matrices one after another.
+/// out = clamp(out + beta * c) for rows [begin, end) of all matrices one after another.
 void add_and_activate(const MatmulProblem& problem, const float* c, float* out, int64_t begin,
                       int64_t end);
 

@@ -103,10 +103,9 @@ void OneDnnMatmul::add_slice(const Region& region, const Tensor* b) {
   const bool pack = b != nullptr && problem_.batch.size() == 1;
   const dnnl::matmul::desc desc(a_desc, pack ? onednn::any_layout(b_dims) : b_plain, bias_desc,
                                 out_desc);
-  // The activation comes last: with an addend that is not fused, after our own addition.
+  // The clamp comes last: with an addend that is not fused, after our own addition.
   const bool finished = fused_ || !problem_.has_addend;
-  dnnl::primitive_attr attributes =
-      onednn::attributes(finished ? problem_.activation : FusedActivation{});
+  dnnl::primitive_attr attributes = onednn::attributes(finished ? problem_.clamp : Clamp{});
   if (problem_.alpha != 1) attributes.set_output_scales(0, {problem_.alpha});
   const dnnl::matmul::primitive_desc chosen(desc, attributes, onednn::engine());
   if (slices_.empty()) implementation_ = chosen.impl_info_str();
@@ -175,7 +174,7 @@ void add_and_activate(const MatmulProblem& problem, const float* c, float* out, 
     for (int64_t n = 0; n < m.columns; ++n) {
       const float sum =
           from == nullptr ? to[n] : to[n] + problem.beta * from[n * problem.addend_column];
-      to[n] = problem.activation(sum);
+      to[n] = problem.clamp(sum);
     }
   }
 }

@@ -1,6 +1,8 @@
 // Operators that reorder elements by permuting axes: Transpose, DepthToSpace, SpaceToDepth.
+#include <algorithm>
 #include <array>
 #include <numeric>
+#include <vector>
 
 #include "base/check.h"
 #include "ops/families.h"
@@ -140,8 +142,22 @@ constexpr OpRow row(std::string_view name, InferSignature* infer) {
           .tolerance = 0};
 }
 
+// Only axes of extent 1 change places: the elements keep their order.
+bool keeps_order(const Node& node, const Shape& in) {
+  if (!in.is_static()) return false;
+  std::vector<int> axes = axes_of(node, in.rank());
+  std::erase_if(axes, [&](int axis) { return in[axis] == 1; });
+  return std::ranges::is_sorted(axes);
+}
+
+constexpr OpRow transpose_row() {
+  OpRow transpose = row<make_transpose>("Transpose", infer_transpose);
+  transpose.view = keeps_order;
+  return transpose;
+}
+
 constexpr std::array kRows = {
-    row<make_transpose>("Transpose", infer_transpose),
+    transpose_row(),
     row<make_blocks<depth_to_space>>("DepthToSpace", infer_blocks<depth_to_space>),
     row<make_blocks<space_to_depth>>("SpaceToDepth", infer_blocks<space_to_depth>),
 };

@@ -376,6 +376,7 @@ constexpr OpRow renaming(std::string_view name, int max_inputs, InferSignature* 
           .prepare = "passes the bytes on: nothing to prepare",
           .integer = integer_same_codes,
           .quant = QuantRole::same_codes,
+          .view = always_view,
           .gradient = Gradient::autograd,
           .tolerance = 0};
 }

@@ -24,7 +24,7 @@ struct Layout {
 };
 
 Layout layout_of(const Node& node, const Shape& shape) {
-  if (node.attributes.integer("nibble_channels_last", 0) != 0) {
+  if (node.channels_last) {
     const int last = shape.rank() - 1;
     return {.outer = shape.elements(0, last), .channels = shape[last], .inner = 1};
   }

@@ -122,7 +122,7 @@ std::unique_ptr<Kernel> integer_average_pool(const KernelSpec& spec) {
 
 std::unique_ptr<Kernel> integer_global_average_pool(const KernelSpec& spec) {
   if (!codes_in_and_out(spec)) return nullptr;
-  if (spec.types.node.attributes.integer("nibble_channels_last", 0) == 0) {
+  if (!spec.types.node.channels_last) {
     return spec.refuse("it does not run channels last");
   }
   const Shape& shape = spec.types.shape(0);

@@ -27,7 +27,7 @@ struct PoolProblem {
 };
 
 PoolProblem pool_problem(const Node& node, const Shape& data) {
-  const bool channels_last = is_channels_last(node);
+  const bool channels_last = node.channels_last;
   const SpatialShape x(data, channels_last);
   PoolProblem problem;
   problem.window =
@@ -231,15 +231,15 @@ struct LpPool {
 
 // One window over everything, whatever the rank.
 PoolProblem global_problem(const Node& node, const Shape& data) {
-  const SpatialShape x(data, is_channels_last(node));
+  const SpatialShape x(data, node.channels_last);
   PoolProblem problem;
   problem.window.rank = 1;
   problem.window.input[0] = problem.window.kernel[0] = problem.in_positions = x.positions();
   problem.out_positions = 1;
   const std::vector<int64_t> ones(static_cast<size_t>(x.rank), 1);
-  problem.output = spatial_shape(x.batch, x.channels, ones, is_channels_last(node));
-  problem.planes = is_channels_last(node) ? x.batch : x.batch * x.channels;
-  problem.lane = is_channels_last(node) ? x.channels : 1;
+  problem.output = spatial_shape(x.batch, x.channels, ones, node.channels_last);
+  problem.planes = node.channels_last ? x.batch : x.batch * x.channels;
+  problem.lane = node.channels_last ? x.channels : 1;
   return problem;
 }
 
@@ -253,7 +253,7 @@ float power_of(const EvalContext& context) {
 std::vector<TensorType> infer_pool(const NodeTypes& types) {
   TensorType type{.dtype = types.input(0).dtype};
   if (types.shape(0).has_rank()) {
-    const bool channels_last = is_channels_last(types.node);
+    const bool channels_last = types.node.channels_last;
     const SpatialShape x(types.shape(0), channels_last);
     if (!types.node.attributes.has("kernel_shape")) {
       fail(ErrorCode::invalid_model, "attribute kernel_shape is missing");
@@ -272,7 +272,7 @@ std::vector<TensorType> infer_pool(const NodeTypes& types) {
 std::vector<TensorType> infer_global(const NodeTypes& types) {
   TensorType type{.dtype = types.input(0).dtype};
   if (types.shape(0).has_rank()) {
-    const bool channels_last = is_channels_last(types.node);
+    const bool channels_last = types.node.channels_last;
     const SpatialShape x(types.shape(0), channels_last);
     const std::vector<int64_t> ones(static_cast<size_t>(x.rank), 1);
     type.shape = spatial_shape(x.batch, x.channels, ones, channels_last);

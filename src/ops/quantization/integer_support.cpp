@@ -9,22 +9,12 @@
 
 namespace nibble {
 
-ActivationRange activation_range(const Node& node) {
-  constexpr float kInfinity = std::numeric_limits<float>::infinity();
-  const std::string kind = node.attributes.text("nibble_activation", "");
-  if (kind.empty()) return {-kInfinity, kInfinity};
-  if (kind == "Relu") return {0, kInfinity};
-  check(kind == "Clip", "unknown fused activation");
-  return {node.attributes.real("nibble_activation_min", -kInfinity),
-          node.attributes.real("nibble_activation_max", kInfinity)};
-}
-
-CodeRange code_range(const QuantParams& output, const ActivationRange& activation) {
+CodeRange code_range(const QuantParams& output, const Clamp& clamp) {
   const auto code = [&](float real) {
     const double q = std::nearbyint(real / output.scale[0]) + output.zero_point[0];
     return static_cast<int32_t>(std::clamp<double>(q, output.qmin, output.qmax));
   };
-  return {code(activation.min), code(activation.max)};
+  return {code(clamp.low), code(clamp.high)};
 }
 
 std::optional<IntegerWeights> integer_weights(const KernelSpec& spec, int axis) {
@@ -100,14 +90,14 @@ std::optional<std::vector<int32_t>> integer_bias(const KernelSpec& spec,
 
 OutputStage output_stage(const KernelSpec& spec, std::span<const double> unit) {
   OutputStage stage;
-  const ActivationRange activation = activation_range(spec.types.node);
+  const Clamp& clamp = spec.types.node.clamp;
   const std::optional<QuantParams>& quant = spec.outputs[0].quant;
   stage.kind = quant ? OutputStage::Kind::codes_u8 : OutputStage::Kind::reals_f32;
-  stage.min = activation.min;
-  stage.max = activation.max;
+  stage.min = clamp.low;
+  stage.max = clamp.high;
   double out_scale = 1;
   if (quant) {
-    const CodeRange range = code_range(*quant, activation);
+    const CodeRange range = code_range(*quant, clamp);
     stage.zero_point = quant->zero_point[0];
     stage.qmin = range.qmin;
     stage.qmax = range.qmax;
@@ -139,7 +129,7 @@ std::optional<ConvWindow> channels_last_window(const KernelSpec& spec,
   const Shape& in = spec.types.shape(0);
   const Shape& out = spec.outputs[0].shape;
   const int spatial = static_cast<int>(kernel_shape.size());
-  if (node.attributes.integer("nibble_channels_last", 0) == 0) {
+  if (!node.channels_last) {
     spec.refuse("it does not run channels last");
     return std::nullopt;
   }

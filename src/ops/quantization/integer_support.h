@@ -11,20 +11,12 @@
 
 namespace nibble {
 
-/// The fused activation of a node: attribute nibble_activation = "Relu" or "Clip" with
-/// nibble_activation_min and _max. Without one, unbounded.
-struct ActivationRange {
-  float min;
-  float max;
-};
-ActivationRange activation_range(const Node& node);
-
-/// Smallest and largest output code: the type's range, narrowed by the fused activation.
+/// Smallest and largest output code: the type's range, narrowed by the node's clamp.
 struct CodeRange {
   int32_t qmin;
   int32_t qmax;
 };
-CodeRange code_range(const QuantParams& output, const ActivationRange& activation);
+CodeRange code_range(const QuantParams& output, const Clamp& clamp);
 
 /// A quantized weight constant as int8 (q - zero_point), with one scale per output channel.
 struct IntegerWeights {

@@ -41,17 +41,17 @@ dnnl::memory::desc any_layout(std::span<const int64_t> dims) {
   return {to_dims(dims), dnnl::memory::data_type::f32, dnnl::memory::format_tag::any};
 }
 
-dnnl::primitive_attr attributes(const FusedActivation& activation) {
+dnnl::primitive_attr attributes(const Clamp& clamp) {
   dnnl::primitive_attr attributes;
   attributes.set_scratchpad_mode(dnnl::scratchpad_mode::user);
-  if (!activation.any) return attributes;
+  if (!clamp.any()) return attributes;
   dnnl::post_ops post;
-  if (activation.is_relu()) {
+  if (clamp.is_relu()) {
     post.append_eltwise(1.0F, dnnl::algorithm::eltwise_relu, 0, 0);
   } else {
     constexpr float kMax = std::numeric_limits<float>::max();
-    post.append_eltwise(1.0F, dnnl::algorithm::eltwise_clip, std::max(activation.low, -kMax),
-                        std::min(activation.high, kMax));
+    post.append_eltwise(1.0F, dnnl::algorithm::eltwise_clip, std::max(clamp.low, -kMax),
+                        std::min(clamp.high, kMax));
   }
   attributes.set_post_ops(post);
   return attributes;

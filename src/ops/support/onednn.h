@@ -32,8 +32,8 @@ dnnl::memory::desc dense(std::span<const int64_t> dims);
 dnnl::memory::desc strided(std::span<const int64_t> dims, std::span<const int64_t> strides);
 dnnl::memory::desc any_layout(std::span<const int64_t> dims);
 
-/// User-managed scratchpad, and the activation as a post operation.
-dnnl::primitive_attr attributes(const FusedActivation& activation);
+/// User-managed scratchpad, and the clamp as a post operation.
+dnnl::primitive_attr attributes(const Clamp& clamp);
 
 /// One primitive with its arguments, to be run on other buffers each time. Not for two threads at
 /// once: the handles are set before each run.

@@ -64,8 +64,8 @@ void reference_conv(const ConvProblem& problem, std::span<const T> data, std::sp
           }
         }
         T value = static_cast<T>(sum);
-        if (problem.activation.any) {
-          value = static_cast<T>(problem.activation(static_cast<float>(value)));
+        if (problem.clamp.any()) {
+          value = static_cast<T>(problem.clamp(static_cast<float>(value)));
         }
         out[at(n, o, p, problem.out_channels, positions)] = value;
       }

@@ -144,25 +144,4 @@ Shape spatial_shape(int64_t batch, int64_t channels, std::span<const int64_t> sp
   return shape;
 }
 
-bool is_channels_last(const Node& node) {
-  return node.attributes.integer("nibble_channels_last", 0) != 0;
-}
-
-bool FusedActivation::is_relu() const {
-  return any && low == 0 && high == std::numeric_limits<float>::infinity();
-}
-
-FusedActivation fused_activation(const Node& node) {
-  const std::string kind = node.attributes.text("nibble_activation", "");
-  constexpr float kInfinity = std::numeric_limits<float>::infinity();
-  if (kind.empty()) return {};
-  if (kind == "Relu") return {.any = true, .low = 0, .high = kInfinity};
-  if (kind == "Clip") {
-    return {.any = true,
-            .low = node.attributes.real("nibble_activation_min", -kInfinity),
-            .high = node.attributes.real("nibble_activation_max", kInfinity)};
-  }
-  fail(ErrorCode::unsupported, "the fused activation '{}' is not known", kind);
-}
-
 }  // namespace nibble

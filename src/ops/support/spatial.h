@@ -66,22 +66,4 @@ struct SpatialShape {
 Shape spatial_shape(int64_t batch, int64_t channels, std::span<const int64_t> spatial,
                     bool channels_last);
 
-/// The node was marked by pass channels_last.
-bool is_channels_last(const Node& node);
-
-/// The activation that pass fuse_activations put into the node, as a clamp: Relu is [0, inf].
-struct FusedActivation {
-  bool any = false;
-  float low = 0;
-  float high = 0;
-  bool is_relu() const;  // no upper bound
-  bool operator==(const FusedActivation&) const = default;
-  float operator()(float x) const {
-    if (!any) return x;
-    return x < low ? low : (x > high ? high : x);
-  }
-};
-/// Throws Error{unsupported} on a kind other than Relu and Clip.
-FusedActivation fused_activation(const Node& node);
-
 }  // namespace nibble

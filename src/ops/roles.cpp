@@ -1,0 +1,50 @@
+#include "ops/roles.h"
+
+#include "base/check.h"
+
+namespace nibble {
+
+bool is_weighted(const Node& node) {
+  const OpRow* row = find_op(node.op, node.domain);
+  return row != nullptr && row->quant == QuantRole::weighted;
+}
+
+WeightAxes weight_axes(const Node& node, const Shape& weight) {
+  const OpRow* row = find_op(node.op, node.domain);
+  check(row != nullptr && row->weights, "this operator has no weight");
+  return row->weights.axes(node, weight);
+}
+
+bool is_matrix_product(const Node& node) {
+  const OpRow* row = find_op(node.op, node.domain);
+  return row != nullptr && row->weights && row->weights.matrix;
+}
+
+WeightIndex::WeightIndex(const Node& node, const Shape& weight) : axes_(weight_axes(node, weight)) {
+  // The two channel axes are neighbours; those before them (a batch of matrices) only repeat.
+  const int first = std::min(axes_.output, axes_.reduction);
+  rows_ = weight[first];
+  columns_ = weight[first + 1];
+  inner_ = weight.elements(first + 2, weight.rank());
+  const bool output_first = axes_.output < axes_.reduction;
+  outputs_ = output_first ? rows_ : columns_ * axes_.groups;
+  inputs_ = output_first ? columns_ * axes_.groups : rows_;
+}
+
+std::optional<Clamp> clamp_of(const Graph& graph, const Node& node) {
+  const OpRow* row = find_op(node.op, node.domain);
+  if (row == nullptr || row->clamp == nullptr || !node.output(0)) return std::nullopt;
+  return row->clamp(graph, node);
+}
+
+bool takes_clamp(const Node& node) {
+  const OpRow* row = find_op(node.op, node.domain);
+  return row != nullptr && row->takes_clamp;
+}
+
+bool is_view(const Node& node, const Shape& in) {
+  const OpRow* row = find_op(node.op, node.domain);
+  return row != nullptr && row->view != nullptr && !node.output(1) && row->view(node, in);
+}
+
+}  // namespace nibble
