@@ -9,6 +9,7 @@
 
 #include "base/random.h"
 #include "nibble/runtime.h"
+#include "ops/op.h"
 
 namespace nibble::test {
 
@@ -31,6 +32,7 @@ class Builder {
  public:
   Graph graph;
   Random random;
+  bool channels_last = false;  // of the spatial operators to come
 
   explicit Builder(uint64_t seed = 1) : random(seed) { graph.opsets[""] = 17; }
 
@@ -55,6 +57,8 @@ class Builder {
     node.op = op;
     node.name = graph.unique_node_name(op);
     node.inputs = std::move(inputs);
+    const OpRow* row = find_op(op, "");
+    node.channels_last = channels_last && row != nullptr && row->layout == LayoutRole::spatial;
     for (auto& [name, value] : attributes) node.attributes.set(name, std::move(value));
     const ValueId out = graph.add_value(graph.unique_value_name(op + "_out"),
                                         {.dtype = DType::f32, .quant = std::move(quant)});

@@ -50,9 +50,10 @@ class integer_conv_case : public ::testing::TestWithParam<ConvCase> {};
 TEST_P(integer_conv_case, agrees_with_fake_quantization) {
   const ConvCase& c = GetParam();
   Builder b;
+  b.channels_last = true;
   const ValueId x = b.input("x", c.input, per_tensor(0.02F, 120));
   const ValueId w = b.weight(c.weight, 0, c.bits);
-  std::vector<std::pair<std::string, Attribute>> attributes = {kChannelsLast, {"group", c.group}};
+  std::vector<std::pair<std::string, Attribute>> attributes = {{"group", c.group}};
   if (!c.strides.empty()) attributes.emplace_back("strides", c.strides);
   if (!c.pads.empty()) attributes.emplace_back("pads", c.pads);
   const ValueId y =
@@ -73,14 +74,11 @@ INSTANTIATE_TEST_SUITE_P(
 
 TEST(integer_conv, a_fused_clip_narrows_the_codes) {
   Builder b;
+  b.channels_last = true;
   const ValueId x = b.input("x", {1, 6, 6, 8}, per_tensor(0.02F, 128));
   const ValueId w = b.weight({8, 8, 3, 3}, 0);
-  const ValueId y = b.op("Conv", {x, w},
-                         {kChannelsLast,
-                          {"nibble_activation", std::string("Clip")},
-                          {"nibble_activation_min", -0.5F},
-                          {"nibble_activation_max", 0.75F}},
-                         per_tensor(kScale, 128));
+  const ValueId y = b.op("Conv", {x, w}, {}, per_tensor(kScale, 128));
+  b.graph.node(*b.graph.producer(y)).clamp = {-0.5F, 0.75F};
   const Graph graph = b.finish({y});
   const Tensor input = random_tensor({1, 6, 6, 8}, b.random);
   expect_agreement(graph, {input});
@@ -93,20 +91,22 @@ TEST(integer_conv, a_fused_clip_narrows_the_codes) {
 
 TEST(integer_conv, an_output_without_a_type_is_real) {
   Builder b;
+  b.channels_last = true;
   const ValueId x = b.input("x", {1, 6, 6, 8}, per_tensor(0.02F, 128));
   const ValueId w = b.weight({8, 8, 3, 3}, 0);
-  const ValueId y = b.op("Conv", {x, w, b.bias(x, w)}, {kChannelsLast});
+  const ValueId y = b.op("Conv", {x, w, b.bias(x, w)}, {});
   const Tensor input = random_tensor({1, 6, 6, 8}, b.random);
   expect_agreement(b.finish({y}), {input}, 1e-3);
 }
 
 TEST(integer_conv, sums_that_might_not_fit_int32_run_in_f32_and_say_so) {
   Builder b;
+  b.channels_last = true;
   const ValueId x = b.input("x", {1, 1, 1, 70000}, per_tensor(0.02F, 0));
   QuantParams quant = per_tensor(0.01F, 0, DType::i8);
   const ValueId w = b.graph.add_constant(
       "w", pack_integers(DType::i8, {1, 70000, 1, 1}, std::vector<int32_t>(70000, 127)), quant);
-  const ValueId y = b.op("Conv", {x, w}, {kChannelsLast}, per_tensor(1.0F, 0));
+  const ValueId y = b.op("Conv", {x, w}, {}, per_tensor(1.0F, 0));
   Program program = compile(b.finish({y}), {.optimize = false});
   EXPECT_EQ(program.coverage().integer_nodes, 0);
   bool said = false;
@@ -168,16 +168,16 @@ TEST(integer_elementwise, a_scalar_constant_makes_a_table) {
 TEST(integer_pool, max_average_and_global_average_agree) {
   const QuantParams type = per_tensor(kScale, 128);
   const std::vector<std::pair<std::string, Attribute>> window = {
-      kChannelsLast,
       {"kernel_shape", std::vector<int64_t>{3, 3}},
       {"strides", std::vector<int64_t>{2, 2}},
       {"pads", std::vector<int64_t>{1, 1, 1, 1}}};
   for (const std::string op : {"MaxPool", "AveragePool", "GlobalAveragePool"}) {
     if (find_op(op, "") == nullptr) continue;
     Builder b;
+    b.channels_last = true;
     const ValueId x = b.input("x", {2, 9, 8, 20}, type);
-    const ValueId y = op == "GlobalAveragePool" ? b.op(op, {x}, {kChannelsLast}, type)
-                                                : b.op(op, {x}, window, type);
+    const ValueId y =
+        op == "GlobalAveragePool" ? b.op(op, {x}, {}, type) : b.op(op, {x}, window, type);
     const Tensor input = random_tensor({2, 9, 8, 20}, b.random);
     expect_agreement(b.finish({y}), {input}, op == "MaxPool" ? 0 : 1);
   }
