@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "base/random.h"
+#include "kernels/isa_table.h"
 #include "kernels/layout.h"
 #include "kernels/pool.h"
 
@@ -32,7 +33,8 @@ struct Data {
 };
 
 void add(const std::string& what, int64_t bytes, const std::function<void(Data&, Isa)>& body) {
-  for (const Isa isa : {Isa::reference, Isa::portable, Isa::avx2, Isa::avx512_vnni}) {
+  for (const IsaRow& row : isa_table()) {
+    const Isa isa = row.isa;
     if (!is_supported(isa)) continue;
     const std::string name = what + "/" + std::string(name_of(isa));
     benchmark::RegisterBenchmark(name.c_str(), [=](benchmark::State& state) {

@@ -37,6 +37,9 @@ struct StepProfile {
   std::string op;
   std::string kernel;
   double seconds = 0;  // total over all runs since profiling started
+  /// Kernels of the operator that were asked before, and why they do not run this node: "conv on u8
+  /// codes: input 0 has no codes of 8 bits".
+  std::vector<std::string> refused;
 };
 
 /// A compiled graph. Not thread-safe: one run at a time.

@@ -17,23 +17,6 @@ int64_t position(int64_t channel, int64_t block) {
 
 }  // namespace
 
-const DepthwiseKernels* depthwise_kernels(Isa isa) {
-#if defined(__x86_64__)
-  switch (isa) {
-    case Isa::reference:
-      return nullptr;
-    case Isa::portable:
-      return &depthwise_kernels_portable();
-    case Isa::avx2:
-      return &depthwise_kernels_avx2();
-    case Isa::avx512_vnni:
-      return &depthwise_kernels_avx512();
-  }
-#endif
-  static_cast<void>(isa);
-  return nullptr;
-}
-
 PackedDepthwise::PackedDepthwise(const DepthwiseKernels& kernels, Shape shape,
                                  std::span<const int8_t> weights, std::span<const int32_t> bias,
                                  int32_t input_zero_point, const OutputStage& stage)

@@ -45,8 +45,6 @@ const DepthwiseKernels& depthwise_kernels_portable();
 const DepthwiseKernels& depthwise_kernels_avx2();
 const DepthwiseKernels& depthwise_kernels_avx512();
 #endif
-/// nullptr where there are none: PackedProduct then does the work.
-const DepthwiseKernels* depthwise_kernels(Isa isa);
 
 class PackedDepthwise {
  public:

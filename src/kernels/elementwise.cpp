@@ -4,7 +4,7 @@
 #include <cstring>
 
 #include "base/check.h"
-#include "kernels/row_kernels.h"
+#include "kernels/isa_table.h"
 
 namespace nibble {
 namespace {
@@ -72,17 +72,17 @@ void binary(const Params& params, Kernel kernel, const BinaryShape& shape, const
 
 void add_u8(const AddParams& params, const BinaryShape& shape, const uint8_t* a, const uint8_t* b,
             uint8_t* out, ThreadPool& pool, Isa isa) {
-  binary(params, row_kernels(isa).add, shape, a, b, out, pool);
+  binary(params, isa_row(isa).rows().add, shape, a, b, out, pool);
 }
 
 void mul_u8(const MulParams& params, const BinaryShape& shape, const uint8_t* a, const uint8_t* b,
             uint8_t* out, ThreadPool& pool, Isa isa) {
-  binary(params, row_kernels(isa).mul, shape, a, b, out, pool);
+  binary(params, isa_row(isa).rows().mul, shape, a, b, out, pool);
 }
 
 void requantize_u8(const RequantizeParams& params, const RowShape& shape, const uint8_t* in,
                    uint8_t* out, ThreadPool& pool, Isa isa) {
-  const RowKernels& kernels = row_kernels(isa);
+  const RowKernels& kernels = isa_row(isa).rows();
   const auto run = [&](const uint8_t* from, uint8_t* to, int64_t n) {
     if (!params.is_copy()) return kernels.requantize(params, from, to, n);
     if (n > 0) std::memmove(to, from, static_cast<size_t>(n));
@@ -99,7 +99,7 @@ void requantize_u8(const RequantizeParams& params, const RowShape& shape, const 
 
 void table_u8(std::span<const uint8_t, 256> table, const uint8_t* in, uint8_t* out, int64_t count,
               ThreadPool& pool, Isa isa) {
-  const RowKernels& kernels = row_kernels(isa);
+  const RowKernels& kernels = isa_row(isa).rows();
   over_elements(count, pool, [&](int64_t begin, int64_t end) {
     kernels.table(table.data(), in + begin, out + begin, end - begin);
   });
@@ -107,7 +107,7 @@ void table_u8(std::span<const uint8_t, 256> table, const uint8_t* in, uint8_t* o
 
 void quantize_u8(const QuantizeParams& params, const float* in, uint8_t* out, int64_t count,
                  ThreadPool& pool, Isa isa) {
-  const RowKernels& kernels = row_kernels(isa);
+  const RowKernels& kernels = isa_row(isa).rows();
   over_elements(count, pool, [&](int64_t begin, int64_t end) {
     kernels.quantize(params, in + begin, out + begin, end - begin);
   });
@@ -115,7 +115,7 @@ void quantize_u8(const QuantizeParams& params, const float* in, uint8_t* out, in
 
 void dequantize_u8(float scale, int32_t zero_point, const uint8_t* in, float* out, int64_t count,
                    ThreadPool& pool, Isa isa) {
-  const RowKernels& kernels = row_kernels(isa);
+  const RowKernels& kernels = isa_row(isa).rows();
   over_elements(count, pool, [&](int64_t begin, int64_t end) {
     kernels.dequantize(scale, zero_point, in + begin, out + begin, end - begin);
   });

@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "kernels/row_kernels.h"
+#include "kernels/isa_table.h"
 
 namespace nibble {
 namespace {
@@ -64,7 +64,7 @@ void to_channels_first(const LayoutShape& shape, const float* in, float* out, Th
 
 void quantize_to_channels_last(const QuantizeParams& params, const LayoutShape& shape,
                                const float* in, uint8_t* out, ThreadPool& pool, Isa isa) {
-  const RowKernels& kernels = row_kernels(isa);
+  const RowKernels& kernels = isa_row(isa).rows();
   over_tiles(shape, pool, [&](int64_t n, int64_t first, int64_t count) {
     const float* from = in + n * shape.channels * shape.spatial + first;
     uint8_t* to = out + (n * shape.spatial + first) * shape.channels;
@@ -85,7 +85,7 @@ void quantize_to_channels_last(const QuantizeParams& params, const LayoutShape& 
 
 void dequantize_to_channels_first(float scale, int32_t zero_point, const LayoutShape& shape,
                                   const uint8_t* in, float* out, ThreadPool& pool, Isa isa) {
-  const RowKernels& kernels = row_kernels(isa);
+  const RowKernels& kernels = isa_row(isa).rows();
   over_tiles(shape, pool, [&](int64_t n, int64_t first, int64_t count) {
     const uint8_t* from = in + (n * shape.spatial + first) * shape.channels;
     float* to = out + n * shape.channels * shape.spatial + first;

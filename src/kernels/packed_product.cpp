@@ -4,17 +4,15 @@
 #include <new>
 
 #include "base/check.h"
+#include "kernels/isa_table.h"
 
 namespace nibble {
 namespace {
 
 const MicroKernels& micro_kernels(Isa isa) {
-#if defined(__x86_64__)
-  if (isa == Isa::avx512_vnni) return micro_kernels_avx512();
-  if (isa == Isa::avx2) return micro_kernels_avx2();
-#endif
-  check(isa == Isa::portable, "there are no micro kernels for this instruction set");
-  return micro_kernels_portable();
+  const IsaRow& row = isa_row(isa);
+  check(row.micro != nullptr, "there are no micro kernels for this instruction set");
+  return row.micro();
 }
 
 int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }

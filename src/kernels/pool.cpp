@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <cstring>
 
-#include "kernels/row_kernels.h"
+#include "kernels/isa_table.h"
 
 namespace nibble {
 namespace {
@@ -72,7 +72,7 @@ constexpr int64_t kTaps = 16;
 
 void max_pool_u8(const ConvWindow& w, int64_t channels, uint8_t fill, const uint8_t* in,
                  uint8_t* out, ThreadPool& pool, Isa isa) {
-  const RowKernels& kernels = row_kernels(isa);
+  const RowKernels& kernels = isa_row(isa).rows();
   over_pixels(w, channels, pool,
               [&](int64_t n, int64_t y, int64_t x, const TapRange& rows, const TapRange& columns) {
                 uint8_t* pixel = out + ((n * w.out_h + y) * w.out_w + x) * channels;
@@ -98,7 +98,7 @@ void max_pool_u8(const ConvWindow& w, int64_t channels, uint8_t fill, const uint
 
 void average_pool_u8(const AveragePoolParams& params, const ConvWindow& w, int64_t channels,
                      const uint8_t* in, uint8_t* out, ThreadPool& pool, Isa isa) {
-  const RowKernels& kernels = row_kernels(isa);
+  const RowKernels& kernels = isa_row(isa).rows();
   over_pixels(w, channels, pool,
               [&](int64_t n, int64_t y, int64_t x, const TapRange& rows, const TapRange& columns) {
                 const int64_t taps = rows.count() * columns.count();
@@ -125,7 +125,7 @@ void average_pool_u8(const AveragePoolParams& params, const ConvWindow& w, int64
 void global_average_pool_u8(const AveragePoolParams& params, int64_t batch, int64_t spatial,
                             int64_t channels, const uint8_t* in, uint8_t* out, ThreadPool& pool,
                             Isa isa) {
-  const RowKernels& kernels = row_kernels(isa);
+  const RowKernels& kernels = isa_row(isa).rows();
   const auto multiplier =
       static_cast<float>(params.ratio / static_cast<double>(std::max<int64_t>(spatial, 1)));
   const auto bias = static_cast<int32_t>(spatial * params.in_zero);

@@ -9,6 +9,7 @@
 
 #include "base/check.h"
 #include "kernels/depthwise.h"
+#include "kernels/isa_table.h"
 #include "kernels/packed_product.h"
 #include "kernels/reference.h"
 
@@ -95,7 +96,8 @@ ProductShape product_shape(const ConvShape& shape, int64_t frame_w) {
 // Kernels for one input and one output channel per group, or nullptr.
 const DepthwiseKernels* depthwise_of(const ConvShape& shape, Isa isa) {
   const bool fits = shape.groups > 1 && shape.group_inputs() == 1 && shape.group_outputs() == 1;
-  return fits ? depthwise_kernels(isa) : nullptr;
+  const IsaRow& row = isa_row(isa);
+  return fits && row.depthwise != nullptr ? &row.depthwise() : nullptr;
 }
 
 }  // namespace
@@ -179,7 +181,7 @@ QConv::QConv(const ConvShape& shape, std::span<const int8_t> weights, std::span<
   std::vector<int32_t> biases(bias.begin(), bias.end());
   biases.resize(static_cast<size_t>(shape.out_channels), 0);
   prove_int32(weights, biases, shape.depth());
-  if (isa == Isa::reference) {
+  if (isa_row(isa).micro == nullptr) {
     impl->weights.assign(weights.begin(), weights.end());
     impl->bias = std::move(biases);
   } else if (const DepthwiseKernels* depthwise = depthwise_of(shape, isa)) {
@@ -201,7 +203,7 @@ QConv& QConv::operator=(QConv&&) noexcept = default;
 QConv::~QConv() = default;
 
 void QConv::run(const uint8_t* input, void* output, void* workspace, ThreadPool& pool) const {
-  if (impl_->isa == Isa::reference)
+  if (!impl_->depthwise && !impl_->product)
     return run_reference(impl_->reference(), impl_->stage, input, output, pool);
   if (impl_->frame.copy) {
     auto* framed = static_cast<uint8_t*>(workspace);
@@ -213,7 +215,7 @@ void QConv::run(const uint8_t* input, void* output, void* workspace, ThreadPool&
 }
 
 size_t QConv::workspace_bytes() const {
-  if (impl_->isa == Isa::reference || !impl_->frame.copy) return 0;
+  if ((!impl_->depthwise && !impl_->product) || !impl_->frame.copy) return 0;
   return static_cast<size_t>(impl_->shape.window.batch * impl_->frame.image_bytes + Frame::kSlack);
 }
 

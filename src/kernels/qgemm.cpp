@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "base/check.h"
+#include "kernels/isa_table.h"
 #include "kernels/packed_product.h"
 #include "kernels/reference.h"
 
@@ -64,7 +65,7 @@ QGemm::QGemm(const Shape& shape, std::span<const int8_t> weights, std::span<cons
   impl->bias.assign(bias.begin(), bias.end());
   impl->bias.resize(static_cast<size_t>(shape.n), 0);
   prove_int32(impl->weights, impl->bias, shape.k);
-  if (isa != Isa::reference) {
+  if (isa_row(isa).micro != nullptr) {
     ProductShape product{.segments = {0},
                          .segment_bytes = shape.k,
                          .groups = 1,

@@ -27,8 +27,6 @@ struct RowKernels {
   void (*interleave3)(const uint8_t* const* in, uint8_t* out, int64_t n);
 };
 
-const RowKernels& row_kernels(Isa isa);
-
 // One per file compiled with its own target flags.
 const RowKernels& row_kernels_reference();
 const RowKernels& row_kernels_portable();

@@ -80,23 +80,4 @@ const RowKernels& row_kernels_reference() {
   return kKernels;
 }
 
-const RowKernels& row_kernels(Isa isa) {
-  switch (isa) {
-    case Isa::reference:
-      break;
-    case Isa::portable:
-      return row_kernels_portable();
-#if defined(__x86_64__)
-    case Isa::avx2:
-      return row_kernels_avx2();
-    case Isa::avx512_vnni:
-      return row_kernels_avx512();
-#else
-    default:
-      break;
-#endif
-  }
-  return row_kernels_reference();
-}
-
 }  // namespace nibble

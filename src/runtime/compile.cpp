@@ -45,7 +45,7 @@ void require_operators(const Graph& graph) {
 }  // namespace
 
 std::unique_ptr<Executable> build_executable(Graph graph, const CompileOptions& options,
-                                             ThreadPool& pool) {
+                                             ThreadPool& pool, const TrialKernels& trials) {
   require_operators(graph);
   infer_types(graph, options.input_shapes);
   fold_constants(graph);
@@ -58,7 +58,7 @@ std::unique_ptr<Executable> build_executable(Graph graph, const CompileOptions& 
   }
   graph.prune();
   graph.validate();
-  return lower(std::move(graph), options, pool);
+  return lower(std::move(graph), options, pool, trials);
 }
 
 }  // namespace nibble

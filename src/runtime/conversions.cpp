@@ -88,6 +88,64 @@ class Requantize : public Kernel {
   Isa isa_ = best_isa();
 };
 
+// Any pair of storages, element by element, by the numeric contract.
+class Convert : public Kernel {
+ public:
+  Convert(Form from, Form to) : from_(std::move(from)), to_(std::move(to)) {}
+
+  void run(EvalContext& context) const override {
+    const Tensor& in = context.input(0);
+    Tensor& out = context.output(0, to_.stored(DType::f32), in.shape());
+    with_type(in.dtype(), [&](auto source) {
+      with_type(out.dtype(), [&](auto target) {
+        using From = decltype(source);
+        using To = decltype(target);
+        if constexpr (kConverts<From, To>) {
+          const std::span<const From> x = in.data<From>();
+          const std::span<To> y = out.data<To>();
+          context.pool.parallel_ranges(in.elements(), 4096, [&](int64_t begin, int64_t end) {
+            for (auto i = static_cast<size_t>(begin); i < static_cast<size_t>(end); ++i) {
+              y[i] = code_of<To>(real_of(x[i]));
+            }
+          });
+        }
+      });
+    });
+  }
+  std::string describe() const override { return to_string(from_) + " to " + to_string(to_); }
+
+ private:
+  template <typename T>
+  static constexpr bool kIsCode = std::is_same_v<T, uint8_t> || std::is_same_v<T, int8_t> ||
+                                  std::is_same_v<T, uint16_t> || std::is_same_v<T, int16_t>;
+
+  template <typename From, typename To>
+  static constexpr bool kConverts = (kIsCode<From> && (kIsCode<To> || std::is_same_v<To, float>)) ||
+                                    (std::is_same_v<From, float> && kIsCode<To>);
+
+  template <typename T>
+  float real_of(T x) const {
+    if constexpr (!kIsCode<T>) {
+      return static_cast<float>(x);
+    } else {
+      return from_.grid->scale[0] * static_cast<float>(x - from_.grid->zero_point[0]);
+    }
+  }
+  template <typename T>
+  T code_of(float real) const {
+    if constexpr (!kIsCode<T>) {
+      return static_cast<T>(real);
+    } else {
+      const QuantParams& grid = *to_.grid;
+      const float q = std::nearbyint(real / grid.scale[0]) + static_cast<float>(grid.zero_point[0]);
+      const float above = q > static_cast<float>(grid.qmin) ? q : static_cast<float>(grid.qmin);
+      return static_cast<T>(std::min(above, static_cast<float>(grid.qmax)));
+    }
+  }
+
+  Form from_, to_;
+};
+
 // Rounds a run of values that share a scale. |q| stays under 2^22 for codes of 16 bits or less, so
 // adding 1.5 * 2^23 rounds half to even.
 void round_run(std::span<const float> in, std::span<float> out, float scale, float low,
@@ -141,18 +199,16 @@ class Round : public Kernel {
 
 }  // namespace
 
-std::unique_ptr<Kernel> quantize_kernel(const QuantParams& codes) {
-  return std::make_unique<Quantize>(codes);
+std::unique_ptr<Kernel> conversion_kernel(const Form& from, const Form& to) {
+  const bool bytes = from.stored(DType::u8) == DType::u8 && to.stored(DType::u8) == DType::u8;
+  if (!bytes) return std::make_unique<Convert>(from, to);
+  if (!from.is_codes()) return std::make_unique<Quantize>(*to.grid);
+  if (!to.is_codes()) return std::make_unique<Dequantize>(*from.grid);
+  return std::make_unique<Requantize>(*from.grid, *to.grid);
 }
 std::unique_ptr<Kernel> quantize_transpose_kernel(const QuantParams& codes,
                                                   const LayoutShape& layout, const Shape& shape) {
   return std::make_unique<QuantizeTranspose>(codes, layout, shape);
-}
-std::unique_ptr<Kernel> dequantize_kernel(const QuantParams& codes) {
-  return std::make_unique<Dequantize>(codes);
-}
-std::unique_ptr<Kernel> requantize_kernel(const QuantParams& from, const QuantParams& to) {
-  return std::make_unique<Requantize>(from, to);
 }
 std::unique_ptr<Kernel> round_kernel(const QuantParams& params) {
   return std::make_unique<Round>(params);

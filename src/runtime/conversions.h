@@ -6,15 +6,13 @@
 
 namespace nibble {
 
-/// f32 -> u8 codes.
-std::unique_ptr<Kernel> quantize_kernel(const QuantParams& codes);
-/// The same, from [batch, channels, spatial] to [batch, spatial, channels]; the result is `shape`.
+/// From one form to another: f32 to codes, codes to f32, or codes to codes of another grid or
+/// storage, as if dequantized and quantized again.
+std::unique_ptr<Kernel> conversion_kernel(const Form& from, const Form& to);
+/// f32 to u8 codes, from [batch, channels, spatial] to [batch, spatial, channels]; the result is
+/// `shape`.
 std::unique_ptr<Kernel> quantize_transpose_kernel(const QuantParams& codes,
                                                   const LayoutShape& layout, const Shape& shape);
-/// u8 codes -> f32.
-std::unique_ptr<Kernel> dequantize_kernel(const QuantParams& codes);
-/// u8 codes -> u8 codes with other parameters, as if dequantized and quantized again.
-std::unique_ptr<Kernel> requantize_kernel(const QuantParams& from, const QuantParams& to);
 /// f32 -> the nearest representable f32 (fake quantization), in place where possible. Any
 /// granularity.
 std::unique_ptr<Kernel> round_kernel(const QuantParams& params);

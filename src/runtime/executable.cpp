@@ -13,6 +13,17 @@ namespace nibble {
 
 size_t Slot::bytes() const { return storage_bytes(stored(), type.shape.elements()); }
 
+std::string_view Conversion::op() const {
+  if (quantizes()) return "Quantize";
+  if (!from.is_codes()) return "Round";
+  return to.is_codes() ? "Requantize" : "Dequantize";
+}
+
+std::string Step::describe() const {
+  if (node != nullptr) return nibble::describe(*node);
+  return fmt::format("{} of '{}'", conversion->op(), conversion->name);
+}
+
 int Executable::root(int slot) const {
   while (slots[static_cast<size_t>(slot)].view_of >= 0) {
     slot = slots[static_cast<size_t>(slot)].view_of;
@@ -178,7 +189,9 @@ void Executable::execute(Step& step, const RunOptions& options) {
         if (step.inputs[i] >= 0) step.in[i] = slots[static_cast<size_t>(step.inputs[i])].tensor;
       }
     }
-    EvalContext context(*step.node, graph.opset(), step.in, step.out, options.pool);
+    static const Node kConversion;
+    EvalContext context(step.node != nullptr ? *step.node : kConversion, graph.opset(), step.in,
+                        step.out, options.pool);
     context.subgraphs = step.bodies.get();
     context.workspace = step.workspace;
     if (step.kernel) {
@@ -203,13 +216,12 @@ void Executable::execute(Step& step, const RunOptions& options) {
       }
     }
   } catch (Error& error) {
-    error.add_context(describe(*step.node));
+    error.add_context(step.describe());
     throw;
   } catch (const std::bad_alloc&) {
-    fail(ErrorCode::invalid_model, "{}: there is not enough memory", describe(*step.node));
+    fail(ErrorCode::invalid_model, "{}: there is not enough memory", step.describe());
   } catch (const std::logic_error& error) {  // a list that is too short, a length that is too large
-    fail(ErrorCode::invalid_model, "{}: it cannot be evaluated: {}", describe(*step.node),
-         error.what());
+    fail(ErrorCode::invalid_model, "{}: it cannot be evaluated: {}", step.describe(), error.what());
   }
 }
 
@@ -218,7 +230,7 @@ void Executable::observe(std::span<const std::pair<ValueId, int>> values,
   for (const auto& [id, index] : values) {
     const Slot& slot = slots[static_cast<size_t>(index)];
     (*options.observer)(
-        id, slot.type.quant ? dequantize_tensor(slot.tensor, *slot.type.quant) : slot.tensor);
+        id, slot.form.is_codes() ? dequantize_tensor(slot.tensor, *slot.form.grid) : slot.tensor);
   }
 }
 

@@ -1,5 +1,5 @@
-// What compile() makes of a graph: a list of steps over slots. A slot is one physical value; a
-// graph value has at most two, its real numbers and its u8 codes.
+// What compile() makes of a graph: a list of steps over slots. A slot is one value in one form; a
+// graph value may have several: its real numbers, and its codes in one or another storage.
 #pragma once
 
 #include <functional>
@@ -24,22 +24,41 @@ struct Slot {
     heap,      // its shape is known only when it is computed
   };
   Home home = Home::heap;
-  TensorType type;   // with `quant`: the tensor holds u8 codes with these parameters
+  TensorType type;   // of the real value: its dtype and shape, never `quant`
+  Form form;         // how it lies in memory
   int view_of = -1;  // the slot whose bytes this one shows under another shape
   Tensor tensor;
 
-  DType stored() const { return type.quant ? DType::u8 : type.dtype; }
+  DType stored() const { return form.stored(type.dtype); }
   size_t bytes() const;  // of a static type
 };
 
+/// A step that no node of the graph asked for: a value changes its form, or (from real to real) is
+/// rounded to the grid of its type.
+struct Conversion {
+  std::string name;  // of the value
+  ValueId value;
+  Form from, to;
+
+  bool quantizes() const { return !from.is_codes() && to.is_codes(); }
+  /// "Quantize", "Dequantize", "Requantize" or "Round".
+  std::string_view op() const;
+};
+
+/// A row of the operator's kernels that could not do the step, and why.
+struct Refusal {
+  std::string_view kernel;
+  std::string reason;
+};
+
 struct Step {
-  const Node* node = nullptr;        // of the executable's graph, or conversion below
-  std::unique_ptr<Node> conversion;  // for steps that no graph node asked for
-  const OpRow* row = nullptr;        // evaluates the step when there is no kernel
+  const Node* node = nullptr;  // of the executable's graph; nullptr: a conversion
+  std::optional<Conversion> conversion;
+  const OpRow* row = nullptr;  // evaluates the step when there is no kernel
   std::unique_ptr<Kernel> kernel;
   std::unique_ptr<SubgraphRunner> bodies;
-  bool integer = false;       // an integer kernel, for Program::coverage
-  std::string note;           // why a node with quantized inputs has no integer kernel
+  bool integer = false;  // on codes, for Program::coverage
+  std::vector<Refusal> refusals;
   std::vector<int> inputs;    // slots; -1: an input left out, or one that the kernel has packed
   std::vector<int> outputs;   // slots; -1: an output nobody wants
   std::vector<int> captures;  // slots that the bodies read, parallel to node->captures
@@ -53,6 +72,9 @@ struct Step {
   bool rebind = false;       // some input does not stay in one place
   std::vector<int> release;  // heap slots that nothing reads afterwards
   double seconds = 0;        // while profiling
+
+  /// "node conv1 (Conv)", or what is converted: for messages.
+  std::string describe() const;
 };
 
 class Executable {

@@ -3,54 +3,80 @@
 #include <algorithm>
 
 #include "base/check.h"
-#include "ops/quantization/integer_support.h"
+#include "ops/quantization/integer_kernels.h"
 #include "ops/roles.h"
-#include "ops/support/codes.h"
 #include "runtime/conversions.h"
 #include "runtime/lowering.h"
 #include "runtime/subgraph.h"
 
 namespace nibble {
+
+void Lowering::run() {
+  for (ValueId id : graph_.inputs) {
+    const int index = add_slot(plain(graph_.value(id).type), {}, Slot::Home::input);
+    program_.inputs.push_back(index);
+    settle(id, index, false);
+  }
+  for (NodeId id : graph_.nodes()) {
+    const Node& node = graph_.node(id);
+    with_context([&] { return describe(node); }, [&] { lower_node(node); });
+  }
+  for (ValueId id : graph_.outputs) program_.outputs.push_back(real(id));
+}
+
 void Lowering::lower_node(const Node& node) {
   const OpRow& row = require_op(node, graph_.opset());
   check_arity(node, row);
   ++program_.node_count;
-  std::string why_not;
-  const bool some_codes =
-      std::ranges::any_of(node.inputs, [&](ValueId id) { return id && codes_of(id) >= 0; });
-  const bool view = node.input(0) && is_view(node, graph_.value(node.inputs[0]).type.shape);
-  if (options_.arithmetic == Arithmetic::integer && some_codes) {
-    if (view && codes_of(node.inputs[0]) >= 0 && lower_view(node, true)) return;
-    if (lower_quantizing_transpose(node)) return;
-    if (lower_integer(node, row, why_not)) return;
+  if (node.input(0) && is_view(node, graph_.value(node.inputs[0]).type.shape) && lower_view(node)) {
+    return;
   }
-  if (view && lower_view(node, false)) return;
-  lower_real(node, row, std::move(why_not));
+  if (lower_quantizing_transpose(node)) return;
+  std::vector<Refusal> refusals;
+  if (is_static_node(node)) {
+    for (const KernelRow& kernel : kernels_of(node, row)) {
+      if (kernel.is_quantized() && options_.arithmetic != Arithmetic::integer) continue;
+      std::string why_not;
+      if (lower_kernel(node, row, kernel, why_not)) {
+        program_.steps.back().refusals = std::move(refusals);
+        return;
+      }
+      refusals.push_back({kernel.name, std::move(why_not)});
+    }
+  }
+  lower_eval(node, row, std::move(refusals));
 }
 
-bool Lowering::lower_view(const Node& node, bool as_codes) {
+std::vector<KernelRow> Lowering::kernels_of(const Node& node, const OpRow& row) const {
+  std::vector<KernelRow> kernels;
+  if (const auto trial = trials_.find(node.op); trial != trials_.end()) kernels = trial->second;
+  kernels.insert(kernels.end(), row.kernels.rows.begin(), row.kernels.rows.end());
+  return kernels;
+}
+
+bool Lowering::is_static_node(const Node& node) const {
+  const auto is_known = [&](ValueId id) { return !id || is_static(graph_.value(id).type); };
+  return std::ranges::all_of(node.inputs, is_known) && std::ranges::all_of(node.outputs, is_known);
+}
+
+// The codes of the input if it has any, else its reals, under another shape.
+bool Lowering::lower_view(const Node& node) {
   const ValueId from = node.inputs[0];
   const ValueId to = node.outputs[0];
   if (!is_static(graph_.value(to).type)) return false;
-  const int source = as_codes ? codes_of(from) : real(from);
-  if (slot(source).home == Slot::Home::heap) return false;
-  TensorType type = slot(source).type;
-  type.shape = graph_.value(to).type.shape;
-  if (type.shape.elements() != slot(source).type.shape.elements()) return false;
+  const int source = codes_of(from).empty() ? real(from) : codes_of(from).front();
+  const Shape shape = graph_.value(to).type.shape;
+  if (slot(source).home == Slot::Home::heap ||
+      shape.elements() != slot(source).type.shape.elements()) {
+    return false;
+  }
   Step step;
   step.node = &node;
-  step.integer = as_codes;
+  step.integer = slot(source).form.is_codes();
   step.inputs = {source};
+  program_.integer_nodes += step.integer ? 1 : 0;
   program_.steps.push_back(std::move(step));
-  program_.integer_nodes += as_codes ? 1 : 0;
-  const int view = add_view(source, type);
-  if (as_codes) {
-    define_codes(to, view);
-  } else if (graph_.value(to).type.quant == graph_.value(from).type.quant) {
-    define_rounded(to, view);
-  } else {
-    define_real(to, view);
-  }
+  settle(to, add_view(source, shape), graph_.value(to).type.quant == graph_.value(from).type.quant);
   return true;
 }
 
@@ -63,8 +89,8 @@ bool Lowering::lower_quantizing_transpose(const Node& node) {
     return false;
   }
   const Step& before = program_.steps.back();
-  const int source = codes_of(from);
-  if (!before.conversion || before.conversion->op != "Quantize" || before.outputs[0] != source) {
+  const int source = codes_in(from, DType::u8);
+  if (!before.conversion || !before.conversion->quantizes() || before.outputs[0] != source) {
     return false;
   }
   TensorType type = slot(source).type;
@@ -72,110 +98,107 @@ bool Lowering::lower_quantizing_transpose(const Node& node) {
   const auto exchange = exchanged_axes(node, type.shape);
   if (!exchange) return false;
   type.shape = graph_.value(to).type.shape;
+  const Form form = slot(source).form;
   Step step;
   step.node = &node;
   step.integer = true;
-  step.kernel = quantize_transpose_kernel(*type.quant, *exchange, type.shape);
+  step.kernel = quantize_transpose_kernel(*form.grid, *exchange, type.shape);
   step.inputs = {before.inputs[0]};
-  step.outputs = {add_slot(type)};
+  step.outputs = {add_slot(type, form)};
   ++program_.integer_nodes;
   program_.steps.back() = std::move(step);
-  define_codes(to, program_.steps.back().outputs[0]);
+  settle(to, program_.steps.back().outputs[0], false);
   return true;
 }
 
-bool Lowering::lower_integer(const Node& node, const OpRow& row, std::string& why_not) {
-  if (!row.integer) return false;
-  const bool weighted = row.quant == QuantRole::weighted;
-  std::vector<TensorType> inputs;
-  std::vector<Tensor> constants(node.inputs.size());
+std::optional<Offer> Lowering::offer(const Node& node, const KernelRow& kernel,
+                                     std::string& why_not) {
+  Offer offer;
+  offer.constants.resize(node.inputs.size());
   for (size_t i = 0; i < node.inputs.size(); ++i) {
     const ValueId id = node.inputs[i];
-    const bool stored = weighted && i > 0;
-    inputs.push_back(physical_type(id, stored));
-    if (!id) continue;
-    if (!is_static(inputs.back())) return false;
-    const Value& value = graph_.value(id);
-    if (!value.is_constant()) continue;
-    constants[i] = !inputs.back().quant ? real_form_of(value)
-                   : stored             ? value.data
-                                        : slot(codes(id)).tensor;
-  }
-  std::vector<TensorType> outputs;
-  for (ValueId id : node.outputs) {
-    if (!id) {
-      outputs.emplace_back();
-      continue;
+    std::string reason;
+    const std::optional<Form> form = form_for(id, kernel.read(i), reason);
+    if (!form) {
+      why_not = fmt::format("input {} {}", i, reason);
+      return std::nullopt;
     }
-    TensorType type = plain(graph_.value(id).type);
-    if (!is_static(type)) return false;
-    type.quant =
-        row.quant == QuantRole::same_codes ? inputs[0].quant : code_form(graph_.value(id).type);
-    outputs.push_back(type);
+    offer.input_forms.push_back(*form);
+    TensorType type = id ? plain(graph_.value(id).type) : TensorType{};
+    type.dtype = form->stored(type.dtype);
+    offer.inputs.push_back(std::move(type));
+    if (id && graph_.value(id).is_constant()) {
+      offer.constants[i] = constant_in(id, *form, kernel.read(i));
+    }
   }
-  if (row.quant == QuantRole::same_codes && !inputs[0].quant) return false;
+  for (const ValueId id : node.outputs) {
+    const Form first = offer.input_forms.empty() ? Form{} : offer.input_forms[0];
+    const std::optional<Form> form = form_given(id, kernel.gives, first, why_not);
+    if (!form) return std::nullopt;
+    offer.output_forms.push_back(*form);
+    TensorType type = id ? graph_.value(id).type : TensorType{};
+    type.dtype = form->stored(type.dtype);
+    offer.outputs.push_back(std::move(type));
+  }
+  return offer;
+}
 
-  const NodeTypes types(node, graph_.opset(), inputs, constants);
-  std::unique_ptr<Kernel> kernel = row.integer.function(
-      {.types = types, .outputs = outputs, .threads = pool_.threads(), .why_not = &why_not});
-  if (!kernel) return false;
-
+bool Lowering::lower_kernel(const Node& node, const OpRow& row, const KernelRow& kernel,
+                            std::string& why_not) {
+  const std::optional<Offer> given = offer(node, kernel, why_not);
+  if (!given) return false;
+  const NodeTypes types(node, graph_.opset(), given->inputs, given->constants);
   Step step;
   step.node = &node;
-  step.kernel = std::move(kernel);
-  step.integer = true;
+  step.kernel = kernel.make({.types = types,
+                             .outputs = given->outputs,
+                             .input_forms = given->input_forms,
+                             .output_forms = given->output_forms,
+                             .threads = pool_.threads(),
+                             .why_not = &why_not});
+  if (!step.kernel) {
+    if (why_not.empty()) why_not = "these types or attributes are not for it";
+    return false;
+  }
+  step.integer = std::ranges::any_of(given->input_forms, &Form::is_codes) ||
+                 std::ranges::any_of(given->output_forms, &Form::is_codes);
   for (size_t i = 0; i < node.inputs.size(); ++i) {
-    const ValueId id = node.inputs[i];
-    const bool packed = !id || (weighted && i > 0 && graph_.value(id).is_constant());
-    step.inputs.push_back(packed ? -1 : inputs[i].quant ? codes(id) : real(id));
+    const Reads reads = kernel.read(i);
+    const bool held = !node.inputs[i] || reads == Reads::weight || reads == Reads::parameter;
+    step.inputs.push_back(held ? -1 : in_form(node.inputs[i], given->input_forms[i]));
   }
   for (size_t i = 0; i < node.outputs.size(); ++i) {
-    step.outputs.push_back(node.outputs[i] ? add_slot(outputs[i]) : -1);
+    const ValueId id = node.outputs[i];
+    step.outputs.push_back(id ? add_slot(plain(graph_.value(id).type), given->output_forms[i])
+                              : -1);
   }
   const std::vector<int> results = step.outputs;
+  program_.integer_nodes += step.integer ? 1 : 0;
   program_.steps.push_back(std::move(step));
-  ++program_.integer_nodes;
   for (size_t i = 0; i < node.outputs.size(); ++i) {
-    if (!node.outputs[i]) continue;
-    outputs[i].quant ? define_codes(node.outputs[i], results[i])
-                     : define_real(node.outputs[i], results[i]);
+    if (node.outputs[i]) {
+      settle(node.outputs[i], results[i], stays_on_grid(node, row, node.outputs[i]));
+    }
   }
   return true;
 }
 
-std::unique_ptr<Kernel> Lowering::prepare(const Node& node, const OpRow& row) {
-  if (!row.prepare) return nullptr;
-  std::vector<TensorType> inputs;
-  std::vector<Tensor> constants(node.inputs.size());
-  for (size_t i = 0; i < node.inputs.size(); ++i) {
-    const ValueId id = node.inputs[i];
-    inputs.push_back(id ? plain(graph_.value(id).type) : TensorType{});
-    if (id && !is_static(inputs.back())) return nullptr;
-    if (id && graph_.value(id).is_constant()) constants[i] = slot(real(id)).tensor;
-  }
-  std::vector<TensorType> outputs;
-  for (ValueId id : node.outputs) {
-    outputs.push_back(id ? plain(graph_.value(id).type) : TensorType{});
-    if (id && !is_static(outputs.back())) return nullptr;
-  }
-  const NodeTypes types(node, graph_.opset(), inputs, constants);
-  return row.prepare.function(
-      {.types = types, .outputs = outputs, .threads = pool_.threads(), .why_not = nullptr});
+// What only moves elements leaves them on the grid of its input.
+bool Lowering::stays_on_grid(const Node& node, const OpRow& row, ValueId output) const {
+  return row.quant == QuantRole::same_codes && (row.writes == nullptr || !row.writes(node)) &&
+         graph_.value(output).type.quant == graph_.value(node.inputs[0]).type.quant;
 }
 
-void Lowering::lower_real(const Node& node, const OpRow& row, std::string note) {
+void Lowering::lower_eval(const Node& node, const OpRow& row, std::vector<Refusal> refusals) {
+  if (!row.eval) {
+    fail(ErrorCode::unsupported, "these types cannot be computed: {}", row.eval.reason);
+  }
   Step step;
   step.node = &node;
-  step.note = std::move(note);
+  step.row = &row;
+  step.refusals = std::move(refusals);
   for (ValueId id : node.inputs) step.inputs.push_back(id ? real(id) : -1);
   for (ValueId id : node.captures) step.captures.push_back(real(id));
-  step.kernel = prepare(node, row);
-  if (!step.kernel) {
-    if (!row.eval) {
-      fail(ErrorCode::unsupported, "these types cannot be computed: {}", row.eval.reason);
-    }
-    step.row = &row;
-  }
   const bool has_bodies = std::ranges::any_of(node.attributes, [](const auto& item) {
     return std::holds_alternative<std::shared_ptr<const Graph>>(item.second);
   });
@@ -188,19 +211,16 @@ void Lowering::lower_real(const Node& node, const OpRow& row, std::string note) 
   const std::vector<int> results = step.outputs;
   program_.steps.push_back(std::move(step));
   for (size_t i = 0; i < node.outputs.size(); ++i) {
-    if (!node.outputs[i]) continue;
-    if (row.quant == QuantRole::same_codes &&
-        graph_.value(node.outputs[i]).type.quant == graph_.value(node.inputs[0]).type.quant) {
-      define_rounded(node.outputs[i], results[i]);
-    } else {
-      define_real(node.outputs[i], results[i]);
+    if (node.outputs[i]) {
+      settle(node.outputs[i], results[i], stays_on_grid(node, row, node.outputs[i]));
     }
   }
 }
 
-std::unique_ptr<Executable> lower(Graph graph, const CompileOptions& options, ThreadPool& pool) {
+std::unique_ptr<Executable> lower(Graph graph, const CompileOptions& options, ThreadPool& pool,
+                                  const TrialKernels& trials) {
   auto program = std::make_unique<Executable>(std::move(graph));
-  Lowering(*program, options, pool).run();
+  Lowering(*program, options, pool, trials).run();
   for (int32_t i = 0; i < program->graph.value_count(); ++i) program->graph.value({i}).data = {};
   program->finish();
   return program;

@@ -1,14 +1,15 @@
-// The state of lowering a graph: which physical forms of each value exist so far. Nodes are lowered
-// in lower.cpp; forms.cpp makes the forms they ask for.
+// The state of lowering a graph: which forms of each value exist so far. Nodes are lowered in
+// lower.cpp, which asks the kernels of the op table; forms.cpp makes the forms that they ask for.
 #pragma once
 
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
 #include <vector>
 
-#include "ops/support/codes.h"
 #include "runtime/executable.h"
+#include "runtime/lower.h"
 
 namespace nibble {
 
@@ -21,80 +22,76 @@ inline bool is_static(const TensorType& type) {
   return type.dtype != DType::undefined && type.shape.is_static();
 }
 
+/// What a kernel row would be given: the operands in the forms it asks for.
+struct Offer {
+  std::vector<TensorType> inputs, outputs;  // as in memory; outputs with the grid the graph wants
+  std::vector<Form> input_forms, output_forms;
+  std::vector<Tensor> constants;
+};
+
 class Lowering {
  public:
-  Lowering(Executable& program, const CompileOptions& options, ThreadPool& pool)
+  Lowering(Executable& program, const CompileOptions& options, ThreadPool& pool,
+           const TrialKernels& trials)
       : program_(program),
         graph_(program.graph),
         options_(options),
         pool_(pool),
+        trials_(trials),
         real_(static_cast<size_t>(graph_.value_count()), -1),
-        codes_(static_cast<size_t>(graph_.value_count()), -1) {}
+        codes_(static_cast<size_t>(graph_.value_count())) {}
 
-  void run() {
-    for (ValueId id : graph_.inputs) {
-      const int slot = add_slot(plain(graph_.value(id).type), Slot::Home::input);
-      program_.inputs.push_back(slot);
-      define_real(id, slot);
-    }
-    for (NodeId id : graph_.nodes()) {
-      const Node& node = graph_.node(id);
-      with_context([&] { return describe(node); }, [&] { lower_node(node); });
-    }
-    for (ValueId id : graph_.outputs) program_.outputs.push_back(real(id));
-  }
+  void run();
 
  private:
   int& real_of(ValueId id) { return real_[static_cast<size_t>(id.index)]; }
-  int& codes_of(ValueId id) { return codes_[static_cast<size_t>(id.index)]; }
+  std::vector<int>& codes_of(ValueId id) { return codes_[static_cast<size_t>(id.index)]; }
   Slot& slot(int index) { return program_.slots[static_cast<size_t>(index)]; }
 
-  int add_slot(const TensorType& type, Slot::Home home) {
-    program_.slots.push_back({.home = home, .type = type, .view_of = -1, .tensor = {}});
-    return static_cast<int>(program_.slots.size()) - 1;
+  int add_slot(const TensorType& type, Form form, Slot::Home home);
+  int add_slot(const TensorType& type, Form form = {}) {
+    return add_slot(type, std::move(form), is_static(type) ? Slot::Home::arena : Slot::Home::heap);
   }
-  int add_slot(const TensorType& type) {
-    return add_slot(type, is_static(type) ? Slot::Home::arena : Slot::Home::heap);
-  }
-  int add_constant(const TensorType& type, Tensor tensor) {
-    const int index = add_slot(type, Slot::Home::constant);
-    slot(index).tensor = std::move(tensor);
-    return index;
-  }
-  int add_view(int source, const TensorType& type) {
-    const int index = add_slot(type, slot(source).home);
-    slot(index).view_of = source;
-    return index;
-  }
+  int add_constant(const TensorType& type, Form form, Tensor tensor);
+  int add_view(int source, const Shape& shape);
 
+  // lower.cpp
   void lower_node(const Node& node);
-  bool lower_integer(const Node& node, const OpRow& row, std::string& why_not);
-  bool lower_view(const Node& node, bool as_codes);
+  bool lower_view(const Node& node);
   bool lower_quantizing_transpose(const Node& node);
-  void lower_real(const Node& node, const OpRow& row, std::string note);
-  std::unique_ptr<Kernel> prepare(const Node& node, const OpRow& row);
+  bool lower_kernel(const Node& node, const OpRow& row, const KernelRow& kernel,
+                    std::string& why_not);
+  void lower_eval(const Node& node, const OpRow& row, std::vector<Refusal> refusals);
+  std::optional<Offer> offer(const Node& node, const KernelRow& kernel, std::string& why_not);
+  std::vector<KernelRow> kernels_of(const Node& node, const OpRow& row) const;
+  bool is_static_node(const Node& node) const;
+  bool stays_on_grid(const Node& node, const OpRow& row, ValueId output) const;
 
-  int convert(ValueId id, int source, const TensorType& type, std::unique_ptr<Kernel> kernel,
-              const char* op);
+  // forms.cpp
+  /// The form in which a kernel that reads `reads` gets the value; nullopt if it cannot.
+  std::optional<Form> form_for(ValueId id, Reads reads, std::string& why_not);
+  std::optional<Form> form_given(ValueId id, Gives gives, const Form& first, std::string& why_not);
+  const Tensor& real_constant(ValueId id);
+  Tensor constant_in(ValueId id, const Form& form, Reads reads);
+  int in_form(ValueId id, const Form& form) { return form.is_codes() ? codes(id, form) : real(id); }
+  int codes_in(ValueId id, DType storage);
+  int convert(ValueId id, int source, Form to, std::unique_ptr<Kernel> kernel);
   int real(ValueId id);
-  int codes(ValueId id);
+  int codes(ValueId id, const Form& form);
   void complete(ValueId id, int slot);
-  void define_real(ValueId id, int slot);
-  void define_rounded(ValueId id, int slot);
-  void define_codes(ValueId id, int slot);
-
-  TensorType physical_type(ValueId id, bool stored_constant) const;
-  bool has_codes(ValueId id) const {
-    return codes_[static_cast<size_t>(id.index)] >= 0 ||
-           (graph_.value(id).is_constant() && code_form(graph_.value(id).type));
-  }
+  /// `id` was computed into `slot`; now it takes the form and grid that its type asks for.
+  /// `on_grid`: its reals lie on that grid already.
+  void settle(ValueId id, int slot, bool on_grid);
+  void settle_codes(ValueId id, int slot);
 
   Executable& program_;
   const Graph& graph_;
   const CompileOptions& options_;
   ThreadPool& pool_;
-  std::vector<int> real_;   // slot of each value's real numbers, -1 while there is none
-  std::vector<int> codes_;  // slot of its codes, likewise
+  const TrialKernels& trials_;
+  std::vector<int> real_;                     // slot of each value's real numbers, -1 while none
+  std::vector<std::vector<int>> codes_;       // slots of its codes, one for each storage
+  std::map<ValueId, Tensor> real_constants_;  // quantized constants, dequantized
 };
 
 }  // namespace nibble

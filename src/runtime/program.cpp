@@ -135,9 +135,16 @@ std::vector<StepProfile> Program::profile() const {
   std::vector<StepProfile> lines;
   for (const Step& step : impl_->executables.front()->steps) {
     if (!step.kernel && step.row == nullptr) continue;  // a view costs nothing
-    std::string kernel = step.kernel ? step.kernel->describe() : "eval";
-    if (!step.note.empty()) kernel += " (not integer: " + step.note + ")";
-    lines.push_back({step.node->name, step.node->op, std::move(kernel), step.seconds});
+    StepProfile line{
+        .node = step.node != nullptr ? step.node->name : step.conversion->name,
+        .op = step.node != nullptr ? step.node->op : std::string(step.conversion->op()),
+        .kernel = step.kernel ? step.kernel->describe() : "eval",
+        .seconds = step.seconds,
+        .refused = {}};
+    for (const Refusal& refusal : step.refusals) {
+      line.refused.push_back(fmt::format("{}: {}", refusal.kernel, refusal.reason));
+    }
+    lines.push_back(std::move(line));
   }
   return lines;
 }

@@ -7,11 +7,12 @@
 #include <vector>
 
 #include "base/random.h"
+#include "support/isas.h"
 
 namespace nibble {
 namespace {
 
-constexpr Isa kAll[] = {Isa::reference, Isa::portable, Isa::avx2, Isa::avx512_vnni};
+const std::vector<Isa> kAll = test::all_isas();
 
 struct PoolCase {
   ConvWindow window;

@@ -6,6 +6,7 @@
 
 #include "base/random.h"
 #include "nibble/error.h"
+#include "support/isas.h"
 
 namespace nibble {
 namespace {
@@ -57,7 +58,7 @@ void expect_exact(int64_t rows, int64_t k, int64_t n, int threads) {
   const int32_t zero = 77;
   const std::vector<int32_t> expected = sums(d, rows, k, n, zero);
   ThreadPool pool(threads);
-  for (const Isa isa : {Isa::reference, Isa::portable, Isa::avx2, Isa::avx512_vnni}) {
+  for (const Isa isa : test::all_isas()) {
     if (!is_supported(isa)) continue;
     for (const auto layout : {QGemm::Layout::nk, QGemm::Layout::kn}) {
       const std::vector<int8_t> weights =

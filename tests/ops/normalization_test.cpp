@@ -6,6 +6,7 @@
 #include "base/random.h"
 #include "nibble/error.h"
 #include "ops/op_case.h"
+#include "ops/real_kernel.h"
 
 namespace nibble::testing {
 namespace {
@@ -121,8 +122,8 @@ TEST(batch_normalization, channels_last_and_prepared_give_the_same_bits) {
     types.push_back({.dtype = t.dtype(), .shape = t.shape(), .quant = {}});
   }
   const NodeTypes node_types(node, 21, types, op_case.inputs);
-  const auto kernel = find_op("BatchNormalization", "")
-                          ->prepare.function({.types = node_types, .outputs = {}, .threads = 2});
+  const auto kernel = test::make_real_kernel(*find_op("BatchNormalization", ""),
+                                             {.types = node_types, .outputs = {}, .threads = 2});
   ASSERT_NE(kernel, nullptr);
   ThreadPool pool(2);
   std::vector<Tensor> outputs = {Tensor(DType::f32, x.shape())};

@@ -12,7 +12,7 @@ TEST(op_table, every_row_can_be_inferred_and_run) {
   for (const OpRow& row : op_table()) {
     SCOPED_TRACE(row.name);
     EXPECT_TRUE(row.infer);
-    EXPECT_TRUE(row.eval || row.prepare);
+    EXPECT_TRUE(row.eval || !row.kernels.rows.empty());
     EXPECT_LE(row.min_inputs, row.max_inputs < 0 ? row.min_inputs : row.max_inputs);
     EXPECT_LE(row.min_outputs, row.max_outputs < 0 ? row.min_outputs : row.max_outputs);
     EXPECT_GE(row.tolerance, 0);
@@ -26,8 +26,8 @@ TEST(op_table, every_missing_column_has_a_reason) {
   for (const OpRow& row : op_table()) {
     SCOPED_TRACE(row.name);
     EXPECT_TRUE(row.eval || decided(row.eval.reason)) << "eval";
-    EXPECT_TRUE(row.prepare || decided(row.prepare.reason)) << "prepare";
-    EXPECT_TRUE(row.integer || decided(row.integer.reason)) << "integer";
+    EXPECT_TRUE(!row.kernels.rows.empty() || decided(row.kernels.reason)) << "kernels";
+    EXPECT_TRUE(row.quant != QuantRole::none || decided(row.why_float)) << "why_float";
   }
 }
 
@@ -35,10 +35,10 @@ TEST(op_table, an_operator_that_is_a_table_or_arithmetic_has_an_integer_kernel) 
   for (const OpRow& row : op_table()) {
     SCOPED_TRACE(row.name);
     if (row.quant == QuantRole::table || row.quant == QuantRole::arithmetic) {
-      EXPECT_TRUE(row.integer);
+      EXPECT_TRUE(std::ranges::any_of(row.kernels.rows, &KernelRow::is_quantized));
     }
     if (row.quant == QuantRole::none) {
-      EXPECT_FALSE(row.integer);
+      EXPECT_TRUE(std::ranges::none_of(row.kernels.rows, &KernelRow::is_quantized));
     }
   }
 }

@@ -111,7 +111,9 @@ TEST(integer_conv, sums_that_might_not_fit_int32_run_in_f32_and_say_so) {
   EXPECT_EQ(program.coverage().integer_nodes, 0);
   bool said = false;
   for (const StepProfile& line : program.profile()) {
-    said = said || line.kernel.find("not integer") != std::string::npos;
+    for (const std::string& why : line.refused) {
+      said = said || (why.starts_with("conv on u8 codes: ") && why.find("32") != std::string::npos);
+    }
   }
   EXPECT_TRUE(said);
 }

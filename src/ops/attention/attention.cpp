@@ -334,8 +334,8 @@ constexpr std::array kRows = {
           .max_outputs = 4,
           .infer = infer_attention,
           .eval = eval_attention,
-          .prepare = "eval already works row by row over contiguous keys",
-          .integer = "a product of two activations and a softmax: stays in float",
+          .kernels = "eval already works row by row over contiguous keys",
+          .why_float = "a product of two activations and a softmax: stays in float",
           .gradient = Gradient::none,
           .tolerance = 1e-4},
 };

@@ -102,8 +102,8 @@ constexpr std::array kRows = {
           .max_inputs = 4,
           .infer = infer_same,
           .eval = eval_rotary,
-          .prepare = "eval already runs row by row",
-          .integer = "products with tables of reals: stays in float",
+          .kernels = "eval already runs row by row",
+          .why_float = "products with tables of reals: stays in float",
           .gradient = Gradient::none},
 };
 

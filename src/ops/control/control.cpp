@@ -310,8 +310,8 @@ constexpr OpRow row(std::string_view name, int min_inputs, int max_inputs, Infer
           .max_outputs = -1,
           .infer = infer,
           .eval = eval,
-          .prepare = "the body is compiled by the runtime",
-          .integer = "the body is compiled by the runtime",
+          .kernels = "the body is compiled by the runtime",
+          .why_float = "the body is compiled by the runtime",
           .tolerance = 0};
 }
 

@@ -4,7 +4,8 @@
 
 #include "base/check.h"
 #include "ops/families.h"
-#include "ops/quantization/integer.h"
+#include "ops/quantization/integer_kernels.h"
+#include "ops/quantization/packed_kernels.h"
 #include "ops/support/float_eval.h"
 #include "ops/support/kernel_cache.h"
 #include "ops/support/reference.h"
@@ -126,14 +127,22 @@ WeightAxes conv_axes(const Node& node, const Shape&) {
   return {.output = 0, .reduction = 1, .groups = node.attributes.integer("group", 1)};
 }
 
+constexpr std::array kKernels = {
+    KernelRow{.name = "conv on u8 codes",
+              .reads = {Reads::u8, Reads::weight, Reads::parameter},
+              .gives = Gives::u8_or_real,
+              .make = integer_conv},
+    on_packed_weights("conv with packed weights", packed_conv),
+    on_reals("conv on f32", prepare_conv),
+};
+
 constexpr std::array kRows = {
     OpRow{.name = "Conv",
           .min_inputs = 2,
           .max_inputs = 3,
           .infer = infer_conv,
           .eval = eval_conv,
-          .prepare = prepare_conv,
-          .integer = integer_conv,
+          .kernels = kKernels,
           .quant = QuantRole::weighted,
           .weights = {.axes = conv_axes, .bias = 2},
           .takes_clamp = true,

@@ -1,7 +1,7 @@
 // Conv on codes.
 #include "kernels/qconv.h"
 #include "nibble/error.h"
-#include "ops/quantization/integer.h"
+#include "ops/quantization/integer_kernels.h"
 #include "ops/quantization/integer_support.h"
 
 namespace nibble {
@@ -10,9 +10,7 @@ namespace {
 class IntegerConv : public Kernel {
  public:
   IntegerConv(QConv conv, const TensorType& output)
-      : conv_(std::move(conv)),
-        out_dtype_(output.quant ? DType::u8 : DType::f32),
-        out_shape_(output.shape) {}
+      : conv_(std::move(conv)), out_dtype_(output.dtype), out_shape_(output.shape) {}
 
   void run(EvalContext& context) const override {
     Tensor& out = context.output(0, out_dtype_, out_shape_);
@@ -32,13 +30,12 @@ class IntegerConv : public Kernel {
 
 std::unique_ptr<Kernel> integer_conv(const KernelSpec& spec) {
   const NodeTypes& types = spec.types;
-  if (!types.input(0).quant) return spec.refuse("its input is not quantized");
   const Shape& weight_shape = types.shape(1);
   const auto window = channels_last_window(spec, weight_shape.dims().subspan(2));
   if (!window) return nullptr;
   const auto weights = integer_weights(spec, 0);
   if (!weights) return nullptr;
-  const QuantParams& input = *types.input(0).quant;
+  const QuantParams& input = *spec.grid(0);
   std::vector<double> unit;
   for (float scale : weights->scales) unit.push_back(static_cast<double>(input.scale[0]) * scale);
   const auto bias = integer_bias(spec, unit);

@@ -6,7 +6,7 @@
 #include <numbers>
 
 #include "ops/families.h"
-#include "ops/quantization/integer.h"
+#include "ops/quantization/integer_kernels.h"
 #include "ops/support/compute.h"
 #include "ops/support/infer.h"
 #include "ops/support/vector_math.h"
@@ -194,8 +194,7 @@ constexpr OpRow activation(std::string_view name, EvalSignature* eval) {
   return {.name = name,
           .infer = infer_same,
           .eval = eval,
-          .prepare = "eval already runs in place and vectorized",
-          .integer = integer_table,
+          .kernels = kTableOfCodes,
           .quant = QuantRole::table,
           .gradient = Gradient::autograd,
           .layout = LayoutRole::elementwise};

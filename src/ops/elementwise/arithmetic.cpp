@@ -3,7 +3,7 @@
 #include <cmath>
 
 #include "ops/families.h"
-#include "ops/quantization/integer.h"
+#include "ops/quantization/integer_kernels.h"
 #include "ops/support/compute.h"
 #include "ops/support/infer.h"
 #include "ops/support/spatial.h"
@@ -188,22 +188,43 @@ std::vector<TensorType> infer_prelu(const NodeTypes& types) {
 constexpr std::string_view kFast = "eval already runs in place over contiguous rows";
 constexpr std::string_view kNotReal = "its operands are plain integers, not quantized reals";
 
-constexpr OpRow arithmetic(std::string_view name, EvalSignature* eval,
-                           Column<PrepareSignature> integer) {
+constexpr OpRow on_two(std::string_view name, EvalSignature* eval) {
   return {.name = name,
           .min_inputs = 2,
           .max_inputs = 2,
           .infer = infer_broadcast,
           .eval = eval,
-          .prepare = kFast,
-          .integer = integer,
-          .quant = integer ? QuantRole::arithmetic : QuantRole::none,
+          .kernels = kFast,
           .gradient = Gradient::autograd,
           .layout = LayoutRole::elementwise};
 }
 
+constexpr OpRow in_float(std::string_view name, EvalSignature* eval, std::string_view why) {
+  OpRow row = on_two(name, eval);
+  row.why_float = why;
+  return row;
+}
+
+// With one operand a single constant, the other decides: a table of its codes.
+template <auto make>
+constexpr std::array kKernels = {
+    kTableKernel,
+    KernelRow{.name = "arithmetic on u8 codes",
+              .reads = {Reads::u8, Reads::u8},
+              .gives = Gives::u8,
+              .make = make},
+};
+
+template <auto make>
+constexpr OpRow arithmetic(std::string_view name, EvalSignature* eval) {
+  OpRow row = on_two(name, eval);
+  row.kernels = kKernels<make>;
+  row.quant = QuantRole::arithmetic;
+  return row;
+}
+
 constexpr OpRow bitwise(std::string_view name, EvalSignature* eval) {
-  OpRow row = arithmetic(name, eval, kNotReal);
+  OpRow row = in_float(name, eval, kNotReal);
   row.gradient = Gradient::none;
   row.tolerance = 0;
   return row;
@@ -220,15 +241,15 @@ constexpr OpRow with_infer(OpRow row, InferSignature* infer) {
 }
 
 constexpr std::array kRows = {
-    with_clamp(arithmetic("Add", eval_with_clamp<add>, integer_add)),
-    arithmetic("Sub", eval_with_clamp<subtract>, integer_add),
-    arithmetic("Mul", eval_with_clamp<multiply>, integer_mul),
-    arithmetic("Div", eval_with_clamp<divide>, "a quotient of codes has no integer form"),
-    arithmetic("Mod", eval_mod, "a remainder of codes has no integer form"),
-    with_infer(arithmetic("Pow", eval_pow, "its range suits no uniform grid: stays in float"),
+    with_clamp(arithmetic<integer_add>("Add", eval_with_clamp<add>)),
+    arithmetic<integer_add>("Sub", eval_with_clamp<subtract>),
+    arithmetic<integer_mul>("Mul", eval_with_clamp<multiply>),
+    in_float("Div", eval_with_clamp<divide>, "a quotient of codes has no integer form"),
+    in_float("Mod", eval_mod, "a remainder of codes has no integer form"),
+    with_infer(in_float("Pow", eval_pow, "its range suits no uniform grid: stays in float"),
                infer_pow),
-    with_infer(arithmetic("PRelu", eval_zip<kNumbers, prelu>,
-                          "a slope per channel: not a table of one code; stays in float"),
+    with_infer(in_float("PRelu", eval_zip<kNumbers, prelu>,
+                        "a slope per channel: not a table of one code; stays in float"),
                infer_prelu),
     bitwise("BitShift", eval_bit_shift),
     bitwise("BitwiseAnd", eval_zip<kIntegers, bit_and>),

@@ -72,8 +72,8 @@ constexpr OpRow conversion(std::string_view name, int inputs, InferSignature* in
           .max_inputs = inputs,
           .infer = infer,
           .eval = eval,
-          .prepare = "one pass over memory in eval already",
-          .integer = "changes what the numbers mean: stays as it is",
+          .kernels = "one pass over memory in eval already",
+          .why_float = "changes what the numbers mean: stays as it is",
           .gradient = Gradient::autograd,
           .layout = inputs == 1 ? LayoutRole::elementwise : LayoutRole::fixed,
           .tolerance = 0};

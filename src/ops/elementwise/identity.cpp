@@ -3,6 +3,7 @@
 #include <array>
 
 #include "ops/families.h"
+#include "ops/quantization/integer_kernels.h"
 
 namespace nibble {
 namespace {
@@ -36,8 +37,7 @@ constexpr std::array kRows = {
     OpRow{.name = "Identity",
           .infer = infer_identity,
           .eval = eval_identity,
-          .prepare = "nothing to prepare",
-          .integer = "passes codes on: the runtime aliases or requantizes",
+          .kernels = kMovedByEval,
           .quant = QuantRole::same_codes,
           .view = always_view,
           .gradient = Gradient::autograd,
@@ -49,8 +49,7 @@ constexpr std::array kRows = {
           .max_outputs = 2,
           .infer = infer_dropout,
           .eval = eval_dropout,
-          .prepare = "nothing to prepare",
-          .integer = "removed before compilation",
+          .kernels = "removed before compilation, or a view",
           .quant = QuantRole::same_codes,
           .view = always_view,
           .gradient = Gradient::autograd,

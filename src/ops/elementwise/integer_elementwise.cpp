@@ -1,6 +1,6 @@
 // Add, Sub and Mul on codes, with broadcasting.
 #include "kernels/elementwise.h"
-#include "ops/quantization/integer.h"
+#include "ops/quantization/integer_kernels.h"
 #include "ops/quantization/integer_support.h"
 
 namespace nibble {
@@ -80,22 +80,8 @@ class Binary : public Kernel {
   Isa isa_ = best_isa();
 };
 
-// With one operand a single constant, it is a function of the other.
-bool has_scalar_constant(const NodeTypes& types) {
-  for (size_t i = 0; i < 2; ++i) {
-    if (types.constant(i) != nullptr && types.shape(i).elements() == 1) return true;
-  }
-  return false;
-}
-
-// What both operations need; nullopt with the reason left in spec.
 std::optional<BinaryShape> operands(const KernelSpec& spec) {
-  const NodeTypes& types = spec.types;
-  if (!types.input(0).quant || !types.input(1).quant || !spec.outputs[0].quant) {
-    spec.refuse("not all of its operands and its result are quantized");
-    return std::nullopt;
-  }
-  const auto shape = binary_shape(types.shape(0), types.shape(1), spec.outputs[0].shape);
+  const auto shape = binary_shape(spec.types.shape(0), spec.types.shape(1), spec.outputs[0].shape);
   if (!shape) spec.refuse("its operands broadcast along too many axes");
   return shape;
 }
@@ -103,12 +89,11 @@ std::optional<BinaryShape> operands(const KernelSpec& spec) {
 }  // namespace
 
 std::unique_ptr<Kernel> integer_add(const KernelSpec& spec) {
-  if (has_scalar_constant(spec.types)) return integer_table(spec);
   const auto shape = operands(spec);
   if (!shape) return nullptr;
-  const QuantParams& a = *spec.types.input(0).quant;
-  const QuantParams& b = *spec.types.input(1).quant;
-  const QuantParams& out = *spec.outputs[0].quant;
+  const QuantParams& a = *spec.grid(0);
+  const QuantParams& b = *spec.grid(1);
+  const QuantParams& out = *spec.output_grid();
   const CodeRange range = code_range(out, spec.types.node.clamp);
   const float sign = spec.types.node.op == "Sub" ? -1.0F : 1.0F;
   return std::make_unique<Binary<AddParams, add_u8>>(
@@ -123,12 +108,11 @@ std::unique_ptr<Kernel> integer_add(const KernelSpec& spec) {
 }
 
 std::unique_ptr<Kernel> integer_mul(const KernelSpec& spec) {
-  if (has_scalar_constant(spec.types)) return integer_table(spec);
   const auto shape = operands(spec);
   if (!shape) return nullptr;
-  const QuantParams& a = *spec.types.input(0).quant;
-  const QuantParams& b = *spec.types.input(1).quant;
-  const QuantParams& out = *spec.outputs[0].quant;
+  const QuantParams& a = *spec.grid(0);
+  const QuantParams& b = *spec.grid(1);
+  const QuantParams& out = *spec.output_grid();
   const CodeRange range = code_range(out, spec.types.node.clamp);
   const double multiplier = static_cast<double>(a.scale[0]) * b.scale[0] / out.scale[0];
   return std::make_unique<Binary<MulParams, mul_u8>>(

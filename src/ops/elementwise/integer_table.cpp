@@ -6,7 +6,7 @@
 #include <numeric>
 
 #include "kernels/elementwise.h"
-#include "ops/quantization/integer.h"
+#include "ops/quantization/integer_kernels.h"
 
 namespace nibble {
 namespace {
@@ -75,18 +75,17 @@ std::optional<size_t> only_variable(const NodeTypes& types) {
 }
 
 // f32[256]: the operator at every code.
-Tensor evaluate_every_code(const NodeTypes& types, size_t variable, const OpRow& row) {
+Tensor evaluate_every_code(const KernelSpec& spec, size_t variable, const OpRow& row) {
+  const NodeTypes& types = spec.types;
   std::vector<uint8_t> every(256);
   std::iota(every.begin(), every.end(), uint8_t{0});
   std::vector<Tensor> inputs(types.input_count());
   for (size_t i = 0; i < inputs.size(); ++i) {
     const Tensor* constant = types.constant(i);
     if (i == variable) {
-      inputs[i] = dequantize_tensor(Tensor::of<uint8_t>({256}, every), *types.input(i).quant);
+      inputs[i] = dequantize_tensor(Tensor::of<uint8_t>({256}, every), *spec.grid(i));
     } else if (constant != nullptr) {
-      const Tensor real =
-          types.input(i).quant ? dequantize_tensor(*constant, *types.input(i).quant) : *constant;
-      inputs[i] = real.reshaped({});
+      inputs[i] = constant->reshaped({});
     }
   }
   std::vector<Tensor> outputs(types.node.outputs.size());
@@ -102,23 +101,22 @@ std::unique_ptr<Kernel> integer_table(const KernelSpec& spec) {
   const NodeTypes& types = spec.types;
   const std::optional<size_t> variable = only_variable(types);
   if (!variable) return spec.refuse("it is not a function of one input");
-  if (!types.input(*variable).quant) return spec.refuse("its input is not quantized");
   if (types.shape(*variable).elements() != spec.outputs[0].shape.elements()) {
     return spec.refuse("it changes the number of elements");
   }
   const OpRow& row = require_op(types.node, types.opset);
   if (!row.eval) return spec.refuse(row.eval.reason);
-  const Tensor reals = evaluate_every_code(types, *variable, row);
+  const Tensor reals = evaluate_every_code(spec, *variable, row);
   if (reals.dtype() != DType::f32 || reals.elements() != 256) {
     return spec.refuse("its result is not one real number for each");
   }
-  if (!spec.outputs[0].quant) {
+  if (spec.output_grid() == nullptr) {
     return std::make_unique<RealTable>(reals, *variable, spec.outputs[0].shape);
   }
   if (std::ranges::any_of(reals.data<float>(), [](float value) { return std::isnan(value); })) {
     return spec.refuse("it is not defined everywhere");
   }
-  return std::make_unique<CodeTable>(quantize_tensor(reals, *spec.outputs[0].quant), *variable,
+  return std::make_unique<CodeTable>(quantize_tensor(reals, *spec.output_grid()), *variable,
                                      spec.outputs[0].shape);
 }
 

@@ -3,7 +3,7 @@
 #include <cstring>
 
 #include "ops/families.h"
-#include "ops/quantization/integer.h"
+#include "ops/quantization/integer_kernels.h"
 #include "ops/support/compute.h"
 #include "ops/support/infer.h"
 
@@ -82,8 +82,8 @@ constexpr OpRow comparison(std::string_view name, EvalSignature* eval) {
           .max_inputs = 2,
           .infer = infer_comparison,
           .eval = eval,
-          .prepare = "eval already runs in place over contiguous rows",
-          .integer = "gives truth values, not codes",
+          .kernels = "eval already runs in place over contiguous rows",
+          .why_float = "gives truth values, not codes",
           .gradient = Gradient::none,
           .layout = LayoutRole::elementwise,
           .tolerance = 0};
@@ -93,7 +93,7 @@ constexpr OpRow where_row() {
   OpRow row = comparison("Where", eval_where);
   row.min_inputs = row.max_inputs = 3;
   row.infer = infer_where;
-  row.integer = "selects between two grids: stays in float";
+  row.why_float = "selects between two grids: stays in float";
   row.gradient = Gradient::autograd;
   return row;
 }

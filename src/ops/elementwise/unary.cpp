@@ -5,7 +5,7 @@
 #include <cstdlib>
 
 #include "ops/families.h"
-#include "ops/quantization/integer.h"
+#include "ops/quantization/integer_kernels.h"
 #include "ops/support/compute.h"
 #include "ops/support/infer.h"
 #include "ops/support/vector_math.h"
@@ -83,8 +83,7 @@ constexpr OpRow tabled(std::string_view name, EvalSignature* eval) {
   return {.name = name,
           .infer = infer_same,
           .eval = eval,
-          .prepare = "eval is already vectorized or bound by the C library",
-          .integer = integer_table,
+          .kernels = kTableOfCodes,
           .quant = QuantRole::table,
           .gradient = Gradient::autograd,
           .layout = LayoutRole::elementwise};
@@ -92,15 +91,16 @@ constexpr OpRow tabled(std::string_view name, EvalSignature* eval) {
 
 constexpr OpRow in_float(std::string_view name, EvalSignature* eval) {
   OpRow row = tabled(name, eval);
-  row.integer = kTable;
+  row.kernels = "eval is already vectorized or bound by the C library";
   row.quant = QuantRole::none;
+  row.why_float = kTable;
   return row;
 }
 
 constexpr OpRow exact(std::string_view name, InferSignature* infer, EvalSignature* eval) {
   OpRow row = in_float(name, eval);
   row.infer = infer;
-  row.integer = "its operand is not a quantized real";
+  row.why_float = "its operand is not a quantized real";
   row.gradient = Gradient::none;
   row.tolerance = 0;
   return row;

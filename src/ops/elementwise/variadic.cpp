@@ -62,8 +62,8 @@ constexpr OpRow variadic(std::string_view name, EvalSignature* eval) {
           .max_inputs = -1,
           .infer = infer_broadcast,
           .eval = eval,
-          .prepare = "eval already runs in place over contiguous rows",
-          .integer = "operands of different scales: stays in float",
+          .kernels = "eval already runs in place over contiguous rows",
+          .why_float = "operands of different scales: stays in float",
           .gradient = Gradient::autograd,
           .layout = LayoutRole::elementwise};
 }

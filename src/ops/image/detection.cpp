@@ -353,8 +353,8 @@ constexpr OpRow row(std::string_view name, int min_inputs, int max_inputs, Infer
           .max_inputs = max_inputs,
           .infer = infer,
           .eval = eval,
-          .prepare = kPlain,
-          .integer = kFloat};
+          .kernels = kPlain,
+          .why_float = kFloat};
 }
 
 constexpr std::array kRows = {

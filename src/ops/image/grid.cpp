@@ -240,8 +240,8 @@ constexpr OpRow row(std::string_view name, InferSignature* infer, EvalSignature*
           .max_inputs = 2,
           .infer = infer,
           .eval = eval,
-          .prepare = "plain loops: nothing to prepare",
-          .integer = "interpolation at computed positions stays in float",
+          .kernels = "plain loops: nothing to prepare",
+          .why_float = "interpolation at computed positions stays in float",
           .gradient = Gradient::autograd,
           .tolerance = 1e-4};
 }

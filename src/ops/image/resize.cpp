@@ -208,13 +208,15 @@ std::unique_ptr<Kernel> prepare(const KernelSpec& spec) {
                                         in.shape, sizeof(float));
 }
 
+constexpr std::array kKernels = {on_reals("resize on f32", prepare)};
+
 constexpr OpRow row(std::string_view name, int max_inputs) {
   return {.name = name,
           .max_inputs = max_inputs,
           .infer = infer,
           .eval = eval,
-          .prepare = prepare,
-          .integer = "interpolation needs its own rounding: evaluated in float",
+          .kernels = kKernels,
+          .why_float = "interpolation needs its own rounding: evaluated in float",
           .gradient = Gradient::autograd,
           .layout = LayoutRole::spatial,
           .tolerance = 1e-4};

@@ -255,8 +255,8 @@ constexpr OpRow row(std::string_view name, int most, InferSignature* infer, Eval
           .max_inputs = most,
           .infer = infer,
           .eval = eval,
-          .prepare = "rare: evaluated by its definition",
-          .integer = "products of activations: stays in float",
+          .kernels = "rare: evaluated by its definition",
+          .why_float = "products of activations: stays in float",
           .gradient = Gradient::autograd};
 }
 

@@ -1,7 +1,7 @@
 // Gemm and MatMul on codes, with constant weights.
 #include "kernels/qgemm.h"
 #include "nibble/error.h"
-#include "ops/quantization/integer.h"
+#include "ops/quantization/integer_kernels.h"
 #include "ops/quantization/integer_support.h"
 
 namespace nibble {
@@ -10,10 +10,7 @@ namespace {
 class IntegerGemm : public Kernel {
  public:
   IntegerGemm(QGemm gemm, int64_t rows, const TensorType& output)
-      : gemm_(std::move(gemm)),
-        rows_(rows),
-        out_dtype_(output.quant ? DType::u8 : DType::f32),
-        out_shape_(output.shape) {}
+      : gemm_(std::move(gemm)), rows_(rows), out_dtype_(output.dtype), out_shape_(output.shape) {}
 
   void run(EvalContext& context) const override {
     Tensor& out = context.output(0, out_dtype_, out_shape_);
@@ -37,7 +34,7 @@ std::unique_ptr<Kernel> constant_product(const KernelSpec& spec, QGemm::Layout l
   const int channel_axis = layout == QGemm::Layout::nk ? 0 : 1;
   const auto weights = integer_weights(spec, channel_axis);
   if (!weights) return nullptr;
-  const QuantParams& input = *spec.types.input(0).quant;
+  const QuantParams& input = *spec.grid(0);
   std::vector<double> unit;
   for (float scale : weights->scales) {
     unit.push_back(static_cast<double>(input.scale[0]) * scale * alpha);
@@ -62,7 +59,6 @@ std::unique_ptr<Kernel> constant_product(const KernelSpec& spec, QGemm::Layout l
 
 std::unique_ptr<Kernel> integer_gemm(const KernelSpec& spec) {
   const Attributes& attributes = spec.types.node.attributes;
-  if (!spec.types.input(0).quant) return spec.refuse("its input is not quantized");
   if (attributes.integer("transA", 0) != 0) return spec.refuse("its input is transposed");
   const float alpha = attributes.real("alpha", 1);
   if (alpha == 0) return spec.refuse("alpha is zero");
@@ -72,9 +68,7 @@ std::unique_ptr<Kernel> integer_gemm(const KernelSpec& spec) {
 }
 
 std::unique_ptr<Kernel> integer_matmul(const KernelSpec& spec) {
-  if (!spec.types.input(0).quant) return spec.refuse("its left operand is not quantized");
   if (spec.types.shape(1).rank() != 2) return spec.refuse("its right operand is not a matrix");
-  if (spec.types.has(2)) return spec.refuse("it has a third operand");
   return constant_product(spec, QGemm::Layout::kn, 1, 1);
 }
 

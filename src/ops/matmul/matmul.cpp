@@ -5,7 +5,8 @@
 
 #include "base/check.h"
 #include "ops/families.h"
-#include "ops/quantization/integer.h"
+#include "ops/quantization/integer_kernels.h"
+#include "ops/quantization/packed_kernels.h"
 #include "ops/support/broadcast.h"
 #include "ops/support/float_eval.h"
 #include "ops/support/kernel_cache.h"
@@ -224,14 +225,29 @@ WeightAxes matmul_axes(const Node&, const Shape& weight) {
   return {.output = weight.rank() - 1, .reduction = weight.rank() - 2};
 }
 
+constexpr KernelRow on_codes(std::string_view name,
+                             std::unique_ptr<Kernel> (*make)(const KernelSpec&)) {
+  return {.name = name,
+          .reads = {Reads::u8, Reads::weight, Reads::parameter},
+          .gives = Gives::u8_or_real,
+          .make = make};
+}
+
+constexpr std::array kGemmKernels = {on_codes("gemm on u8 codes", integer_gemm),
+                                     on_packed_weights("gemm with packed weights", packed_gemm),
+                                     on_reals("gemm on f32", prepare_gemm)};
+constexpr std::array kMatmulKernels = {
+    on_codes("matmul on u8 codes", integer_matmul),
+    on_packed_weights("matmul with packed weights", packed_matmul),
+    on_reals("matmul on f32", prepare_matmul)};
+
 constexpr std::array kRows = {
     OpRow{.name = "Gemm",
           .min_inputs = 2,
           .max_inputs = 3,
           .infer = infer_gemm,
           .eval = eval_gemm,
-          .prepare = prepare_gemm,
-          .integer = integer_gemm,
+          .kernels = kGemmKernels,
           .quant = QuantRole::weighted,
           .weights = {.axes = gemm_axes, .bias = 2, .matrix = true},
           .takes_clamp = true,
@@ -242,8 +258,7 @@ constexpr std::array kRows = {
           .max_inputs = 2,
           .infer = infer_matmul,
           .eval = eval_matmul,
-          .prepare = prepare_matmul,
-          .integer = integer_matmul,
+          .kernels = kMatmulKernels,
           .quant = QuantRole::weighted,
           .weights = {.axes = matmul_axes, .matrix = true},
           .gradient = Gradient::autograd,

@@ -5,7 +5,7 @@
 
 #include "base/check.h"
 #include "ops/families.h"
-#include "ops/quantization/integer.h"
+#include "ops/quantization/integer_kernels.h"
 #include "ops/support/axes.h"
 #include "ops/support/float_eval.h"
 #include "ops/support/prepared.h"
@@ -190,13 +190,21 @@ std::unique_ptr<Kernel> prepare_split(const KernelSpec& spec) {
   return make_prepared(std::move(split));
 }
 
+constexpr std::array kConcatKernels = {
+    KernelRow{.name = "concat of u8 codes",
+              .reads = {Reads::u8, Reads::u8, Reads::u8, Reads::u8},
+              .gives = Gives::u8,
+              .make = integer_concat},
+    on_reals("concat", prepare_concat),
+};
+constexpr std::array kSplitKernels = {on_elements("split", prepare_split), kEvalOnCodes};
+
 constexpr std::array kRows = {
     OpRow{.name = "Concat",
           .max_inputs = -1,
           .infer = infer_concat,
           .eval = eval_concat,
-          .prepare = prepare_concat,
-          .integer = integer_concat,
+          .kernels = kConcatKernels,
           .quant = QuantRole::arithmetic,
           .gradient = Gradient::autograd,
           .layout = LayoutRole::concat,
@@ -206,8 +214,7 @@ constexpr std::array kRows = {
           .max_outputs = -1,
           .infer = infer_split,
           .eval = eval_split,
-          .prepare = prepare_split,
-          .integer = integer_same_codes,
+          .kernels = kSplitKernels,
           .quant = QuantRole::same_codes,
           .gradient = Gradient::autograd,
           .tolerance = 0},

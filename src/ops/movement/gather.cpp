@@ -4,7 +4,7 @@
 #include <cstring>
 
 #include "ops/families.h"
-#include "ops/quantization/integer.h"
+#include "ops/quantization/integer_kernels.h"
 #include "ops/support/float_eval.h"
 #include "ops/support/indices.h"
 
@@ -194,8 +194,7 @@ constexpr OpRow row(std::string_view name, InferSignature* infer, EvalSignature*
           .max_inputs = 2,
           .infer = infer,
           .eval = eval,
-          .prepare = "the indices decide: nothing to prepare",
-          .integer = integer_same_codes,
+          .kernels = kMovedByEval,
           .quant = QuantRole::same_codes,
           .gradient = Gradient::autograd,
           .tolerance = 0};

@@ -1,6 +1,6 @@
 // Concat on codes: each input is moved to the output's scale on its way.
 #include "kernels/elementwise.h"
-#include "ops/quantization/integer.h"
+#include "ops/quantization/integer_kernels.h"
 
 namespace nibble {
 namespace {
@@ -33,16 +33,14 @@ class Concat : public Kernel {
 }  // namespace
 
 std::unique_ptr<Kernel> integer_concat(const KernelSpec& spec) {
-  if (!spec.outputs[0].quant) return spec.refuse("its result is not quantized");
-  const QuantParams& to = *spec.outputs[0].quant;
+  const QuantParams& to = *spec.output_grid();
   const Shape& out = spec.outputs[0].shape;
   int axis = static_cast<int>(spec.types.node.attributes.required_integer("axis"));
   if (axis < 0) axis += out.rank();
   std::vector<Concat::Part> parts;
   int64_t offset = 0;
   for (size_t i = 0; i < spec.types.input_count(); ++i) {
-    if (!spec.types.input(i).quant) return spec.refuse("not all of its inputs are quantized");
-    const QuantParams& from = *spec.types.input(i).quant;
+    const QuantParams& from = *spec.grid(i);
     const Shape& in = spec.types.shape(i);
     const int64_t inner = in.elements(axis, in.rank());
     const RequantizeParams params{.in_zero = from.zero_point[0],

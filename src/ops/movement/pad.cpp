@@ -5,7 +5,7 @@
 
 #include "base/check.h"
 #include "ops/families.h"
-#include "ops/quantization/integer.h"
+#include "ops/quantization/integer_kernels.h"
 #include "ops/support/axes.h"
 #include "ops/support/float_eval.h"
 #include "ops/support/prepared.h"
@@ -74,6 +74,7 @@ struct Pad {
   Amounts amounts;
   Shape input, output;
   StridedCopy inner;
+  Tensor code;  // what is written, where codes are padded; else input 2 or the attribute says
 
   Pad(PadMode pad_mode, const Amounts& pad_amounts, const Shape& shape)
       : mode(pad_mode), amounts(pad_amounts), input(shape), output(padded(shape, pad_amounts)) {
@@ -116,7 +117,9 @@ struct Pad {
     with_type(out.dtype(), [&](auto zero) {
       using T = decltype(zero);
       T value{};
-      if (context.has(2)) {
+      if (!code.empty()) {
+        value = code.data<T>()[0];
+      } else if (context.has(2)) {
         if (context.input(2).elements() != 1) {
           fail(ErrorCode::invalid_model, "the value {} is not one number",
                context.input(2).shape().to_string());
@@ -176,26 +179,56 @@ void eval(EvalContext& context) {
   Pad(mode_of(context.node), amounts_of(pads, axes, shape.rank()), shape)(context);
 }
 
+// The code that stands for the number written: the nearest, as if it had been padded in real
+// numbers and rounded then. nullopt if the number is not known, or lies between two codes and the
+// result is not to be rounded.
+std::optional<Tensor> code_written(const KernelSpec& spec) {
+  const QuantParams& grid = *spec.grid(0);
+  float value = spec.types.node.attributes.real("value", 0);
+  if (spec.types.has(2)) {
+    const Tensor* known = spec.types.constant(2);
+    if (known == nullptr || known->elements() != 1) return std::nullopt;
+    value = convert(*known, DType::f32).data<float>()[0];
+  }
+  if (std::isnan(value)) return std::nullopt;
+  Tensor code = quantize_tensor(Tensor::scalar(value), grid);
+  const auto wanted =
+      codes_form({.dtype = DType::f32, .shape = {}, .quant = spec.outputs[0].quant}, grid.storage);
+  const bool is_rounded = wanted && *wanted->grid == grid;
+  if (!is_rounded && dequantize_tensor(code, grid).data<float>()[0] != value) return std::nullopt;
+  return code;
+}
+
 std::unique_ptr<Kernel> prepare(const KernelSpec& spec) {
   const TensorType& in = spec.types.input(0);
   const KnownIntegers pads = integers_of(spec.types, 1, "pads"),
                       axes = integers_of(spec.types, 3, "");
   if (!in.shape.is_static() || in.shape.rank() == 0 || is_packed(in.dtype) || !pads.known ||
       !axes.known) {
-    return nullptr;
+    return spec.refuse("its amounts are not known");
   }
   const Amounts amounts = amounts_of(pads.values, axes.values, in.shape.rank());
-  return make_prepared(Pad(mode_of(spec.types.node), amounts, in.shape));
+  Pad pad(mode_of(spec.types.node), amounts, in.shape);
+  if (spec.grid(0) != nullptr && pad.mode == PadMode::constant) {
+    const std::optional<Tensor> code = code_written(spec);
+    if (!code) return spec.refuse("the number it writes is not one of the codes");
+    pad.code = *code;
+  }
+  return make_prepared(std::move(pad));
 }
+
+constexpr std::array kKernels = {on_elements("pad", prepare)};
+
+bool writes_a_number(const Node& node) { return mode_of(node) == PadMode::constant; }
 
 constexpr std::array kRows = {
     OpRow{.name = "Pad",
           .max_inputs = 4,
           .infer = infer,
           .eval = eval,
-          .prepare = prepare,
-          .integer = integer_same_codes,
+          .kernels = kKernels,
           .quant = QuantRole::same_codes,
+          .writes = writes_a_number,
           .gradient = Gradient::autograd,
           .tolerance = 0},
 };

@@ -7,7 +7,7 @@
 #include "base/check.h"
 #include "ops/families.h"
 #include "ops/movement/transpose.h"
-#include "ops/quantization/integer.h"
+#include "ops/quantization/integer_kernels.h"
 #include "ops/support/axes.h"
 #include "ops/support/float_eval.h"
 #include "ops/support/prepared.h"
@@ -131,12 +131,23 @@ std::unique_ptr<Kernel> prepare(const KernelSpec& spec) {
 }
 
 template <Permute make(const Node&, const Shape&)>
+constexpr std::array kKernels = {on_elements("transpose", prepare<make>), kEvalOnCodes};
+
+constexpr std::array kTransposeKernels = {
+    KernelRow{.name = "transpose of u8 planes",
+              .reads = {Reads::u8},
+              .gives = Gives::moved,
+              .make = exchange_codes},
+    on_elements("transpose", prepare<make_transpose>),
+    kEvalOnCodes,
+};
+
+template <Permute make(const Node&, const Shape&)>
 constexpr OpRow row(std::string_view name, InferSignature* infer) {
   return {.name = name,
           .infer = infer,
           .eval = eval<make>,
-          .prepare = prepare<make>,
-          .integer = integer_same_codes,
+          .kernels = kKernels<make>,
           .quant = QuantRole::same_codes,
           .gradient = Gradient::autograd,
           .tolerance = 0};
@@ -152,6 +163,7 @@ bool keeps_order(const Node& node, const Shape& in) {
 
 constexpr OpRow transpose_row() {
   OpRow transpose = row<make_transpose>("Transpose", infer_transpose);
+  transpose.kernels = kTransposeKernels;
   transpose.view = keeps_order;
   return transpose;
 }

@@ -161,8 +161,8 @@ constexpr OpRow row(std::string_view name, int min_inputs, EvalSignature* eval) 
           .max_inputs = 3,
           .infer = infer,
           .eval = eval,
-          .prepare = "the indices decide: nothing to prepare",
-          .integer = "two sources of codes with their own parameters: evaluated in float",
+          .kernels = "the indices decide: nothing to prepare",
+          .why_float = "two sources of codes with their own parameters: evaluated in float",
           .gradient = Gradient::autograd,
           .tolerance = 0};
 }

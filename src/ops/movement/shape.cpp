@@ -6,7 +6,7 @@
 
 #include "base/check.h"
 #include "ops/families.h"
-#include "ops/quantization/integer.h"
+#include "ops/quantization/integer_kernels.h"
 #include "ops/support/axes.h"
 #include "ops/support/float_eval.h"
 #include "ops/support/onnx_dtype.h"
@@ -373,8 +373,7 @@ constexpr OpRow renaming(std::string_view name, int max_inputs, InferSignature* 
           .max_inputs = max_inputs,
           .infer = infer,
           .eval = eval,
-          .prepare = "passes the bytes on: nothing to prepare",
-          .integer = integer_same_codes,
+          .kernels = kMovedByEval,
           .quant = QuantRole::same_codes,
           .view = always_view,
           .gradient = Gradient::autograd,
@@ -388,8 +387,8 @@ constexpr OpRow measuring(std::string_view name, int inputs, InferSignature* inf
           .max_inputs = inputs,
           .infer = infer,
           .eval = eval,
-          .prepare = kCheap,
-          .integer = kFolded,
+          .kernels = kCheap,
+          .why_float = kFolded,
           .tolerance = 0};
 }
 

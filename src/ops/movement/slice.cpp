@@ -5,7 +5,7 @@
 
 #include "base/check.h"
 #include "ops/families.h"
-#include "ops/quantization/integer.h"
+#include "ops/quantization/integer_kernels.h"
 #include "ops/support/axes.h"
 #include "ops/support/broadcast.h"
 #include "ops/support/float_eval.h"
@@ -201,26 +201,29 @@ std::unique_ptr<Kernel> prepare_by_list(const KernelSpec& spec) {
   return make_prepared(make(in.shape, to_int64s(*list)));
 }
 
+template <auto prepare>
+constexpr std::array kKernels = {on_elements("slice", prepare), kEvalOnCodes};
+
+template <auto prepare>
 constexpr OpRow row(std::string_view name, int min_inputs, int max_inputs, InferSignature* infer,
-                    EvalSignature* eval, PrepareSignature* prepare) {
+                    EvalSignature* eval) {
   return {.name = name,
           .min_inputs = min_inputs,
           .max_inputs = max_inputs,
           .infer = infer,
           .eval = eval,
-          .prepare = prepare,
-          .integer = integer_same_codes,
+          .kernels = kKernels<prepare>,
           .quant = QuantRole::same_codes,
           .gradient = Gradient::autograd,
           .tolerance = 0};
 }
 
 constexpr std::array kRows = {
-    row("Slice", 1, 5, infer_slice, eval_slice, prepare_slice),
-    row("Expand", 2, 2, infer_by_list<make_expand>, eval_by_list<make_expand>,
-        prepare_by_list<make_expand>),
-    row("Tile", 2, 2, infer_by_list<make_tile>, eval_by_list<make_tile>,
-        prepare_by_list<make_tile>),
+    row<prepare_slice>("Slice", 1, 5, infer_slice, eval_slice),
+    row<prepare_by_list<make_expand>>("Expand", 2, 2, infer_by_list<make_expand>,
+                                      eval_by_list<make_expand>),
+    row<prepare_by_list<make_tile>>("Tile", 2, 2, infer_by_list<make_tile>,
+                                    eval_by_list<make_tile>),
 };
 
 }  // namespace

@@ -208,6 +208,8 @@ std::vector<TensorType> infer_batch_norm(const NodeTypes& types) {
   return outputs;
 }
 
+constexpr std::array kKernels = {on_reals("batch norm on f32", prepare_batch_norm)};
+
 constexpr std::array kRows = {
     OpRow{.name = "BatchNormalization",
           .min_inputs = 5,
@@ -215,8 +217,8 @@ constexpr std::array kRows = {
           .max_outputs = 5,
           .infer = infer_batch_norm,
           .eval = eval_batch_norm,
-          .prepare = prepare_batch_norm,
-          .integer = "folded into the layer before it; one that stands alone stays in float",
+          .kernels = kKernels,
+          .why_float = "folded into the layer before it; one that stands alone stays in float",
           .gradient = Gradient::autograd,
           .layout = LayoutRole::spatial},
 };

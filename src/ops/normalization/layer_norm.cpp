@@ -170,8 +170,8 @@ constexpr OpRow row(std::string_view name, InferSignature* infer, EvalSignature*
           .max_inputs = 3,
           .infer = infer,
           .eval = eval,
-          .prepare = "eval already runs row by row in place",
-          .integer = "divides by a deviation computed at run time: stays in float",
+          .kernels = "eval already runs row by row in place",
+          .why_float = "divides by a deviation computed at run time: stays in float",
           .gradient = Gradient::autograd};
 }
 

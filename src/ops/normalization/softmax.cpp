@@ -168,8 +168,8 @@ constexpr OpRow row(std::string_view name, EvalSignature* eval, Gradient gradien
   return {.name = name,
           .infer = infer_softmax,
           .eval = eval,
-          .prepare = "eval already runs row by row in place",
-          .integer = "a sum of exponentials: 8-bit codes lose the small ones; stays in float",
+          .kernels = "eval already runs row by row in place",
+          .why_float = "a sum of exponentials: 8-bit codes lose the small ones; stays in float",
           .gradient = gradient};
 }
 

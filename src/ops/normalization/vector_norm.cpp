@@ -117,8 +117,8 @@ constexpr OpRow row(std::string_view name, InferSignature* infer, EvalSignature*
   return {.name = name,
           .infer = infer,
           .eval = eval,
-          .prepare = "rare and small",
-          .integer = "divides by a norm computed at run time: stays in float",
+          .kernels = "rare and small",
+          .why_float = "divides by a norm computed at run time: stays in float",
           .gradient = Gradient::autograd};
 }
 

@@ -1,6 +1,6 @@
 // MaxPool, AveragePool and GlobalAveragePool on codes, channels last.
 #include "kernels/pool.h"
-#include "ops/quantization/integer.h"
+#include "ops/quantization/integer_kernels.h"
 #include "ops/quantization/integer_support.h"
 
 namespace nibble {
@@ -66,8 +66,8 @@ class GlobalAveragePool : public Kernel {
 };
 
 AveragePoolParams average_params(const KernelSpec& spec) {
-  const QuantParams& in = *spec.types.input(0).quant;
-  const QuantParams& out = *spec.outputs[0].quant;
+  const QuantParams& in = *spec.grid(0);
+  const QuantParams& out = *spec.output_grid();
   return {.ratio = static_cast<double>(in.scale[0]) / out.scale[0],
           .in_zero = in.zero_point[0],
           .out_zero = out.zero_point[0],
@@ -78,26 +78,18 @@ AveragePoolParams average_params(const KernelSpec& spec) {
 // A sum of this many codes fits int32.
 constexpr int64_t kMaxSummed = INT32_MAX / 255;
 
-bool codes_in_and_out(const KernelSpec& spec) {
-  if (spec.types.input(0).quant && spec.outputs[0].quant) return true;
-  spec.refuse("its input and its result are not both quantized");
-  return false;
-}
-
 }  // namespace
 
 std::unique_ptr<Kernel> integer_max_pool(const KernelSpec& spec) {
-  if (!codes_in_and_out(spec)) return nullptr;
   if (spec.types.node.output(1)) return spec.refuse("its indices are wanted");
   const auto window =
       channels_last_window(spec, spec.types.node.attributes.integers("kernel_shape"));
   if (!window) return nullptr;
-  const auto fill = static_cast<uint8_t>(spec.types.input(0).quant->qmin);
+  const auto fill = static_cast<uint8_t>(spec.grid(0)->qmin);
   return std::make_unique<MaxPool>(*window, fill, spec.outputs[0].shape);
 }
 
 std::unique_ptr<Kernel> integer_average_pool(const KernelSpec& spec) {
-  if (!codes_in_and_out(spec)) return nullptr;
   const Attributes& attributes = spec.types.node.attributes;
   const auto window = channels_last_window(spec, attributes.integers("kernel_shape"));
   if (!window) return nullptr;
@@ -121,7 +113,6 @@ std::unique_ptr<Kernel> integer_average_pool(const KernelSpec& spec) {
 }
 
 std::unique_ptr<Kernel> integer_global_average_pool(const KernelSpec& spec) {
-  if (!codes_in_and_out(spec)) return nullptr;
   if (!spec.types.node.channels_last) {
     return spec.refuse("it does not run channels last");
   }

@@ -6,7 +6,7 @@
 
 #include "base/check.h"
 #include "ops/families.h"
-#include "ops/quantization/integer.h"
+#include "ops/quantization/integer_kernels.h"
 #include "ops/support/float_eval.h"
 #include "ops/support/prepared.h"
 #include "ops/support/spatial.h"
@@ -330,13 +330,37 @@ std::unique_ptr<Kernel> prepare(const KernelSpec& spec) {
   return make_prepared(Op{problem_of(types.node, types.shape(0))});
 }
 
+constexpr std::array kMaxPoolKernels = {
+    KernelRow{.name = "max pool on u8 codes",
+              .reads = {Reads::u8},
+              .gives = Gives::moved,
+              .make = integer_max_pool},
+    on_reals("max pool on f32", prepare<MaxPool, pool_problem>),
+};
+constexpr std::array kAveragePoolKernels = {
+    KernelRow{.name = "average pool on u8 codes",
+              .reads = {Reads::u8},
+              .gives = Gives::u8,
+              .make = integer_average_pool},
+    on_reals("average pool on f32", prepare<AveragePool<float>, pool_problem>),
+};
+constexpr std::array kGlobalMaxKernels = {
+    on_reals("max pool on f32", prepare<MaxPool, global_problem>),
+};
+constexpr std::array kGlobalAverageKernels = {
+    KernelRow{.name = "global average pool on u8 codes",
+              .reads = {Reads::u8},
+              .gives = Gives::u8,
+              .make = integer_global_average_pool},
+    on_reals("average pool on f32", prepare<AveragePool<float>, global_problem>),
+};
+
 constexpr std::array kRows = {
     OpRow{.name = "MaxPool",
           .max_outputs = 2,
           .infer = infer_pool,
           .eval = eval_max_pool,
-          .prepare = prepare<MaxPool, pool_problem>,
-          .integer = integer_max_pool,
+          .kernels = kMaxPoolKernels,
           .quant = QuantRole::same_codes,
           .gradient = Gradient::autograd,
           .layout = LayoutRole::spatial,
@@ -344,38 +368,36 @@ constexpr std::array kRows = {
     OpRow{.name = "AveragePool",
           .infer = infer_pool,
           .eval = eval_average_pool,
-          .prepare = prepare<AveragePool<float>, pool_problem>,
-          .integer = integer_average_pool,
+          .kernels = kAveragePoolKernels,
           .quant = QuantRole::arithmetic,
           .gradient = Gradient::autograd,
           .layout = LayoutRole::spatial},
     OpRow{.name = "LpPool",
           .infer = infer_pool,
           .eval = eval_lp_pool,
-          .prepare = "rare: evaluated as it is",
-          .integer = "a root of a sum of powers has no integer form",
+          .kernels = "rare: evaluated as it is",
+          .why_float = "a root of a sum of powers has no integer form",
           .layout = LayoutRole::spatial},
     OpRow{.name = "GlobalMaxPool",
           .infer = infer_global,
           .eval = eval_global_max,
-          .prepare = prepare<MaxPool, global_problem>,
-          .integer = "rare: evaluated in float between quantized layers",
+          .kernels = kGlobalMaxKernels,
+          .why_float = "rare: evaluated in float between quantized layers",
           .gradient = Gradient::autograd,
           .layout = LayoutRole::spatial,
           .tolerance = 0},
     OpRow{.name = "GlobalAveragePool",
           .infer = infer_global,
           .eval = eval_global_average,
-          .prepare = prepare<AveragePool<float>, global_problem>,
-          .integer = integer_global_average_pool,
+          .kernels = kGlobalAverageKernels,
           .quant = QuantRole::arithmetic,
           .gradient = Gradient::autograd,
           .layout = LayoutRole::spatial},
     OpRow{.name = "GlobalLpPool",
           .infer = infer_global,
           .eval = eval_global_lp,
-          .prepare = "rare: evaluated as it is",
-          .integer = "a root of a sum of powers has no integer form",
+          .kernels = "rare: evaluated as it is",
+          .why_float = "a root of a sum of powers has no integer form",
           .layout = LayoutRole::spatial},
 };
 

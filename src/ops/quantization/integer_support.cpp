@@ -18,13 +18,8 @@ CodeRange code_range(const QuantParams& output, const Clamp& clamp) {
 }
 
 std::optional<IntegerWeights> integer_weights(const KernelSpec& spec, int axis) {
-  const TensorType& type = spec.types.input(1);
-  const Tensor* data = spec.types.constant(1);
-  if (!type.quant || data == nullptr) {
-    spec.refuse("the weight is not a quantized constant");
-    return std::nullopt;
-  }
-  const QuantParams& params = *type.quant;
+  const Shape& shape = spec.types.shape(1);
+  const QuantParams& params = *spec.grid(1);
   const bool per_tensor = params.granularity == Granularity::per_tensor;
   const bool per_channel = params.granularity == Granularity::per_channel && params.axis == axis;
   if (!per_tensor && !per_channel) {
@@ -32,10 +27,10 @@ std::optional<IntegerWeights> integer_weights(const KernelSpec& spec, int axis) 
     return std::nullopt;
   }
   IntegerWeights weights;
-  const std::vector<int32_t> codes = unpack_integers(*data);
+  const std::vector<int32_t> codes = unpack_integers(*spec.types.constant(1));
   weights.values.resize(codes.size());
-  const int64_t inner = type.shape.elements(axis + 1, type.shape.rank());
-  const int64_t channels = type.shape[axis];
+  const int64_t inner = shape.elements(axis + 1, shape.rank());
+  const int64_t channels = shape[axis];
   for (size_t i = 0; i < codes.size(); ++i) {
     const auto channel = static_cast<int64_t>(i) / inner % channels;
     const int32_t value =
@@ -65,7 +60,7 @@ std::optional<std::vector<int32_t>> integer_bias(const KernelSpec& spec,
   const auto each = [&](auto&& value_at) {
     for (size_t c = 0; c < reals.size(); ++c) reals[c] = value_at(data->elements() == 1 ? 0 : c);
   };
-  if (const auto& quant = spec.types.input(2).quant) {
+  if (const QuantParams* quant = spec.grid(2)) {
     const std::vector<int32_t> codes = unpack_integers(*data);
     each([&](size_t i) {
       const auto group =
@@ -91,12 +86,12 @@ std::optional<std::vector<int32_t>> integer_bias(const KernelSpec& spec,
 OutputStage output_stage(const KernelSpec& spec, std::span<const double> unit) {
   OutputStage stage;
   const Clamp& clamp = spec.types.node.clamp;
-  const std::optional<QuantParams>& quant = spec.outputs[0].quant;
-  stage.kind = quant ? OutputStage::Kind::codes_u8 : OutputStage::Kind::reals_f32;
+  const QuantParams* quant = spec.output_grid();
+  stage.kind = quant != nullptr ? OutputStage::Kind::codes_u8 : OutputStage::Kind::reals_f32;
   stage.min = clamp.low;
   stage.max = clamp.high;
   double out_scale = 1;
-  if (quant) {
+  if (quant != nullptr) {
     const CodeRange range = code_range(*quant, clamp);
     stage.zero_point = quant->zero_point[0];
     stage.qmin = range.qmin;

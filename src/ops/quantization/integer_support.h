@@ -5,7 +5,6 @@
 #include <vector>
 
 #include "kernels/conv_shape.h"
-#include "kernels/layout.h"
 #include "kernels/output_stage.h"
 #include "ops/op.h"
 
@@ -41,9 +40,5 @@ OutputStage output_stage(const KernelSpec& spec, std::span<const double> unit);
 /// anything else.
 std::optional<ConvWindow> channels_last_window(const KernelSpec& spec,
                                                std::span<const int64_t> kernel_shape);
-
-/// A Transpose that exchanges two neighbouring runs of axes, as between the layouts: as
-/// [batch, channels, spatial] -> [batch, spatial, channels].
-std::optional<LayoutShape> exchanged_axes(const Node& transpose, const Shape& in);
 
 }  // namespace nibble

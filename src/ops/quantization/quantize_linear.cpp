@@ -262,8 +262,8 @@ constexpr OpRow row(std::string_view name, InferSignature* infer, EvalSignature*
           .max_inputs = 3,
           .infer = infer,
           .eval = eval,
-          .prepare = "eval is one vectorized pass",
-          .integer = "becomes part of a value's type when a model is read",
+          .kernels = "eval is one vectorized pass",
+          .why_float = "becomes part of a value's type when a model is read",
           .gradient = Gradient::autograd};
 }
 
@@ -271,7 +271,7 @@ constexpr OpRow dynamic_row() {
   OpRow result = row("DynamicQuantizeLinear", infer_dynamic, eval_dynamic);
   result.min_inputs = result.max_inputs = 1;
   result.min_outputs = result.max_outputs = 3;
-  result.integer = "its parameters are known only at run time";
+  result.why_float = "its parameters are known only at run time";
   result.gradient = Gradient::none;
   return result;
 }

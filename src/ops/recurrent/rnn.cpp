@@ -384,8 +384,8 @@ constexpr OpRow row(std::string_view name, int max_inputs, int max_outputs) {
           .max_outputs = max_outputs,
           .infer = infer<cell>,
           .eval = eval<cell>,
-          .prepare = "the input projection is cached by shape; the steps need no preparation",
-          .integer = "states are kept in float: an error would grow with every step",
+          .kernels = "the input projection is cached by shape; the steps need no preparation",
+          .why_float = "states are kept in float: an error would grow with every step",
           .tolerance = 1e-4};
 }
 

@@ -115,8 +115,8 @@ constexpr OpRow row(std::string_view name, int outputs, EvalSignature* eval) {
           .max_outputs = outputs,
           .infer = infer_loss,
           .eval = eval,
-          .prepare = "not part of inference",
-          .integer = "a loss is a real number",
+          .kernels = "not part of inference",
+          .why_float = "a loss is a real number",
           .gradient = Gradient::autograd};
 }
 

@@ -334,8 +334,8 @@ constexpr OpRow row(std::string_view name, EvalSignature* eval, double tolerance
           .max_inputs = 2,
           .infer = infer_reduce,
           .eval = eval,
-          .prepare = "eval already streams through memory once",
-          .integer = "a wide sum that the runtime keeps in float",
+          .kernels = "eval already streams through memory once",
+          .why_float = "a wide sum that the runtime keeps in float",
           .gradient = Gradient::autograd,
           .tolerance = tolerance};
 }

@@ -198,8 +198,8 @@ constexpr OpRow row(std::string_view name, InferSignature* infer, EvalSignature*
   return {.name = name,
           .infer = infer,
           .eval = eval,
-          .prepare = "eval already reads each element once",
-          .integer = "gives indices, not codes",
+          .kernels = "eval already reads each element once",
+          .why_float = "gives indices, not codes",
           .gradient = Gradient::none,
           .tolerance = 0};
 }
@@ -208,7 +208,7 @@ constexpr OpRow top_k_row() {
   OpRow result = row("TopK", infer_top_k, eval_top_k);
   result.max_inputs = 2;
   result.min_outputs = result.max_outputs = 2;
-  result.integer = "its indices are needed with its values: stays in float";
+  result.why_float = "its indices are needed with its values: stays in float";
   result.gradient = Gradient::autograd;
   return result;
 }
@@ -216,7 +216,7 @@ constexpr OpRow top_k_row() {
 constexpr OpRow cum_sum_row() {
   OpRow result = row("CumSum", infer_same, eval_cum_sum);
   result.min_inputs = result.max_inputs = 2;
-  result.integer = "a running sum outgrows 8 bits: stays in float";
+  result.why_float = "a running sum outgrows 8 bits: stays in float";
   result.gradient = Gradient::autograd;
   result.tolerance = 1e-5;
   return result;

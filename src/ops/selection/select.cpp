@@ -5,7 +5,7 @@
 #include <numeric>
 
 #include "ops/families.h"
-#include "ops/quantization/integer.h"
+#include "ops/quantization/integer_kernels.h"
 #include "ops/support/float_eval.h"
 #include "ops/support/indices.h"
 #include "ops/support/strided_copy.h"
@@ -301,28 +301,28 @@ constexpr std::array kRows = {
           .max_inputs = 3,
           .infer = infer_one_hot,
           .eval = eval_one_hot,
-          .prepare = kPlain,
-          .integer = "makes values out of indices",
+          .kernels = kPlain,
+          .why_float = "makes values out of indices",
           .tolerance = 0},
     OpRow{.name = "NonZero",
           .infer = infer_non_zero,
           .eval = eval_non_zero,
-          .prepare = "its output's shape depends on the data",
-          .integer = "gives indices",
+          .kernels = "its output's shape depends on the data",
+          .why_float = "gives indices",
           .tolerance = 0},
     OpRow{.name = "Unique",
           .max_outputs = 4,
           .infer = infer_unique,
           .eval = eval_unique,
-          .prepare = "its output's shape depends on the data",
-          .integer = "rare: evaluated in float",
+          .kernels = "its output's shape depends on the data",
+          .why_float = "rare: evaluated in float",
           .tolerance = 0},
     OpRow{.name = "Trilu",
           .max_inputs = 2,
           .infer = infer_same,
           .eval = eval_trilu,
-          .prepare = kPlain,
-          .integer = "rare: evaluated in float",
+          .kernels = kPlain,
+          .why_float = "rare: evaluated in float",
           .gradient = Gradient::autograd,
           .tolerance = 0},
     OpRow{.name = "ReverseSequence",
@@ -330,21 +330,20 @@ constexpr std::array kRows = {
           .max_inputs = 2,
           .infer = infer_same,
           .eval = eval_reverse_sequence,
-          .prepare = kPlain,
-          .integer = integer_same_codes,
+          .kernels = kMovedByEval,
           .quant = QuantRole::same_codes,
           .gradient = Gradient::autograd,
           .tolerance = 0},
-    OpRow{.name = "CenterCropPad",
-          .min_inputs = 2,
-          .max_inputs = 2,
-          .infer = infer_center_crop_pad,
-          .eval = eval_center_crop_pad,
-          .prepare = kPlain,
-          .integer = integer_same_codes,
-          .quant = QuantRole::same_codes,
-          .gradient = Gradient::autograd,
-          .tolerance = 0},
+    OpRow{
+        .name = "CenterCropPad",
+        .min_inputs = 2,
+        .max_inputs = 2,
+        .infer = infer_center_crop_pad,
+        .eval = eval_center_crop_pad,
+        .kernels = "its zeros are no code: evaluated in real numbers, where zero is on every grid",
+        .quant = QuantRole::same_codes,
+        .gradient = Gradient::autograd,
+        .tolerance = 0},
 };
 
 }  // namespace

@@ -261,8 +261,8 @@ constexpr OpRow row(std::string_view name, std::pair<int, int> inputs, InferSign
           .max_inputs = inputs.second,
           .infer = infer,
           .eval = eval,
-          .prepare = "front ends of audio models, run once",
-          .integer = "a spectrum has a wide range: stays in float",
+          .kernels = "front ends of audio models, run once",
+          .why_float = "a spectrum has a wide range: stays in float",
           .gradient = Gradient::none,
           .tolerance = 1e-4};
 }

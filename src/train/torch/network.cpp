@@ -187,7 +187,8 @@ void Network::add_activation_quantizers() {
         const int shared = quantizer_of_[static_cast<size_t>(source.index)];
         quantizer_of_[static_cast<size_t>(out.index)] = shared;
         quantizers_[static_cast<size_t>(shared)].values.push_back(out);
-        already_on_grid_[static_cast<size_t>(out.index)] = true;
+        already_on_grid_[static_cast<size_t>(out.index)] =
+            row->writes == nullptr || !row->writes(node);
       } else {
         quantize(out);
       }

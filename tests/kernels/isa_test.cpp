@@ -6,6 +6,7 @@
 #include <string>
 
 #include "nibble/error.h"
+#include "support/isas.h"
 
 namespace nibble {
 namespace {
@@ -36,7 +37,7 @@ class IsaVariable {
 };
 
 TEST(isa, the_variable_chooses_what_this_cpu_has) {
-  for (const Isa isa : {Isa::reference, Isa::portable, Isa::avx2, Isa::avx512_vnni}) {
+  for (const Isa isa : test::all_isas()) {
     const IsaVariable variable(std::string(name_of(isa)).c_str());
     if (is_supported(isa)) {
       EXPECT_EQ(best_isa(), isa);

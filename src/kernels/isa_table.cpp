@@ -1,0 +1,112 @@
+#include "kernels/isa_table.h"
+
+#include <algorithm>
+#include <array>
+#include <cstdlib>
+#include <string>
+
+#include "base/check.h"
+
+namespace nibble {
+namespace {
+
+bool always() { return true; }
+
+#if defined(__x86_64__)
+// __builtin_cpu_supports reads XCR0 too: it says no where the operating system does not save the
+// registers.
+bool has_avx2() { return __builtin_cpu_supports("avx2") != 0; }
+bool has_avx512_vnni() {
+  return has_avx2() && __builtin_cpu_supports("avx512f") != 0 &&
+         __builtin_cpu_supports("avx512bw") != 0 && __builtin_cpu_supports("avx512dq") != 0 &&
+         __builtin_cpu_supports("avx512vl") != 0 && __builtin_cpu_supports("avx512vnni") != 0;
+}
+#endif
+
+constexpr std::array kRows = {
+    IsaRow{.isa = Isa::reference,
+           .name = "reference",
+           .is_supported = always,
+           .rows = row_kernels_reference,
+           .packed = packed_kernels_reference},
+    IsaRow{.isa = Isa::portable,
+           .name = "portable",
+           .is_supported = always,
+           .rows = row_kernels_portable,
+           .packed = packed_kernels_portable,
+           .micro = micro_kernels_portable,
+#if defined(__x86_64__)
+           .depthwise = depthwise_kernels_portable
+#endif
+    },
+#if defined(__x86_64__)
+    IsaRow{.isa = Isa::avx2,
+           .name = "avx2",
+           .is_supported = has_avx2,
+           .rows = row_kernels_avx2,
+           .packed = packed_kernels_avx2,
+           .micro = micro_kernels_avx2,
+           .depthwise = depthwise_kernels_avx2},
+    IsaRow{.isa = Isa::avx512_vnni,
+           .name = "avx512_vnni",
+           .is_supported = has_avx512_vnni,
+           .rows = row_kernels_avx512,
+           .packed = packed_kernels_avx512,
+           .micro = micro_kernels_avx512,
+           .depthwise = depthwise_kernels_avx512},
+#endif
+};
+
+const IsaRow* find(Isa isa) {
+  const auto row = std::ranges::find(kRows, isa, &IsaRow::isa);
+  return row == kRows.end() ? nullptr : &*row;
+}
+
+// What NIBBLE_ISA names.
+Isa isa_named(std::string_view wanted) {
+  const auto row = std::ranges::find(kRows, wanted, &IsaRow::name);
+  if (row == kRows.end()) {
+    std::string names;
+    for (const IsaRow& known : kRows) {
+      const std::string_view before = &known == kRows.begin()     ? ""
+                                      : &known + 1 == kRows.end() ? " or "
+                                                                  : ", ";
+      names += fmt::format("{}{}", before, known.name);
+    }
+    fail(ErrorCode::invalid_argument, "NIBBLE_ISA is '{}'; it may be {}", wanted, names);
+  }
+  if (!row->is_supported()) {
+    fail(ErrorCode::invalid_argument, "NIBBLE_ISA is '{}', which this CPU lacks", wanted);
+  }
+  return row->isa;
+}
+
+}  // namespace
+
+std::span<const IsaRow> isa_table() { return kRows; }
+
+const IsaRow& isa_row(Isa isa) {
+  const IsaRow* row = find(isa);
+  if (row == nullptr) fail(ErrorCode::invalid_argument, "this build has no such instruction set");
+  return *row;
+}
+
+std::string_view name_of(Isa isa) {
+  const IsaRow* row = find(isa);
+  return row == nullptr ? "unknown" : row->name;
+}
+
+bool is_supported(Isa isa) {
+  const IsaRow* row = find(isa);
+  return row != nullptr && row->is_supported();
+}
+
+Isa best_isa() {
+  const char* wanted = std::getenv("NIBBLE_ISA");
+  if (wanted != nullptr && *wanted != '\0') return isa_named(wanted);
+  const auto best = std::find_if(kRows.rbegin(), kRows.rend(),
+                                 [](const IsaRow& row) { return row.is_supported(); });
+  return best->isa;
+}
+
+}  // namespace nibble

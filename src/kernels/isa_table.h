@@ -1,0 +1,31 @@
+// The instruction sets: one row each says whether this CPU has it and which kernels it runs.
+// Callers ask the table, never the CPU. A kernel's file is compiled with the flags of its
+// instruction set (src/CMakeLists.txt).
+#pragma once
+
+#include <span>
+
+#include "kernels/depthwise.h"
+#include "kernels/micro.h"
+#include "kernels/packed_float.h"
+#include "kernels/row_kernels.h"
+#include "nibble/isa.h"
+
+namespace nibble {
+
+struct IsaRow {
+  Isa isa = Isa::reference;
+  std::string_view name;
+  bool (*is_supported)() = nullptr;
+  const RowKernels& (*rows)() = nullptr;
+  const PackedKernels& (*packed)() = nullptr;
+  const MicroKernels& (*micro)() = nullptr;          // nullptr: products are plain loops
+  const DepthwiseKernels& (*depthwise)() = nullptr;  // nullptr: likewise
+};
+
+/// Slowest first. On other CPUs than x86-64 there are the first two alone.
+std::span<const IsaRow> isa_table();
+/// Throws Error{invalid_argument} if this build has no kernels for it.
+const IsaRow& isa_row(Isa isa);
+
+}  // namespace nibble

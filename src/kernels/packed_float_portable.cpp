@@ -1,0 +1,61 @@
+// Products with packed weights without intrinsics: loops over 16 lanes that compilers vectorize.
+#include "kernels/packed_float.h"
+
+#define NIBBLE_UNROLL _Pragma("GCC unroll 16")
+
+namespace nibble {
+namespace {
+
+struct V {
+  struct Lanes {
+    float lane[16];
+  };
+  struct Scale {
+    float scale;
+    int32_t zero;
+  };
+
+  static Lanes zero() { return {}; }
+  static Scale scale(float scale, int32_t zero) { return {scale, zero}; }
+  static Lanes load(const float* from) {
+    Lanes result;
+    for (int j = 0; j < 16; ++j) result.lane[j] = from[j];
+    return result;
+  }
+  static Lanes weights8(const uint8_t* bytes, const Scale& s) {
+    Lanes result;
+    for (int j = 0; j < 16; ++j) {
+      const int32_t code = static_cast<int8_t>(bytes[j]) - s.zero;
+      result.lane[j] = static_cast<float>(code) * s.scale;
+    }
+    return result;
+  }
+  static Lanes weights4(const uint8_t* bytes, int half, const Scale& s) {
+    Lanes result;
+    for (int j = 0; j < 16; ++j) {
+      const int32_t code = (half == 0 ? bytes[j] & 15 : bytes[j] >> 4) - s.zero;
+      result.lane[j] = static_cast<float>(code) * s.scale;
+    }
+    return result;
+  }
+  static Lanes add_product(const Lanes& sum, const Lanes& a, const Lanes& b) {
+    Lanes result;
+    for (int j = 0; j < 16; ++j) result.lane[j] = sum.lane[j] + a.lane[j] * b.lane[j];
+    return result;
+  }
+  static float sum(Lanes lanes) {
+    for (int step = 8; step > 0; step /= 2) {
+      for (int j = 0; j < step; ++j) lanes.lane[j] += lanes.lane[j + step];
+    }
+    return lanes.lane[0];
+  }
+};
+
+constexpr int kTileRows = 2, kTileOutputs = 1;
+
+#include "kernels/packed_float_tile.inl"
+}  // namespace
+
+const PackedKernels& packed_kernels_portable() { return kKernels; }
+
+}  // namespace nibble

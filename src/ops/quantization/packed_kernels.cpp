@@ -1,0 +1,240 @@
+#include "ops/quantization/packed_kernels.h"
+
+#include <algorithm>
+#include <optional>
+#include <vector>
+
+#include "kernels/packed_float.h"
+#include "ops/quantization/integer_support.h"
+#include "ops/roles.h"
+
+namespace nibble {
+namespace {
+
+// Groups of fewer input channels would be mostly padding; their weights are few.
+constexpr int64_t kNarrowestGroup = 8;
+// Padded rows of data gathered at a time: they should stay in the second-level cache.
+constexpr size_t kGatherBytes = 256 * 1024;
+
+// A bias in real numbers, one per output; nullopt with the reason left in spec.
+std::optional<std::vector<float>> real_bias(const KernelSpec& spec, int64_t outputs, float factor) {
+  std::vector<float> bias(static_cast<size_t>(outputs), 0.0F);
+  if (!spec.types.has(2) || factor == 0) return bias;
+  const Tensor& data = *spec.types.constant(2);
+  const QuantParams* grid = spec.grid(2);
+  const Tensor reals = grid != nullptr ? dequantize_tensor(data, *grid) : data;
+  const bool row = reals.shape().rank() > 0 && reals.shape()[reals.shape().rank() - 1] == outputs;
+  if (reals.dtype() != DType::f32 ||
+      (reals.elements() != 1 && !(row && reals.elements() == outputs))) {
+    spec.refuse("the bias is not one number per output channel");
+    return std::nullopt;
+  }
+  const std::span<const float> values = reals.data<float>();
+  for (size_t n = 0; n < bias.size(); ++n) bias[n] = factor * values[values.size() == 1 ? 0 : n];
+  return bias;
+}
+
+// The weight as PackedFloat wants it: [outputs, segments, length] with scales by block. Element
+// `at(n, s, i)` (row-major in the constant) is that of output n, segment s, place i.
+template <typename At>
+std::unique_ptr<PackedFloat> pack(const KernelSpec& spec, PackedShape shape, int64_t first_output,
+                                  std::span<const float> bias, const At& at) {
+  const QuantParams& grid = *spec.grid(1);
+  const Shape& weight = spec.types.shape(1);
+  const std::vector<int32_t> all = unpack_integers(*spec.types.constant(1));
+  const auto group_of = [&](int64_t n, int64_t s, int64_t i) {
+    return static_cast<size_t>(quant_group(grid, weight, at(first_output + n, s, i)));
+  };
+  std::vector<int32_t> codes, zero;
+  std::vector<float> scale;
+  for (int64_t n = 0; n < shape.outputs; ++n) {
+    for (int64_t s = 0; s < shape.segments; ++s) {
+      for (int64_t i = 0; i < shape.length; ++i) {
+        codes.push_back(all[static_cast<size_t>(at(first_output + n, s, i))]);
+      }
+      for (int64_t i = 0; i < shape.length; i += shape.block) {
+        scale.push_back(grid.scale[group_of(n, s, i)]);
+        zero.push_back(grid.zero_point[group_of(n, s, i)]);
+      }
+    }
+  }
+  const Clamp& clamp = spec.types.node.clamp;
+  return std::make_unique<PackedFloat>(
+      shape, grid.bits() <= 4 ? 4 : 8, codes, scale, zero,
+      bias.subspan(static_cast<size_t>(first_output), static_cast<size_t>(shape.outputs)),
+      clamp.low, clamp.high);
+}
+
+// Codes along the reduction that share a scale; nullopt if they do not lie like that.
+std::optional<int64_t> block_of(const KernelSpec& spec, const WeightIndex& index, int64_t length) {
+  const QuantParams& grid = *spec.grid(1);
+  if (bits_of(grid.storage) > 8) {
+    spec.refuse("its weights have more than 8 bits");
+    return std::nullopt;
+  }
+  if (grid.granularity == Granularity::per_block) {
+    if (grid.axis == index.axes().reduction) return grid.block_size;
+  } else if (grid.granularity == Granularity::per_tensor || grid.axis == index.axes().output) {
+    return length;
+  }
+  spec.refuse("its scales lie neither along the outputs nor along the sum");
+  return std::nullopt;
+}
+
+class PackedGemm : public Kernel {
+ public:
+  PackedGemm(std::unique_ptr<PackedFloat> weights, int64_t rows, const Shape& out)
+      : weights_(std::move(weights)), rows_(rows), out_shape_(out) {}
+
+  void run(EvalContext& context) const override {
+    const float* data = context.input(0).data<float>().data();
+    float* out = context.output(0, DType::f32, out_shape_).data<float>().data();
+    const int64_t length = weights_->shape().length, depth = weights_->padded_depth();
+    if (!weights_->is_dense()) {
+      auto* padded = static_cast<float*>(context.workspace);
+      context.pool.parallel_ranges(rows_, 16, [&](int64_t begin, int64_t end) {
+        for (int64_t row = begin; row < end; ++row) {
+          weights_->pad_segment(data + row * length, 0, padded + row * depth);
+        }
+      });
+      data = padded;
+    }
+    weights_->run(data, depth, rows_, out, weights_->shape().outputs, context.pool);
+  }
+  size_t workspace_bytes() const override {
+    if (weights_->is_dense()) return 0;
+    return sizeof(float) * static_cast<size_t>(rows_ * weights_->padded_depth());
+  }
+  size_t constant_bytes() const override { return weights_->constant_bytes(); }
+  std::string describe() const override { return "gemm f32, " + weights_->describe(); }
+
+ private:
+  std::unique_ptr<PackedFloat> weights_;
+  int64_t rows_;
+  Shape out_shape_;
+};
+
+std::unique_ptr<Kernel> make_gemm(const KernelSpec& spec, float bias_factor) {
+  const Shape& weight = spec.types.shape(1);
+  if (weight.rank() != 2) return spec.refuse("its weight is not a matrix");
+  if (spec.types.input(0).dtype != DType::f32) return spec.refuse("its data are not f32");
+  const WeightIndex index(spec.types.node, weight);
+  const bool output_first = index.axes().output == 0;
+  const int64_t length = weight[index.axes().reduction], outputs = index.outputs();
+  if (length == 0 || outputs == 0) return spec.refuse("its weight is empty");
+  const auto block = block_of(spec, index, length);
+  const auto bias = real_bias(spec, outputs, bias_factor);
+  if (!block || !bias) return nullptr;
+  auto packed =
+      pack(spec, {outputs, 1, length, *block}, 0, *bias, [&](int64_t n, int64_t, int64_t i) {
+        return output_first ? n * length + i : i * outputs + n;
+      });
+  return std::make_unique<PackedGemm>(std::move(packed), spec.types.shape(0).elements() / length,
+                                      spec.outputs[0].shape);
+}
+
+// Gathers the data of some output pixels, one padded row each, and multiplies.
+class PackedConv : public Kernel {
+ public:
+  PackedConv(std::vector<std::unique_ptr<PackedFloat>> groups, const ConvWindow& window,
+             int64_t channels, const Shape& out)
+      : groups_(std::move(groups)), window_(window), channels_(channels), out_shape_(out) {
+    const auto row_bytes = sizeof(float) * static_cast<size_t>(groups_[0]->padded_depth());
+    rows_ = std::clamp<int64_t>(static_cast<int64_t>(kGatherBytes / row_bytes), 16,
+                                window.out_pixels());
+  }
+
+  void run(EvalContext& context) const override {
+    const float* data = context.input(0).data<float>().data();
+    float* out = context.output(0, DType::f32, out_shape_).data<float>().data();
+    auto* gathered = static_cast<float*>(context.workspace);
+    const int64_t outputs = out_shape_[out_shape_.rank() - 1], depth = groups_[0]->padded_depth();
+    for (int64_t first = 0; first < window_.out_pixels(); first += rows_) {
+      const int64_t rows = std::min(rows_, window_.out_pixels() - first);
+      for (size_t g = 0; g < groups_.size(); ++g) {
+        const int64_t length = groups_[g]->shape().length;
+        context.pool.parallel_ranges(rows, 8, [&](int64_t begin, int64_t end) {
+          for (int64_t row = begin; row < end; ++row) {
+            gather(data + static_cast<int64_t>(g) * length, first + row, gathered + row * depth);
+          }
+        });
+        groups_[g]->run(
+            gathered, depth, rows,
+            out + first * outputs + static_cast<int64_t>(g) * groups_[g]->shape().outputs, outputs,
+            context.pool);
+      }
+    }
+  }
+  size_t workspace_bytes() const override {
+    return sizeof(float) * static_cast<size_t>(rows_ * groups_[0]->padded_depth());
+  }
+  size_t constant_bytes() const override {
+    size_t bytes = 0;
+    for (const auto& group : groups_) bytes += group->constant_bytes();
+    return bytes;
+  }
+  std::string describe() const override { return "conv f32, " + groups_[0]->describe(); }
+
+ private:
+  // The taps of output pixel `pixel`; those in the padding are zeros.
+  void gather(const float* data, int64_t pixel, float* row) const {
+    const ConvWindow& w = window_;
+    const int64_t x = pixel % w.out_w, y = pixel / w.out_w % w.out_h;
+    const int64_t image = pixel / (w.out_w * w.out_h);
+    for (int64_t tap = 0; tap < w.taps(); ++tap) {
+      const int64_t iy = y * w.stride_h - w.pad_top + tap / w.kernel_w * w.dilation_h;
+      const int64_t ix = x * w.stride_w - w.pad_left + tap % w.kernel_w * w.dilation_w;
+      const bool inside = iy >= 0 && iy < w.in_h && ix >= 0 && ix < w.in_w;
+      if (inside) {
+        groups_[0]->pad_segment(data + ((image * w.in_h + iy) * w.in_w + ix) * channels_, tap, row);
+      } else {
+        groups_[0]->clear_segment(tap, row);
+      }
+    }
+  }
+
+  std::vector<std::unique_ptr<PackedFloat>> groups_;
+  ConvWindow window_;
+  int64_t channels_;
+  int64_t rows_;  // output pixels gathered at a time
+  Shape out_shape_;
+};
+
+}  // namespace
+
+std::unique_ptr<Kernel> packed_conv(const KernelSpec& spec) {
+  const Shape& weight = spec.types.shape(1);
+  if (spec.types.input(0).dtype != DType::f32) return spec.refuse("its data are not f32");
+  if (weight.rank() < 3 || weight.elements() == 0) return spec.refuse("its weight is empty");
+  const auto window = channels_last_window(spec, weight.dims().subspan(2));
+  if (!window) return nullptr;
+  const WeightIndex index(spec.types.node, weight);
+  const int64_t length = weight[1], taps = window->taps(), groups = index.axes().groups;
+  if (groups > 1 && length < kNarrowestGroup) {
+    return spec.refuse("its groups are so narrow that packed weights would be mostly padding");
+  }
+  const auto block = block_of(spec, index, length);
+  const auto bias = real_bias(spec, index.outputs(), 1);
+  if (!block || !bias || window->out_pixels() == 0) return nullptr;
+  std::vector<std::unique_ptr<PackedFloat>> packed;
+  const int64_t outputs = index.outputs() / groups;
+  for (int64_t group = 0; group < groups; ++group) {
+    packed.push_back(
+        pack(spec, {outputs, taps, length, *block}, group * outputs, *bias,
+             [&](int64_t n, int64_t s, int64_t i) { return (n * length + i) * taps + s; }));
+  }
+  const Shape& in = spec.types.shape(0);
+  return std::make_unique<PackedConv>(std::move(packed), *window, in[in.rank() - 1],
+                                      spec.outputs[0].shape);
+}
+
+std::unique_ptr<Kernel> packed_gemm(const KernelSpec& spec) {
+  const Attributes& attributes = spec.types.node.attributes;
+  if (attributes.integer("transA", 0) != 0) return spec.refuse("its input is transposed");
+  if (attributes.real("alpha", 1) != 1) return spec.refuse("it scales its product");
+  return make_gemm(spec, attributes.real("beta", 1));
+}
+
+std::unique_ptr<Kernel> packed_matmul(const KernelSpec& spec) { return make_gemm(spec, 0); }
+
+}  // namespace nibble
