@@ -8,6 +8,7 @@
 namespace nibble {
 namespace {
 
+constexpr int64_t kPanel = PackedTile::kPanel;
 // Multiply-accumulates that are worth a task of their own.
 constexpr int64_t kTaskMacs = 1 << 18;
 
@@ -16,97 +17,89 @@ constexpr int64_t kTaskMacs = 1 << 18;
 PackedFloat::PackedFloat(const PackedShape& shape, int bits, std::span<const int32_t> codes,
                          std::span<const float> scale, std::span<const int32_t> zero_point,
                          std::span<const float> bias, float low, float high, Isa isa)
-    : shape_(shape),
-      bits_(bits),
-      run_length_(bits == 4 ? 32 : 16),
-      padded_block_((std::min(shape.block, shape.length) + run_length_ - 1) / run_length_ *
-                    run_length_),
-      low_(low),
-      high_(high),
-      isa_(isa),
-      scale_(scale.begin(), scale.end()),
-      zero_(zero_point.begin(), zero_point.end()),
-      bias_(bias.begin(), bias.end()) {
-  check(bits == 4 || bits == 8, "weights are packed to 4 or 8 bits");
-  shape_.block = std::min(shape.block, shape.length);
+    : shape_(shape), bits_(bits), low_(low), high_(high), isa_(isa) {
   const auto groups = static_cast<size_t>(shape_.outputs * shape_.blocks());
-  check(scale_.size() == groups && zero_.size() == groups &&
-            bias_.size() == static_cast<size_t>(shape_.outputs) &&
-            codes.size() == static_cast<size_t>(shape_.outputs * shape_.segments * shape_.length),
+  check(bits == 4 || bits == 8, "weights are packed to 4 or 8 bits");
+  check(scale.size() == groups && zero_point.size() == groups &&
+            bias.size() == static_cast<size_t>(shape_.outputs) &&
+            codes.size() == static_cast<size_t>(shape_.outputs * shape_.depth()),
         "the weights do not fit their shape");
-  // Stored as they are if they fit a signed byte, and as unsigned nibbles; the zero point moves.
+  bias_.assign(bias.begin(), bias.end());
+  bias_.resize(static_cast<size_t>(panels() * kPanel), 0.0F);
+  // Bytes hold signed codes, halves of bytes unsigned ones; the zero point moves along.
   const bool is_unsigned = std::ranges::all_of(codes, [](int32_t code) { return code >= 0; });
-  const int32_t shift = bits == 4 ? (is_unsigned ? 0 : 8) : (is_unsigned ? -128 : 0);
-  for (int32_t& zero : zero_) zero += shift;
-  const int64_t row_bytes = padded_depth() * bits / 8;
-  weights_ = AlignedBytes(static_cast<size_t>(shape_.outputs * row_bytes));
-  auto* to = reinterpret_cast<uint8_t*>(weights_.data());
-  size_t at = 0;
+  pack(codes, scale, zero_point, bits == 4 ? (is_unsigned ? 0 : 8) : (is_unsigned ? -128 : 0));
+}
+
+int64_t PackedFloat::panel_bytes() const {
+  int64_t bytes = 0;
+  for (int64_t b = 0; b < shape_.blocks(); ++b) {
+    const int64_t length = shape_.length_of(b);
+    bytes += bits_ == 8 ? length * kPanel : (length + 1) / 2 * kPanel;
+  }
+  return bytes;
+}
+
+// What stands beyond the last output meets a scale of zero.
+void PackedFloat::pack(std::span<const int32_t> codes, std::span<const float> scale,
+                       std::span<const int32_t> zero_point, int32_t shift) {
+  const auto groups = static_cast<size_t>(panels() * shape_.blocks() * kPanel);
+  scale_.assign(groups, 0.0F);
+  zero_.assign(groups, 0);
+  weights_ = AlignedBytes(static_cast<size_t>(panels() * panel_bytes()));
   for (int64_t n = 0; n < shape_.outputs; ++n) {
-    for (int64_t s = 0; s < shape_.segments; ++s) {
-      for (int64_t i = 0; i < shape_.length; ++i, ++at) {
-        const int64_t block = s * shape_.blocks_per_segment() + i / shape_.block;
-        const int64_t k = block * padded_block_ + i % shape_.block;
+    const int64_t panel = n / kPanel, lane = n % kPanel;
+    auto* to = reinterpret_cast<uint8_t*>(weights_.data()) + panel * panel_bytes() + lane;
+    auto at = static_cast<size_t>(n * shape_.depth());
+    for (int64_t b = 0; b < shape_.blocks(); ++b) {
+      const auto group = static_cast<size_t>((panel * shape_.blocks() + b) * kPanel + lane);
+      const auto source = static_cast<size_t>(n * shape_.blocks() + b);
+      scale_[group] = scale[source];
+      zero_[group] = zero_point[source] + shift;
+      const int64_t length = shape_.length_of(b);
+      for (int64_t i = 0; i < length; ++i, ++at) {
         const auto code = static_cast<uint8_t>(codes[at] + shift);
-        if (bits == 8) {
-          to[n * row_bytes + k] = code;
+        if (bits_ == 8) {
+          to[i * kPanel] = code;
           continue;
         }
         check(code < 16, "a weight needs more than 4 bits");
-        // Code j of a run of 32 shares its byte with code j + 16.
-        uint8_t& byte = to[n * row_bytes + k / 32 * 16 + k % 16];
-        byte = static_cast<uint8_t>(byte | (k % 32 < 16 ? code : code << 4));
+        uint8_t& byte = to[i / 2 * kPanel];
+        byte = static_cast<uint8_t>(byte | (i % 2 == 0 ? code : code << 4));
       }
+      to += (bits_ == 8 ? length : (length + 1) / 2) * kPanel;
     }
   }
-}
-
-void PackedFloat::pad_segment(const float* from, int64_t segment, float* row) const {
-  float* to = row + segment * shape_.blocks_per_segment() * padded_block_;
-  for (int64_t i = 0; i < shape_.length; i += shape_.block, to += padded_block_) {
-    const int64_t count = std::min(shape_.block, shape_.length - i);
-    std::copy_n(from + i, count, to);
-    std::fill(to + count, to + padded_block_, 0.0F);
-  }
-}
-
-void PackedFloat::clear_segment(int64_t segment, float* row) const {
-  const int64_t padded = shape_.blocks_per_segment() * padded_block_;
-  std::fill_n(row + segment * padded, padded, 0.0F);
 }
 
 void PackedFloat::run(const float* data, int64_t data_step, int64_t rows, float* out,
                       int64_t out_step, ThreadPool& pool) const {
   const PackedKernels& kernels = isa_row(isa_).packed();
-  const int64_t row_bytes = padded_depth() * bits_ / 8;
-  const auto tile = [&](int64_t first_row, int64_t first_output) {
-    const auto group = static_cast<size_t>(first_output * shape_.blocks());
-    const PackedTile args{
-        .data = data + first_row * data_step,
-        .data_step = data_step,
-        .weights = reinterpret_cast<const uint8_t*>(weights_.data()) + first_output * row_bytes,
-        .weight_step = row_bytes,
-        .scale = scale_.data() + group,
-        .zero = zero_.data() + group,
-        .blocks = shape_.blocks(),
-        .runs = padded_block_ / run_length_,
-        .bias = bias_.data() + first_output,
-        .low = low_,
-        .high = high_,
-        .out = out + first_row * out_step + first_output,
-        .out_step = out_step,
-        .rows = static_cast<int>(std::min<int64_t>(kernels.rows, rows - first_row)),
-        .outputs =
-            static_cast<int>(std::min<int64_t>(kernels.outputs, shape_.outputs - first_output))};
-    bits_ == 4 ? kernels.tile4(args) : kernels.tile8(args);
-  };
-  // Panels of outputs, each met by all rows: its weights stay in the first-level cache.
-  const int64_t panels = (shape_.outputs + kernels.outputs - 1) / kernels.outputs;
-  const int64_t panel_macs = std::max<int64_t>(1, rows * kernels.outputs * padded_depth());
-  const int64_t grain = std::max<int64_t>(1, kTaskMacs / panel_macs);
-  pool.parallel_ranges(panels, grain, [&](int64_t begin, int64_t end) {
-    for (int64_t panel = begin; panel < end; ++panel) {
-      for (int64_t row = 0; row < rows; row += kernels.rows) tile(row, panel * kernels.outputs);
+  const int64_t bytes = panel_bytes();
+  // Each task takes some panels, and each of these all rows: its weights stay in the cache.
+  const int64_t panel_macs = std::max<int64_t>(1, rows * kPanel * shape_.depth());
+  const int64_t worthwhile = std::max<int64_t>(1, kTaskMacs / panel_macs);
+  const int64_t grain = (worthwhile + kernels.panels - 1) / kernels.panels * kernels.panels;
+  pool.parallel_ranges(panels(), grain, [&](int64_t begin, int64_t end) {
+    for (int64_t panel = begin; panel < end; panel += kernels.panels) {
+      const int64_t count = std::min<int64_t>(kernels.panels, end - panel);
+      const int64_t group = panel * shape_.blocks() * kPanel;
+      const PackedTile tile{
+          .shape = &shape_,
+          .data = data,
+          .data_step = data_step,
+          .weights = reinterpret_cast<const uint8_t*>(weights_.data()) + panel * bytes,
+          .weight_step = bytes,
+          .scale = scale_.data() + group,
+          .zero = zero_.data() + group,
+          .bias = bias_.data() + panel * kPanel,
+          .low = low_,
+          .high = high_,
+          .out = out + panel * kPanel,
+          .out_step = out_step,
+          .rows = rows,
+          .outputs = std::min(count * kPanel, shape_.outputs - panel * kPanel)};
+      bits_ == 4 ? kernels.tile4(tile) : kernels.tile8(tile);
     }
   });
 }

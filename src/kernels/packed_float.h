@@ -3,9 +3,9 @@
 #pragma once
 
 #include <cstdint>
-#include <memory>
 #include <span>
 #include <string>
+#include <vector>
 
 #include "base/thread_pool.h"
 #include "kernels/packed_product.h"
@@ -21,29 +21,39 @@ struct PackedShape {
   int64_t length = 1;
   int64_t block = 1;
 
+  int64_t depth() const { return segments * length; }
   int64_t blocks_per_segment() const { return (length + block - 1) / block; }
   int64_t blocks() const { return segments * blocks_per_segment(); }
+  /// Numbers in block b of an output.
+  int64_t length_of(int64_t b) const {
+    const int64_t first = b % blocks_per_segment() * block;
+    return length - first < block ? length - first : block;
+  }
 };
 
-/// One tile for a micro kernel: rows of data times neighbouring outputs.
+/// A tile for a micro kernel: rows of data times panels of kPanel neighbouring outputs. A panel is
+/// block after block. Of 8 bits: [length][kPanel] s8. Of 4 bits: [ceil(length / 2)][kPanel] bytes,
+/// the code of number 2i in the low half, that of 2i + 1 in the high.
 struct PackedTile {
-  const float* data = nullptr;  // first row
-  int64_t data_step = 0;        // numbers from row to row
-  const uint8_t* weights = nullptr;
-  int64_t weight_step = 0;       // bytes from output to output
-  const float* scale = nullptr;  // [outputs, blocks]
+  static constexpr int kPanel = 16;
+
+  const PackedShape* shape = nullptr;
+  const float* data = nullptr;       // first row
+  int64_t data_step = 0;             // numbers from row to row
+  const uint8_t* weights = nullptr;  // of the first panel
+  int64_t weight_step = 0;           // bytes from panel to panel
+  const float* scale = nullptr;      // [panels, blocks, kPanel]
   const int32_t* zero = nullptr;
-  int64_t blocks = 0;
-  int64_t runs = 0;             // of 16 (8 bits) or 32 (4 bits) codes in each block
-  const float* bias = nullptr;  // of the first output
+  const float* bias = nullptr;  // [panels, kPanel]
   float low = 0, high = 0;
   float* out = nullptr;  // [rows, outputs]
   int64_t out_step = 0;  // from row to row
-  int rows = 0, outputs = 0;
+  int64_t rows = 0;
+  int64_t outputs = 0;  // of these panels that exist; the last may be partial
 };
 
 struct PackedKernels {
-  int rows = 1, outputs = 1;  // of the largest tile
+  int panels = 1;  // at most, in a tile
   void (*tile4)(const PackedTile&) = nullptr;
   void (*tile8)(const PackedTile&) = nullptr;
 };
@@ -55,10 +65,9 @@ const PackedKernels& packed_kernels_avx2();
 const PackedKernels& packed_kernels_avx512();
 #endif
 
-/// out[m,n] = clamp(bias[n] + sum over k of data[m,k] * w[n,k]), w = scale * (code - zero_point).
-/// Every instruction set gives the same bits: w is rounded to f32 once; partial sum j of 16 takes
-/// the products of k = j, j + 16, ... of each padded block in their order, product and sum rounded
-/// apart; then sums 8, 4, 2 and 1 places apart are added, and the bias last.
+/// out[m,n] = clamp(bias[n] + sum over k of w[n,k] * data[m,k]), w = (code - zero_point) * scale
+/// rounded to f32. The sum begins with 0 and takes the products in the order of k, product and sum
+/// rounded apart, the bias last: every instruction set and number of threads gives the same bits.
 class PackedFloat {
  public:
   /// `codes` is [outputs, segments, length]; `scale` and `zero_point` are [outputs, blocks()].
@@ -68,16 +77,7 @@ class PackedFloat {
               std::span<const float> scale, std::span<const int32_t> zero_point,
               std::span<const float> bias, float low, float high, Isa isa = best_isa());
 
-  /// Numbers in a row of padded data: each block of each segment, filled up with zeros.
-  int64_t padded_depth() const { return shape_.blocks() * padded_block_; }
-  /// Data need no padding: a row is as long as its padded form.
-  bool is_dense() const { return padded_depth() == shape_.segments * shape_.length; }
-  /// Copies one segment of one row to its padded place: `row` has padded_depth() numbers.
-  void pad_segment(const float* from, int64_t segment, float* row) const;
-  /// The same with zeros.
-  void clear_segment(int64_t segment, float* row) const;
-
-  /// `data` is [rows, padded_depth()] with `data_step` numbers from row to row; writes `outputs`
+  /// `data` is [rows, depth] with `data_step` numbers from row to row; writes `outputs`
   /// neighbouring numbers of each row of `out`. Allocates nothing.
   void run(const float* data, int64_t data_step, int64_t rows, float* out, int64_t out_step,
            ThreadPool& pool) const;
@@ -88,14 +88,17 @@ class PackedFloat {
   std::string describe() const;
 
  private:
+  int64_t panels() const { return (shape_.outputs + PackedTile::kPanel - 1) / PackedTile::kPanel; }
+  int64_t panel_bytes() const;
+  void pack(std::span<const int32_t> codes, std::span<const float> scale,
+            std::span<const int32_t> zero_point, int32_t shift);
+
   PackedShape shape_;
   int bits_;
-  int64_t run_length_;    // codes unpacked together: 32 or 16
-  int64_t padded_block_;  // a multiple of run_length_
   float low_, high_;
   Isa isa_;
   AlignedBytes weights_;
-  std::vector<float> scale_;
+  std::vector<float> scale_;   // as in PackedTile
   std::vector<int32_t> zero_;  // of the codes as they are stored
   std::vector<float> bias_;
 };

@@ -17,37 +17,40 @@ struct V {
   };
 
   static Lanes zero() { return _mm512_setzero_ps(); }
-  static Scale scale(float scale, int32_t zero) {
-    return {_mm512_set1_ps(scale), _mm512_set1_epi32(zero)};
-  }
   static Lanes load(const float* from) { return _mm512_loadu_ps(from); }
+  static Lanes splat(float x) { return _mm512_set1_ps(x); }
+  static Scale scale(const float* scale, const int32_t* zero) {
+    return {load(scale), _mm512_loadu_si512(zero)};
+  }
   static Lanes weight(__m512i code, const Scale& s) {
     return _mm512_mul_ps(_mm512_cvtepi32_ps(_mm512_sub_epi32(code, s.zero)), s.scale);
   }
   static Lanes weights8(const uint8_t* bytes, const Scale& s) {
-    return weight(_mm512_cvtepi8_epi32(_mm_load_si128(reinterpret_cast<const __m128i*>(bytes))), s);
+    const __m128i codes = _mm_load_si128(reinterpret_cast<const __m128i*>(bytes));
+    return weight(_mm512_cvtepi8_epi32(codes), s);
   }
   static Lanes weights4(const uint8_t* bytes, int half, const Scale& s) {
-    const __m512i pairs =
-        _mm512_cvtepu8_epi32(_mm_load_si128(reinterpret_cast<const __m128i*>(bytes)));
+    const __m128i codes = _mm_load_si128(reinterpret_cast<const __m128i*>(bytes));
+    const __m512i pairs = _mm512_cvtepu8_epi32(codes);
     return weight(
         half == 0 ? _mm512_and_si512(pairs, _mm512_set1_epi32(15)) : _mm512_srli_epi32(pairs, 4),
         s);
   }
+  static Lanes add(const Lanes& a, const Lanes& b) { return _mm512_add_ps(a, b); }
   static Lanes add_product(const Lanes& sum, const Lanes& a, const Lanes& b) {
     return _mm512_add_ps(sum, _mm512_mul_ps(a, b));
   }
-  static float sum(const Lanes& lanes) {
-    const __m256 eight =
-        _mm256_add_ps(_mm512_castps512_ps256(lanes), _mm512_extractf32x8_ps(lanes, 1));
-    const __m128 four = _mm_add_ps(_mm256_castps256_ps128(eight), _mm256_extractf128_ps(eight, 1));
-    const __m128 two = _mm_add_ps(four, _mm_movehl_ps(four, four));
-    return _mm_cvtss_f32(_mm_add_ss(two, _mm_shuffle_ps(two, two, 1)));
+  // The bound comes first, so that NaN stays.
+  static void store(const Lanes& lanes, float low, float high, float* out, int64_t count) {
+    const __m512 bounded =
+        _mm512_min_ps(_mm512_set1_ps(high), _mm512_max_ps(_mm512_set1_ps(low), lanes));
+    const auto mask = static_cast<__mmask16>(count >= 16 ? 0xffffU : (1U << count) - 1);
+    _mm512_mask_storeu_ps(out, mask, bounded);
   }
 };
 
-// Sixteen accumulators, four registers of data, one of weights.
-constexpr int kTileRows = 4, kTileOutputs = 4;
+// Sixteen accumulators; the rest holds scales, zero points and weights.
+constexpr int kTileRows = 8, kTilePanels = 2;
 
 #include "kernels/packed_float_tile.inl"
 }  // namespace

@@ -11,31 +11,41 @@ struct V {
     float lane[16];
   };
   struct Scale {
-    float scale;
-    int32_t zero;
+    const float* scale;
+    const int32_t* zero;
   };
 
   static Lanes zero() { return {}; }
-  static Scale scale(float scale, int32_t zero) { return {scale, zero}; }
+  static Scale scale(const float* scale, const int32_t* zero) { return {scale, zero}; }
   static Lanes load(const float* from) {
     Lanes result;
     for (int j = 0; j < 16; ++j) result.lane[j] = from[j];
     return result;
   }
+  static Lanes splat(float x) {
+    Lanes result;
+    for (int j = 0; j < 16; ++j) result.lane[j] = x;
+    return result;
+  }
   static Lanes weights8(const uint8_t* bytes, const Scale& s) {
     Lanes result;
     for (int j = 0; j < 16; ++j) {
-      const int32_t code = static_cast<int8_t>(bytes[j]) - s.zero;
-      result.lane[j] = static_cast<float>(code) * s.scale;
+      const int32_t code = static_cast<int8_t>(bytes[j]) - s.zero[j];
+      result.lane[j] = static_cast<float>(code) * s.scale[j];
     }
     return result;
   }
   static Lanes weights4(const uint8_t* bytes, int half, const Scale& s) {
     Lanes result;
     for (int j = 0; j < 16; ++j) {
-      const int32_t code = (half == 0 ? bytes[j] & 15 : bytes[j] >> 4) - s.zero;
-      result.lane[j] = static_cast<float>(code) * s.scale;
+      const int32_t code = (half == 0 ? bytes[j] & 15 : bytes[j] >> 4) - s.zero[j];
+      result.lane[j] = static_cast<float>(code) * s.scale[j];
     }
+    return result;
+  }
+  static Lanes add(const Lanes& a, const Lanes& b) {
+    Lanes result;
+    for (int j = 0; j < 16; ++j) result.lane[j] = a.lane[j] + b.lane[j];
     return result;
   }
   static Lanes add_product(const Lanes& sum, const Lanes& a, const Lanes& b) {
@@ -43,15 +53,15 @@ struct V {
     for (int j = 0; j < 16; ++j) result.lane[j] = sum.lane[j] + a.lane[j] * b.lane[j];
     return result;
   }
-  static float sum(Lanes lanes) {
-    for (int step = 8; step > 0; step /= 2) {
-      for (int j = 0; j < step; ++j) lanes.lane[j] += lanes.lane[j + step];
+  static void store(const Lanes& lanes, float low, float high, float* out, int64_t count) {
+    for (int j = 0; j < 16 && j < count; ++j) {
+      const float x = lanes.lane[j];
+      out[j] = x < low ? low : (x > high ? high : x);
     }
-    return lanes.lane[0];
   }
 };
 
-constexpr int kTileRows = 2, kTileOutputs = 1;
+constexpr int kTileRows = 2, kTilePanels = 1;
 
 #include "kernels/packed_float_tile.inl"
 }  // namespace

@@ -1,74 +1,95 @@
-// Tiles of data times packed weights over 16 partial sums; included by one file per instruction
-// set, inside its own namespace. That file defines V: 16 floats and what is done with them.
+// Rows of data times panels of packed weights, an output to a lane; included by one file per
+// instruction set, inside its own namespace. That file defines V: 16 floats and what is done with
+// them, and how many rows and panels fit its registers.
 
-// kRows rows of data times kOutputs outputs; all accumulators live in registers.
-template <int kBits, int kRows, int kOutputs>
+template <int kPanels>
+struct Weights {
+  V::Lanes lanes[kPanels];
+};
+
+// kRows rows times kPanels panels; all accumulators live in registers.
+template <int kBits, int kRows, int kPanels>
 void tile_of(const PackedTile& t) {
-  V::Lanes sums[kRows][kOutputs];
+  constexpr int kPanel = PackedTile::kPanel;
+  V::Lanes sums[kRows][kPanels];
   NIBBLE_UNROLL
   for (int r = 0; r < kRows; ++r) {
     NIBBLE_UNROLL
-    for (int n = 0; n < kOutputs; ++n) sums[r][n] = V::zero();
+    for (int p = 0; p < kPanels; ++p) sums[r][p] = V::zero();
   }
   const float* x = t.data;
   const uint8_t* w = t.weights;
-  for (int64_t block = 0; block < t.blocks; ++block) {
-    V::Scale scale[kOutputs];
+  const auto multiply = [&](const Weights<kPanels>& weights, int64_t i) {
     NIBBLE_UNROLL
-    for (int n = 0; n < kOutputs; ++n) {
-      scale[n] = V::scale(t.scale[n * t.blocks + block], t.zero[n * t.blocks + block]);
-    }
-    for (int64_t run = 0; run < t.runs; ++run) {
+    for (int r = 0; r < kRows; ++r) {
+      const V::Lanes data = V::splat(x[r * t.data_step + i]);
       NIBBLE_UNROLL
-      for (int half = 0; half < (kBits == 4 ? 2 : 1); ++half) {
-        V::Lanes data[kRows];
-        NIBBLE_UNROLL
-        for (int r = 0; r < kRows; ++r) data[r] = V::load(x + r * t.data_step);
-        NIBBLE_UNROLL
-        for (int n = 0; n < kOutputs; ++n) {
-          const uint8_t* bytes = w + n * t.weight_step;
-          const V::Lanes weight = kBits == 8 ? V::weights8(bytes, scale[n])
-                                             : V::weights4(bytes, half, scale[n]);
-          NIBBLE_UNROLL
-          for (int r = 0; r < kRows; ++r) {
-            sums[r][n] = V::add_product(sums[r][n], weight, data[r]);
-          }
-        }
-        x += 16;
+      for (int p = 0; p < kPanels; ++p) {
+        sums[r][p] = V::add_product(sums[r][p], weights.lanes[p], data);
       }
-      w += 16;
     }
+  };
+  const int64_t blocks = t.shape->blocks();
+  for (int64_t block = 0; block < blocks; ++block) {
+    V::Scale scale[kPanels];
+    NIBBLE_UNROLL
+    for (int p = 0; p < kPanels; ++p) {
+      const int64_t group = (p * blocks + block) * kPanel;
+      scale[p] = V::scale(t.scale + group, t.zero + group);
+    }
+    const int64_t length = t.shape->length_of(block);
+    Weights<kPanels> weights;
+    if constexpr (kBits == 8) {
+      for (int64_t i = 0; i < length; ++i, w += kPanel) {
+        NIBBLE_UNROLL
+        for (int p = 0; p < kPanels; ++p) {
+          weights.lanes[p] = V::weights8(w + p * t.weight_step, scale[p]);
+        }
+        multiply(weights, i);
+      }
+    } else {
+      for (int64_t i = 0; i < length; i += 2, w += kPanel) {
+        NIBBLE_UNROLL
+        for (int half = 0; half < 2; ++half) {
+          if (i + half == length) continue;
+          NIBBLE_UNROLL
+          for (int p = 0; p < kPanels; ++p) {
+            weights.lanes[p] = V::weights4(w + p * t.weight_step, half, scale[p]);
+          }
+          multiply(weights, i + half);
+        }
+      }
+    }
+    x += length;
   }
   NIBBLE_UNROLL
   for (int r = 0; r < kRows; ++r) {
     NIBBLE_UNROLL
-    for (int n = 0; n < kOutputs; ++n) {
-      const float sum = V::sum(sums[r][n]) + t.bias[n];
-      t.out[r * t.out_step + n] = sum < t.low ? t.low : (sum > t.high ? t.high : sum);
+    for (int p = 0; p < kPanels; ++p) {
+      V::store(V::add(sums[r][p], V::load(t.bias + p * kPanel)), t.low, t.high,
+               t.out + r * t.out_step + p * kPanel, t.outputs - p * kPanel);
     }
   }
 }
 
-// A tile that is smaller than the largest is done output by output.
+template <int kBits, int kPanels>
+void rows_of(const PackedTile& t) {
+  PackedTile part = t;
+  int64_t row = 0;
+  const auto advance = [&](int64_t rows) {
+    row += rows;
+    part.data = t.data + row * t.data_step;
+    part.out = t.out + row * t.out_step;
+  };
+  for (; row + kTileRows <= t.rows; advance(kTileRows)) tile_of<kBits, kTileRows, kPanels>(part);
+  for (; row + 2 <= t.rows; advance(2)) tile_of<kBits, 2, kPanels>(part);
+  if (row < t.rows) tile_of<kBits, 1, kPanels>(part);
+}
+
 template <int kBits>
 void tile(const PackedTile& t) {
-  if (t.rows == kTileRows && t.outputs == kTileOutputs) {
-    return tile_of<kBits, kTileRows, kTileOutputs>(t);
-  }
-  PackedTile part = t;
-  if (t.rows == 1 && t.outputs == kTileOutputs) return tile_of<kBits, 1, kTileOutputs>(part);
-  for (int r = 0; r < t.rows; ++r) {
-    for (int n = 0; n < t.outputs; ++n) {
-      part.data = t.data + r * t.data_step;
-      part.weights = t.weights + n * t.weight_step;
-      part.scale = t.scale + n * t.blocks;
-      part.zero = t.zero + n * t.blocks;
-      part.bias = t.bias + n;
-      part.out = t.out + r * t.out_step + n;
-      tile_of<kBits, 1, 1>(part);
-    }
-  }
+  if (t.outputs > (kTilePanels - 1) * PackedTile::kPanel) return rows_of<kBits, kTilePanels>(t);
+  rows_of<kBits, 1>(t);
 }
 
-constexpr PackedKernels kKernels{
-    .rows = kTileRows, .outputs = kTileOutputs, .tile4 = tile<4>, .tile8 = tile<8>};
+constexpr PackedKernels kKernels{.panels = kTilePanels, .tile4 = tile<4>, .tile8 = tile<8>};

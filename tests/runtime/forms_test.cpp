@@ -172,8 +172,8 @@ TEST(packed_weights, convolutions_run_from_them) {
       for (int64_t group : {1, 2}) {
         Builder b;
         const ValueId x = b.input("x", {2, 16, 9, 7});
-        const ValueId w = packed_weight(b, {6, 16 / group, 3, 3}, 0, 1, bits, scales);
-        const ValueId bias = b.constant(random_tensor({6}, b.random));
+        const ValueId w = packed_weight(b, {20, 16 / group, 3, 3}, 0, 1, bits, scales);
+        const ValueId bias = b.constant(random_tensor({20}, b.random));
         const ValueId y = b.op("Conv", {x, w, bias},
                                {{"group", group},
                                 {"pads", std::vector<int64_t>{1, 0, 2, 1}},

@@ -11,9 +11,9 @@
 namespace nibble {
 namespace {
 
-// Groups of fewer input channels would be mostly padding; their weights are few.
+// Groups of fewer outputs would leave most lanes idle; their weights are few.
 constexpr int64_t kNarrowestGroup = 8;
-// Padded rows of data gathered at a time: they should stay in the second-level cache.
+// Rows of data gathered at a time: they should stay in the second-level cache.
 constexpr size_t kGatherBytes = 256 * 1024;
 
 // A bias in real numbers, one per output; nullopt with the reason left in spec.
@@ -89,21 +89,8 @@ class PackedGemm : public Kernel {
   void run(EvalContext& context) const override {
     const float* data = context.input(0).data<float>().data();
     float* out = context.output(0, DType::f32, out_shape_).data<float>().data();
-    const int64_t length = weights_->shape().length, depth = weights_->padded_depth();
-    if (!weights_->is_dense()) {
-      auto* padded = static_cast<float*>(context.workspace);
-      context.pool.parallel_ranges(rows_, 16, [&](int64_t begin, int64_t end) {
-        for (int64_t row = begin; row < end; ++row) {
-          weights_->pad_segment(data + row * length, 0, padded + row * depth);
-        }
-      });
-      data = padded;
-    }
-    weights_->run(data, depth, rows_, out, weights_->shape().outputs, context.pool);
-  }
-  size_t workspace_bytes() const override {
-    if (weights_->is_dense()) return 0;
-    return sizeof(float) * static_cast<size_t>(rows_ * weights_->padded_depth());
+    const PackedShape& shape = weights_->shape();
+    weights_->run(data, shape.depth(), rows_, out, shape.outputs, context.pool);
   }
   size_t constant_bytes() const override { return weights_->constant_bytes(); }
   std::string describe() const override { return "gemm f32, " + weights_->describe(); }
@@ -133,22 +120,22 @@ std::unique_ptr<Kernel> make_gemm(const KernelSpec& spec, float bias_factor) {
                                       spec.outputs[0].shape);
 }
 
-// Gathers the data of some output pixels, one padded row each, and multiplies.
+// Gathers the data of some output pixels, one row each, and multiplies.
 class PackedConv : public Kernel {
  public:
   PackedConv(std::vector<std::unique_ptr<PackedFloat>> groups, const ConvWindow& window,
              int64_t channels, const Shape& out)
       : groups_(std::move(groups)), window_(window), channels_(channels), out_shape_(out) {
-    const auto row_bytes = sizeof(float) * static_cast<size_t>(groups_[0]->padded_depth());
-    rows_ = std::clamp<int64_t>(static_cast<int64_t>(kGatherBytes / row_bytes), 16,
-                                window.out_pixels());
+    const auto row_bytes = sizeof(float) * static_cast<size_t>(groups_[0]->shape().depth());
+    rows_ = std::min(std::max<int64_t>(static_cast<int64_t>(kGatherBytes / row_bytes), 16),
+                     window.out_pixels());
   }
 
   void run(EvalContext& context) const override {
     const float* data = context.input(0).data<float>().data();
     float* out = context.output(0, DType::f32, out_shape_).data<float>().data();
     auto* gathered = static_cast<float*>(context.workspace);
-    const int64_t outputs = out_shape_[out_shape_.rank() - 1], depth = groups_[0]->padded_depth();
+    const int64_t outputs = out_shape_[out_shape_.rank() - 1], depth = groups_[0]->shape().depth();
     for (int64_t first = 0; first < window_.out_pixels(); first += rows_) {
       const int64_t rows = std::min(rows_, window_.out_pixels() - first);
       for (size_t g = 0; g < groups_.size(); ++g) {
@@ -166,7 +153,7 @@ class PackedConv : public Kernel {
     }
   }
   size_t workspace_bytes() const override {
-    return sizeof(float) * static_cast<size_t>(rows_ * groups_[0]->padded_depth());
+    return sizeof(float) * static_cast<size_t>(rows_ * groups_[0]->shape().depth());
   }
   size_t constant_bytes() const override {
     size_t bytes = 0;
@@ -181,14 +168,15 @@ class PackedConv : public Kernel {
     const ConvWindow& w = window_;
     const int64_t x = pixel % w.out_w, y = pixel / w.out_w % w.out_h;
     const int64_t image = pixel / (w.out_w * w.out_h);
-    for (int64_t tap = 0; tap < w.taps(); ++tap) {
+    const int64_t length = groups_[0]->shape().length;
+    for (int64_t tap = 0; tap < w.taps(); ++tap, row += length) {
       const int64_t iy = y * w.stride_h - w.pad_top + tap / w.kernel_w * w.dilation_h;
       const int64_t ix = x * w.stride_w - w.pad_left + tap % w.kernel_w * w.dilation_w;
       const bool inside = iy >= 0 && iy < w.in_h && ix >= 0 && ix < w.in_w;
       if (inside) {
-        groups_[0]->pad_segment(data + ((image * w.in_h + iy) * w.in_w + ix) * channels_, tap, row);
+        std::copy_n(data + ((image * w.in_h + iy) * w.in_w + ix) * channels_, length, row);
       } else {
-        groups_[0]->clear_segment(tap, row);
+        std::fill_n(row, length, 0.0F);
       }
     }
   }
@@ -210,8 +198,8 @@ std::unique_ptr<Kernel> packed_conv(const KernelSpec& spec) {
   if (!window) return nullptr;
   const WeightIndex index(spec.types.node, weight);
   const int64_t length = weight[1], taps = window->taps(), groups = index.axes().groups;
-  if (groups > 1 && length < kNarrowestGroup) {
-    return spec.refuse("its groups are so narrow that packed weights would be mostly padding");
+  if (groups > 1 && index.outputs() / groups < kNarrowestGroup) {
+    return spec.refuse("its groups give so few channels that most lanes would be idle");
   }
   const auto block = block_of(spec, index, length);
   const auto bias = real_bias(spec, index.outputs(), 1);
