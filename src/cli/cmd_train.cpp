@@ -17,7 +17,7 @@ struct Arguments {
 };
 
 int run(const Arguments& arguments) {
-  check_writable(arguments.output);
+  check_output_file(arguments.output);
   const TrainingData data = open_training_data(arguments.data, nullptr, arguments.common.seed);
   Graph graph = build_architecture(arguments.architecture, data.training->sample_shape(),
                                    data.training->classes(), arguments.common.seed);
@@ -25,9 +25,9 @@ int run(const Arguments& arguments) {
   ProgressBar progress;
   const TrainOptions options = arguments.training.resolve({}, arguments.common, &progress);
   const TrainResult result = train(graph, *data.training, *data.validation, options);
-  save_onnx(result.graph, arguments.output);
+  const uint64_t bytes = save_model(result.graph, arguments.output);
   progress.clear();
-  print_training_summary(result, arguments.output, arguments.common.json);
+  print_training_summary(result, arguments.output, bytes, arguments.common.json);
   return 0;
 }
 
@@ -42,9 +42,12 @@ std::function<int()> declare_train(CLI::App& app) {
     list += fmt::format("{}{} ({})", list.empty() ? "" : "; ", row.name, row.summary);
   }
   app.add_option("--arch", arguments->architecture, list)->required()->check(CLI::IsMember(names));
-  app.add_option("-o,--output", arguments->output, "ONNX file to write")->required();
+  app.add_option("-o,--output", arguments->output, "ONNX file to write")
+      ->type_name("FILE")
+      ->required();
   arguments->data.declare(app);
-  arguments->training.declare(app);
+  static const TrainOptions defaults;
+  arguments->training.declare(app, &defaults);
   arguments->common.declare(app);
   return [arguments] { return run(*arguments); };
 }
