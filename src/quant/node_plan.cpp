@@ -79,6 +79,8 @@ NodeFate fate_of(const Graph& graph, const QuantizationPlan& plan, const BitPlan
   if (plan.types.nodes.contains(id) && gives_integers(graph, plan, node)) {
     return {true, std::string(describe(row->quant))};
   }
+  if (options.dynamic)
+    return {false, "is no layer, and dynamic quantization quantizes layers alone"};
   return {false, why_not_between_layers(graph, node, row->quant)};
 }
 

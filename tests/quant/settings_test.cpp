@@ -98,7 +98,7 @@ TEST(settings, every_row_gives_back_what_it_took) {
         value = 7.0;
         break;
       case OptionKind::choice:
-        value = row.spec.choices.back().name;
+        value = std::string(row.spec.choices.back().name);
         break;
       case OptionKind::text:
         value = std::string("text");
