@@ -97,6 +97,9 @@ struct QuantizeReport {
   /// Every layer with weights that stays in float, in execution order; those in bodies come last.
   std::vector<Skipped> why_not;
   int quantized_layers = 0;
+  /// What the quantized layers got, by node: at least 8 bits where the plan's bits may not go
+  /// lower.
+  std::map<std::string, LayerBits> layers;
 };
 /// The same graph, folded (BatchNorm, constants), its tensors now typed int8/int4/... A layer that
 /// cannot be quantized stays in float; `report->why_not` says why. Throws Error{invalid_data} for

@@ -40,6 +40,19 @@ std::string size_change(std::optional<uint64_t> before, uint64_t after) {
   return fmt::format("{}, {:.2f} times smaller", sizes, ratio);
 }
 
+// "8 bits", "3 of 4 bits, 2 of 8 bits": what layers got.
+std::string bits_text(const QuantizeReport& report, int LayerBits::*member) {
+  std::map<int, int> layers;
+  for (const auto& [node, bits] : report.layers) ++layers[bits.*member];
+  const auto name = [](int bits) { return bits == 0 ? "float" : fmt::format("{} bits", bits); };
+  if (layers.size() == 1) return name(layers.begin()->first);
+  std::string text;
+  for (const auto& [bits, count] : layers) {
+    text += fmt::format("{}{} of {}", text.empty() ? "" : ", ", count, name(bits));
+  }
+  return text.empty() ? "none" : text;
+}
+
 // Nodes of one operator that stay in float for one reason share a line.
 void print_left_in_float(const QuantizeReport& report) {
   constexpr size_t kShown = 3;
@@ -72,7 +85,8 @@ void print_summary(const Arguments& arguments, const Quantized& result,
                  {"bytes_after", after},
                  {"calibration_samples", result.ranges.samples},
                  {"quantized_layers", result.report.quantized_layers},
-                 {"plan", to_json(result.plan)}};
+                 {"plan", to_json(result.plan)},
+                 {"layers", to_json(result.report.layers)}};
     json["skipped"] = Json::array();
     for (const auto& skipped : result.report.why_not) {
       json["skipped"].push_back({{"node", skipped.node},
@@ -84,11 +98,15 @@ void print_summary(const Arguments& arguments, const Quantized& result,
     return;
   }
   tell("{}: {}\n", arguments.output, size_change(before, after));
-  tell("{} layers quantized, calibrated on {} samples.\n", result.report.quantized_layers,
-       result.ranges.samples);
+  tell("{} layers quantized (weights: {}; activations: {}), calibrated on {} samples.\n",
+       result.report.quantized_layers, bits_text(result.report, &LayerBits::weight_bits),
+       bits_text(result.report, &LayerBits::activation_bits), result.ranges.samples);
   for (const auto& [node, bits] : result.plan.layers) {
-    tell("  {}: weights {} bits, activations {}\n", node, bits.weight_bits,
-         bits.activation_bits == 0 ? "in float" : fmt::format("{} bits", bits.activation_bits));
+    const auto got = result.report.layers.find(node);
+    if (got == result.report.layers.end()) continue;
+    const int data = got->second.activation_bits;
+    tell("  {}: weights {} bits, activations {}\n", node, got->second.weight_bits,
+         data == 0 ? "in float" : fmt::format("{} bits", data));
   }
   print_left_in_float(result.report);
 }

@@ -35,13 +35,11 @@ int run(const Arguments& arguments) {
 
 std::function<int()> declare_train(CLI::App& app) {
   auto arguments = std::make_shared<Arguments>();
-  std::vector<std::string> names;
-  std::string list;
+  OptionSpec network{.flag = "--arch", .help = "The network"};
   for (const ArchitectureRow& row : architectures()) {
-    names.emplace_back(row.name);
-    list += fmt::format("{}{} ({})", list.empty() ? "" : "; ", row.name, row.summary);
+    network.choices.push_back({std::string(row.name), std::string(row.summary)});
   }
-  app.add_option("--arch", arguments->architecture, list)->required()->check(CLI::IsMember(names));
+  add_option(app, std::move(network), arguments->architecture)->required();
   app.add_option("-o,--output", arguments->output, "ONNX file to write")
       ->type_name("FILE")
       ->required();

@@ -23,14 +23,12 @@ std::string_view placeholder(OptionKind kind) {
 
 }  // namespace
 
-void add_flag(CLI::App& app, const OptionSpec& spec, const std::string& help,
-              const std::string& group, std::function<void(OptionValue)> take) {
+CLI::Option* add_flag(CLI::App& app, const OptionSpec& spec, const std::string& help,
+                      const std::string& group, std::function<void(OptionValue)> take) {
   const std::string flag(spec.flag);
   if (spec.kind == OptionKind::toggle) {
-    app.add_flag_function(
-           flag, [take, value = spec.flag_value](int64_t) { take(value); }, help)
-        ->group(group);
-    return;
+    const auto set = [take, value = spec.flag_value](int64_t) { take(value); };
+    return app.add_flag_function(flag, set, help)->group(group);
   }
   const auto parse = [take, &spec, flag](const CLI::results_t& words) {
     try {
@@ -47,6 +45,7 @@ void add_flag(CLI::App& app, const OptionSpec& spec, const std::string& help,
   } else {
     added->expected(1);
   }
+  return added;
 }
 
 }  // namespace nibble::cli

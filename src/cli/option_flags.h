@@ -13,17 +13,18 @@
 namespace nibble::cli {
 
 /// Adds the flag to `app`; `take` gets what it was given. What is not allowed is wrong usage.
-void add_flag(CLI::App& app, const OptionSpec& spec, const std::string& help,
-              const std::string& group, std::function<void(OptionValue)> take);
+CLI::Option* add_flag(CLI::App& app, const OptionSpec& spec, const std::string& help,
+                      const std::string& group, std::function<void(OptionValue)> take);
 
 /// An option of one command alone: sets `value`, which outlives the parsing and is the default.
 template <typename T>
-void add_option(CLI::App& app, OptionSpec spec, T& value, const std::string& group = "Options") {
+CLI::Option* add_option(CLI::App& app, OptionSpec spec, T& value,
+                        const std::string& group = "Options") {
   using Row = OptionRow<T>;
   const auto row = std::make_shared<const Row>(option<T>(
       std::move(spec), [](auto& member) -> auto& { return member; }));
-  add_flag(app, row->spec, help_of(row->spec, row->get(value)), group,
-           [row, &value](const OptionValue& given) { row->set(value, given); });
+  return add_flag(app, row->spec, help_of(row->spec, row->get(value)), group,
+                  [row, &value](const OptionValue& given) { row->set(value, given); });
 }
 /// One that has one of these values, called by these names.
 template <typename T>

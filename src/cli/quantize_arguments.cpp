@@ -10,6 +10,10 @@
 namespace nibble::cli {
 namespace {
 
+Json to_json(const LayerBits& bits) {
+  return {{"weights", bits.weight_bits}, {"activations", bits.activation_bits}};
+}
+
 void check_is_float(const Graph& model) {
   for (int32_t i = 0; i < model.value_count(); ++i) {
     if (model.value({i}).type.quant) {
@@ -104,13 +108,14 @@ void require_quantized(const Quantized& result) {
        more > 0 ? fmt::format("; `nibble inspect` tells the same of {} more", more) : "");
 }
 
-Json to_json(const BitPlan& plan) {
-  const auto bits = [](const LayerBits& layer) {
-    return Json{{"weights", layer.weight_bits}, {"activations", layer.activation_bits}};
-  };
-  Json json = {{"default", bits(plan.fallback)}, {"layers", Json::object()}};
-  for (const auto& [node, layer] : plan.layers) json["layers"][node] = bits(layer);
+Json to_json(const std::map<std::string, LayerBits>& layers) {
+  Json json = Json::object();
+  for (const auto& [node, bits] : layers) json[node] = to_json(bits);
   return json;
+}
+
+Json to_json(const BitPlan& plan) {
+  return {{"default", to_json(plan.fallback)}, {"layers", to_json(plan.layers)}};
 }
 
 }  // namespace nibble::cli

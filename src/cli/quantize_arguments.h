@@ -37,5 +37,6 @@ Quantized quantize_model(const Graph& model, const DataArguments& data,
 void require_quantized(const Quantized& result);
 
 Json to_json(const BitPlan& plan);
+Json to_json(const std::map<std::string, LayerBits>& layers);
 
 }  // namespace nibble::cli

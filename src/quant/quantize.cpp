@@ -121,6 +121,7 @@ Graph quantize(const Graph& graph, const RangeReport& ranges, const BitPlan& pla
   notes = {};
   const QuantizationPlan decided = plan_quantization(quantized, plan, options);
   notes.quantized_layers = static_cast<int>(decided.layers.size());
+  for (const Layer& layer : decided.layers) notes.layers[layer.name] = layer.bits;
   notes.why_not = layers_left_in_float(quantized, decided, plan, options);
   if (options.dynamic) {
     quantize_dynamically(quantized, decided.layers, options);
