@@ -89,11 +89,17 @@ struct QuantizeOptions {
 
 struct QuantizeReport {
   struct Skipped {
-    std::string node;
+    std::string node;  // in a body of an If, Loop or Scan: "loop1/body/conv1"
     std::string reason;
+    std::string op;
+    int64_t parameters = 0;
   };
+  /// Every layer with weights that stays in float, in execution order; those in bodies come last.
   std::vector<Skipped> why_not;
   int quantized_layers = 0;
+  /// What the quantized layers got, by node: at least 8 bits where the plan's bits may not go
+  /// lower.
+  std::map<std::string, LayerBits> layers;
 };
 /// The same graph, folded (BatchNorm, constants), its tensors now typed int8/int4/... A layer that
 /// cannot be quantized stays in float; `report->why_not` says why. Throws Error{invalid_data} for
@@ -101,13 +107,15 @@ struct QuantizeReport {
 Graph quantize(const Graph& graph, const RangeReport& ranges, const BitPlan& plan,
                const QuantizeOptions& options = {}, QuantizeReport* report = nullptr);
 
-/// For `nibble inspect`: each node, with what would be done to it and why not.
+/// For `nibble inspect`: each node, with what quantize() does to it with its default options, and
+/// why not. Nodes with weights in bodies of If, Loop and Scan come last.
 struct NodeSupport {
-  std::string node;
+  std::string node;  // in a body: "loop1/body/conv1"
   std::string op;
   bool quantizable = false;
   std::string reason;
-  int64_t parameters = 0;
+  int64_t parameters =
+      0;             // float constants it reads, but for those that a node before it reads too
   int64_t macs = 0;  // at a batch of 1; 0 if they depend on another open size: `reason` says so
 };
 std::vector<NodeSupport> inspect_nodes(const Graph& graph);

@@ -55,6 +55,20 @@ void write_in_place(const std::filesystem::path& path, std::string_view bytes) {
   if (const int error = write_all(file.fd, bytes); error != 0) fail_io("write", path, error);
 }
 
+// What a new file has, and what a replaced one keeps. Group and owner are kept where that is
+// allowed; where it is not, the mode loses what was meant for them alone.
+int copy_mode(const std::filesystem::path& path, int fd) {
+  struct stat old {};
+  if (::stat(path.c_str(), &old) != 0) {
+    const mode_t mask = ::umask(0);
+    ::umask(mask);
+    return ::fchmod(fd, 0666 & ~mask) == 0 ? 0 : errno;
+  }
+  mode_t mode = old.st_mode & 07777;
+  if (::fchown(fd, old.st_uid, old.st_gid) != 0) mode &= ~static_cast<mode_t>(S_ISUID | S_ISGID);
+  return ::fchmod(fd, mode) == 0 ? 0 : errno;
+}
+
 void replace_file(const std::filesystem::path& path, std::string_view bytes) {
   std::string temporary = path.string() + ".XXXXXX";
   Descriptor file{::mkostemp(temporary.data(), O_CLOEXEC)};
@@ -64,11 +78,16 @@ void replace_file(const std::filesystem::path& path, std::string_view bytes) {
     fail_io("write", path, error);
   };
   if (const int error = write_all(file.fd, bytes); error != 0) abandon(error);
-  const mode_t mask = ::umask(0);
-  ::umask(mask);
-  if (::fchmod(file.fd, 0666 & ~mask) != 0) abandon(errno);
+  if (const int error = copy_mode(path, file.fd); error != 0) abandon(error);
   if (::fsync(file.fd) != 0) abandon(errno);
   if (::rename(temporary.c_str(), path.c_str()) != 0) abandon(errno);
+}
+
+// Whether there is something at `path`, whatever links lead to it, that no other can replace.
+bool is_device_or_pipe(const std::filesystem::path& path) {
+  std::error_code ignored;
+  const std::filesystem::file_status status = std::filesystem::status(path, ignored);
+  return std::filesystem::exists(status) && !std::filesystem::is_regular_file(status);
 }
 
 }  // namespace
@@ -113,14 +132,38 @@ std::string read_file_range(const std::filesystem::path& path, int64_t offset, i
 }
 
 void write_file(const std::filesystem::path& path, std::string_view bytes) {
-  const std::filesystem::path target = follow_links(path);
-  std::error_code ignored;
-  const std::filesystem::file_status status = std::filesystem::status(target, ignored);
-  if (std::filesystem::exists(status) && !std::filesystem::is_regular_file(status)) {
-    write_in_place(target, bytes);
+  check_writable(path);
+  if (is_device_or_pipe(path)) {
+    write_in_place(path, bytes);
   } else {
-    replace_file(target, bytes);
+    replace_file(follow_links(path), bytes);
   }
+}
+
+void check_writable(const std::filesystem::path& path) {
+  std::error_code ignored;
+  if (std::filesystem::is_directory(path, ignored)) fail_io("write", path, EISDIR);
+  const std::filesystem::path target = is_device_or_pipe(path) ? path : follow_links(path);
+  if (std::filesystem::exists(target, ignored) && ::access(target.c_str(), W_OK) != 0) {
+    fail_io("write", path, errno);
+  }
+  if (is_device_or_pipe(path)) return;
+  const std::filesystem::path folder = target.has_parent_path() ? target.parent_path() : ".";
+  if (!std::filesystem::is_directory(folder, ignored)) {
+    fail(ErrorCode::io, "cannot write '{}': the folder '{}' does not exist", path.string(),
+         folder.string());
+  }
+  if (::access(folder.c_str(), W_OK) != 0) {
+    fail(ErrorCode::io, "cannot write '{}': no permission to write in '{}'", path.string(),
+         folder.string());
+  }
+}
+
+std::optional<uint64_t> size_of_file(const std::filesystem::path& path) {
+  std::error_code error;
+  if (!std::filesystem::is_regular_file(path, error)) return std::nullopt;
+  const uint64_t size = std::filesystem::file_size(path, error);
+  return error ? std::nullopt : std::optional(size);
 }
 
 }  // namespace nibble

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -14,8 +15,14 @@ std::string read_file(const std::filesystem::path& path);
 std::string read_file_range(const std::filesystem::path& path, int64_t offset, int64_t length);
 
 /// Writes to a temporary name beside `path`, syncs, then renames: an error (a full disk, say)
-/// leaves `path` as it was and removes the temporary. Symbolic links are followed and stay; what is
-/// no regular file (a pipe, a device) is written to as it stands. Throws Error{io}.
+/// leaves `path` as it was and removes the temporary. A file that is replaced keeps its mode and,
+/// where that is allowed, its owner. Symbolic links are followed and stay; what is no regular file
+/// (a pipe, a device) is written to as it stands. Throws Error{io}.
 void write_file(const std::filesystem::path& path, std::string_view bytes);
+/// Throws the Error{io} that write_file() would: to be asked before hours are spent on the content.
+void check_writable(const std::filesystem::path& path);
+
+/// Size of a regular file; none of a pipe or a device, and of what is not there.
+std::optional<uint64_t> size_of_file(const std::filesystem::path& path);
 
 }  // namespace nibble

@@ -20,7 +20,7 @@ struct Arguments {
 };
 
 int run(const Arguments& arguments) {
-  if (!arguments.output.empty()) check_writable(arguments.output);
+  if (!arguments.output.empty()) check_output_file(arguments.output);
   const Graph graph = prepare_for_quantization(load_onnx(arguments.model));
   const std::shared_ptr<const Dataset> training =
       arguments.data.open(Split::train, &graph, arguments.common.seed);
@@ -35,12 +35,12 @@ int run(const Arguments& arguments) {
   progress.clear();
   if (!arguments.output.empty()) write_file(arguments.output, to_json(report) + "\n");
   if (arguments.common.json) {
-    fmt::print("{}\n", to_json(report));
+    tell("{}\n", to_json(report));
     return 0;
   }
-  fmt::print("{}", to_table(report, output_columns()));
+  tell("{}", to_table(report, output_columns()));
   if (!arguments.output.empty())
-    fmt::print("\nEverything, histograms included, is in {}.\n", arguments.output);
+    tell("\nEverything, histograms included, is in {}.\n", arguments.output);
   return 0;
 }
 
@@ -48,12 +48,12 @@ int run(const Arguments& arguments) {
 
 std::function<int()> declare_analyze(CLI::App& app) {
   auto arguments = std::make_shared<Arguments>();
-  app.add_option("MODEL", arguments->model, "ONNX model")->required();
+  app.add_option("MODEL", arguments->model, "ONNX model")->type_name("FILE")->required();
   arguments->data.declare(app);
-  app.add_option("--samples", arguments->samples, "Training samples to run")
-      ->check(positive())
-      ->capture_default_str();
-  app.add_option("-o,--output", arguments->output, "JSON file for the whole report");
+  add_option(app, {.flag = "--samples", .help = "Training samples to run", .least = 1},
+             arguments->samples);
+  app.add_option("-o,--output", arguments->output, "JSON file for the whole report")
+      ->type_name("FILE");
   arguments->common.declare(app);
   return [arguments] { return run(*arguments); };
 }

@@ -5,11 +5,11 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include <filesystem>
 #include <map>
 #include <optional>
 
 #include "base/check.h"
+#include "base/file.h"
 #include "cli/command.h"
 #include "nibble/evaluate.h"
 #include "nibble/onnx.h"
@@ -87,13 +87,13 @@ int run_once(const Arguments& arguments) {
                                                 .batch = arguments.batch,
                                                 .input_shapes = input_shapes(arguments.shapes),
                                                 .seconds = 0.001});
-  fmt::print("{}\n", peak_resident_bytes());
+  tell("{}\n", peak_resident_bytes());
   return 0;
 }
 
 struct Row {
   std::string model;
-  uint64_t file_bytes = 0;
+  std::optional<uint64_t> file_bytes;
   std::optional<uint64_t> memory;
   std::vector<Latency> latencies;
 };
@@ -115,19 +115,20 @@ void print_text(const std::vector<Row>& rows) {
                      format_duration(latency.median_s), format_duration(latency.p95_s),
                      format_count(static_cast<uint64_t>(latency.samples_per_second)),
                      fmt::format("{:.2f}x", rows.front().latencies[i].median_s / latency.median_s),
-                     row.memory ? format_bytes(*row.memory) : "?", format_bytes(row.file_bytes)});
+                     row.memory ? format_bytes(*row.memory) : "?",
+                     row.file_bytes ? format_bytes(*row.file_bytes) : "?"});
     }
   }
-  fmt::print(
-      "{}speed: ratio of medians to the first model at the same thread count, runs interleaved\n",
-      table.to_string(output_columns()));
+  tell("{}speed: ratio of medians to the first model at the same thread count, runs interleaved\n",
+       table.to_string(output_columns()));
 }
 
 void print_json_rows(const std::vector<Row>& rows) {
   Json models = Json::array();
   for (const Row& row : rows) {
-    Json entry = {
-        {"model", row.model}, {"file_bytes", row.file_bytes}, {"latencies", Json::array()}};
+    Json entry = {{"model", row.model}};
+    if (row.file_bytes) entry["file_bytes"] = *row.file_bytes;
+    entry["latencies"] = Json::array();
     if (row.memory) entry["peak_memory_bytes"] = *row.memory;
     for (const Latency& latency : row.latencies) {
       entry["latencies"].push_back({{"threads", latency.threads},
@@ -155,7 +156,7 @@ int run(const Arguments& arguments) {
   std::vector<Row> rows;
   for (size_t i = 0; i < graphs.size(); ++i) {
     rows.push_back({.model = arguments.models[i],
-                    .file_bytes = std::filesystem::file_size(arguments.models[i]),
+                    .file_bytes = size_of_file(arguments.models[i]),
                     .memory = peak_memory(arguments.models[i], arguments),
                     .latencies = latencies[i]});
   }
@@ -174,22 +175,23 @@ std::function<int()> declare_bench(CLI::App& app) {
   auto arguments = std::make_shared<Arguments>();
   auto once = std::make_shared<bool>(false);
   app.add_option("MODEL", arguments->models, "ONNX models; speeds are relative to the first")
+      ->type_name("FILE")
       ->required();
-  app.add_option("--threads", arguments->threads, "Thread counts to measure: 1,2; 0: one per core")
+  app.add_option("--threads", arguments->threads,
+                 "Thread counts to measure, from 0 (one per core) to 1024; default 1")
       ->delimiter(',')
-      ->check(CLI::Range(0, 1024))
-      ->capture_default_str();
-  app.add_option("--batch", arguments->batch, "Samples per run")
-      ->check(positive())
-      ->capture_default_str();
+      ->type_name("N,...")
+      ->check(CLI::Range(0, 1024).name("").description(""));
+  add_option(app, {.flag = "--batch", .help = "Samples per run", .least = 1}, arguments->batch);
   app.add_option("--shape", arguments->shapes,
                  "NAME=1,3,224,224: shape of an input with unknown dimensions")
+      ->type_name("NAME=N,...")
       ->expected(1);
-  app.add_option("--seconds", arguments->seconds, "Time per model and thread count")
-      ->check(positive())
-      ->capture_default_str();
-  app.add_option("--seed", arguments->seed, "Seed of the random inputs")->capture_default_str();
-  app.add_flag("--json", arguments->json, "Print the result as JSON on stdout");
+  add_option(app, {.flag = "--seconds", .help = "Time per model and thread count", .above = 0},
+             arguments->seconds);
+  add_option(app, {.flag = "--seed", .help = "Seed of the random inputs", .least = 0},
+             arguments->seed);
+  add_option(app, kJsonOption, arguments->json);
   app.add_flag("--once", *once, "One run and nothing else: what peak memory is measured on")
       ->group("");
   return [arguments, once] { return *once ? run_once(*arguments) : run(*arguments); };

@@ -59,7 +59,7 @@ int run(const Arguments& arguments) {
                    fmt::format("{:.5f}", error.cosine),
                    fmt::format("{:.4g}", error.max_abs_error)});
   }
-  fmt::print(
+  tell(
       "{}\n{} values on {} samples, worst first. SQNR is signal to quantization noise: 6 dB are "
       "one bit.\n",
       table.to_string(output_columns()), errors.size(), data->size());
@@ -70,13 +70,13 @@ int run(const Arguments& arguments) {
 
 std::function<int()> declare_compare(CLI::App& app) {
   auto arguments = std::make_shared<Arguments>();
-  app.add_option("FLOAT", arguments->reference, "Float ONNX model")->required();
+  app.add_option("FLOAT", arguments->reference, "Float ONNX model")->type_name("FILE")->required();
   app.add_option("QUANT", arguments->quantized, "Quantized ONNX model of the same network")
+      ->type_name("FILE")
       ->required();
   arguments->data.declare(app);
-  app.add_option("--samples", arguments->samples, "Test samples to run")
-      ->check(positive())
-      ->capture_default_str();
+  add_option(app, {.flag = "--samples", .help = "Test samples to run", .least = 1},
+             arguments->samples);
   arguments->common.declare(app);
   return [arguments] { return run(*arguments); };
 }

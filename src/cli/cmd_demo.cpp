@@ -3,7 +3,7 @@
 #include <fmt/format.h>
 
 #include <chrono>
-#include <filesystem>
+#include <optional>
 
 #include "base/check.h"
 #include "cli/quantize_arguments.h"
@@ -26,6 +26,7 @@ struct Entry {
   std::string label;
   std::string bits;
   std::string file;
+  uint64_t bytes = 0;
   Evaluation evaluation;
   Latency latency;
 };
@@ -39,14 +40,13 @@ class Demo {
  private:
   void say(const std::string& line);
   Graph train_float();
-  Quantized quantize_to(const std::string& weights, const std::string& activations,
-                        double average_bits = 0);
+  Quantized quantize_to(LayerBits bits, std::optional<double> average_bits = {});
   Graph train_on(const Graph& quantized, const Graph* float_graph, TrainOptions defaults,
                  std::string_view label);
   void add(const std::string& label, const std::string& bits, const std::string& stem,
            const Graph& graph);
   void measure();
-  void print() const;
+  void print_table() const;
 
   const Arguments& arguments_;
   DataArguments data_;
@@ -60,7 +60,7 @@ void Demo::say(const std::string& line) {
   if (arguments_.common.json) return;
   const double seconds =
       std::chrono::duration<double>(std::chrono::steady_clock::now() - started_).count();
-  fmt::print("[{:5.1f} s] {}\n", seconds, line);
+  tell("[{:5.1f} s] {}\n", seconds, line);
   std::fflush(stdout);
 }
 
@@ -76,15 +76,16 @@ Graph Demo::train_float() {
   return train(graph, *data.training, *data.validation, options).graph;
 }
 
-Quantized Demo::quantize_to(const std::string& weights, const std::string& activations,
-                            double average_bits) {
+Quantized Demo::quantize_to(LayerBits bits, std::optional<double> average_bits) {
   const Graph model = load_onnx(entries_.front().file);
-  QuantizeArguments quantization;
-  quantization.weights = weights;
-  quantization.activations = activations;
-  quantization.average_bits = average_bits;
-  progress_.set_prefix(fmt::format("W{}A{}", weights.empty() ? "8/4" : weights, activations));
-  return quantize_model(model, data_, quantization, arguments_.common, progress_);
+  QuantizeSettings settings;
+  settings.plan.fallback = bits;
+  settings.budget.average_weight_bits = average_bits;
+  settings.options.threads = arguments_.common.threads;
+  progress_.set_prefix(average_bits
+                           ? fmt::format("W8/4A{}", bits.activation_bits)
+                           : fmt::format("W{}A{}", bits.weight_bits, bits.activation_bits));
+  return quantize_model(model, data_, settings, arguments_.common, progress_);
 }
 
 Graph Demo::train_on(const Graph& quantized, const Graph* float_graph, TrainOptions defaults,
@@ -100,7 +101,7 @@ void Demo::add(const std::string& label, const std::string& bits, const std::str
                const Graph& graph) {
   Entry entry{
       .label = label, .bits = bits, .file = fmt::format("{}/{}.onnx", arguments_.folder, stem)};
-  save_onnx(graph, entry.file);
+  entry.bytes = save_model(graph, entry.file);
   const Graph loaded = load_onnx(entry.file);
   const std::shared_ptr<const Dataset> test =
       data_.open(Split::test, &loaded, arguments_.common.seed);
@@ -118,7 +119,7 @@ void Demo::measure() {
   for (size_t i = 0; i < entries_.size(); ++i) entries_[i].latency = latencies[i].front();
 }
 
-void Demo::print() const {
+void Demo::print_table() const {
   if (arguments_.common.json) {
     Json rows = Json::array();
     for (const Entry& entry : entries_) {
@@ -127,7 +128,7 @@ void Demo::print() const {
           {{"method", entry.label},
            {"bits", entry.bits},
            {"file", entry.file},
-           {"file_bytes", std::filesystem::file_size(entry.file)},
+           {"file_bytes", entry.bytes},
            {"accuracy", entry.evaluation.accuracy()},
            {"samples", entry.evaluation.samples},
            {"interval_95", {entry.evaluation.interval.low, entry.evaluation.interval.high}},
@@ -148,13 +149,12 @@ void Demo::print() const {
   for (const Entry& entry : entries_) {
     const bool first = &entry == &entries_.front();
     table.add_row(
-        {entry.label, entry.bits, format_bytes(std::filesystem::file_size(entry.file)),
-         format_accuracy(entry.evaluation),
+        {entry.label, entry.bits, format_bytes(entry.bytes), format_accuracy(entry.evaluation),
          first ? ""
                : format_difference(compare_paired(entries_.front().evaluation, entry.evaluation)),
          format_duration(entry.latency.median_s)});
   }
-  fmt::print(
+  tell(
       "\n{}\nbits: W weights, A activations; the first and the last layer keep 8 bits. Accuracy: "
       "{} test digits that no "
       "step has seen,\nrun with integer kernels. The difference is paired, in points, with "
@@ -164,16 +164,16 @@ void Demo::print() const {
 }
 
 void Demo::run() {
-  std::filesystem::create_directories(arguments_.folder);
+  make_folder(arguments_.folder);
   add("float", "W32 A32", "float", train_float());
 
   say("Range analysis, then post-training quantization (PTQ).");
-  const Quantized ptq8 = quantize_to("8", "8");
+  const Quantized ptq8 = quantize_to({8, 8});
   add("PTQ", "W8 A8", "ptq-w8a8", ptq8.graph);
-  const Quantized ptq4 = quantize_to("4", "4");
+  const Quantized ptq4 = quantize_to({4, 4});
   add("PTQ", "W4 A4", "ptq-w4a4", ptq4.graph);
   say("Choosing 8 or 4 bits per layer for an average of 5 bits per weight.");
-  const Quantized mixed = quantize_to("", "8", 5.0);
+  const Quantized mixed = quantize_to({8, 8}, 5.0);
   add("PTQ, chosen bits", "W8/4 A8", "ptq-mixed", mixed.graph);
 
   say("Quantization-aware fine-tuning (QAFT) of the W4 A4 network.");
@@ -182,20 +182,21 @@ void Demo::run() {
   say("Quantization-aware training (QAT) at 4 and at 2 bits.");
   add("QAT", "W4 A4", "qat-w4a4",
       train_on(ptq4.graph, &ptq4.float_graph, qat_defaults(4, 4), "QAT W4A4"));
-  const Quantized start2 = quantize_to("2", "2");
+  const Quantized start2 = quantize_to({2, 2});
   add("QAT", "W2 A2", "qat-w2a2",
       train_on(start2.graph, &start2.float_graph, qat_defaults(2, 2), "QAT W2A2"));
 
   measure();
   progress_.clear();
-  print();
+  print_table();
 }
 
 }  // namespace
 
 std::function<int()> declare_demo(CLI::App& app) {
   auto arguments = std::make_shared<Arguments>();
-  app.add_option("-o,--output", arguments->folder, "Folder for the models")->capture_default_str();
+  app.add_option("-o,--output", arguments->folder,
+                 "Folder for the models; default " + arguments->folder);
   arguments->common.declare(app);
   return [arguments] {
     Demo(*arguments).run();

@@ -17,7 +17,7 @@ namespace {
 struct Arguments {
   std::vector<std::string> models;
   std::string split = "test";
-  std::string arithmetic = "integer";
+  Arithmetic arithmetic = Arithmetic::integer;
   std::string predictions;
   int64_t samples = 0;
   int batch = 32;
@@ -43,10 +43,10 @@ Evaluation evaluate_model(const std::string& path, const Graph& graph, const Arg
   std::shared_ptr<const Dataset> data =
       arguments.data.open(split_named(arguments.split), &graph, arguments.common.seed);
   if (arguments.samples > 0) data = random_subset(data, arguments.samples, arguments.common.seed);
-  EvaluateOptions options{
-      .batch = arguments.batch, .threads = arguments.common.threads, .progress = &progress};
-  if (arguments.arithmetic == "fake-quantize") options.arithmetic = Arithmetic::fake_quantize;
-  if (arguments.arithmetic == "f32") options.arithmetic = Arithmetic::f32;
+  const EvaluateOptions options{.arithmetic = arguments.arithmetic,
+                                .batch = arguments.batch,
+                                .threads = arguments.common.threads,
+                                .progress = &progress};
   progress.set_prefix(path);
   return with_context([&] { return "evaluating " + path; },
                       [&] { return evaluate(graph, *data, options); });
@@ -81,10 +81,11 @@ void print_text(const std::vector<std::string>& models,
         {models[i], format_accuracy(evaluations[i]),
          i == 0 ? "" : format_difference(compare_paired(evaluations[0], evaluations[i]))});
   }
-  fmt::print("{}", table.to_string(output_columns()));
+  tell("{}", table.to_string(output_columns()));
 }
 
 int run(const Arguments& arguments) {
+  if (!arguments.predictions.empty()) check_output_file(arguments.predictions);
   ProgressBar progress;
   std::vector<Evaluation> evaluations;
   std::vector<Graph> graphs;
@@ -129,23 +130,24 @@ std::function<int()> declare_eval(CLI::App& app) {
   auto arguments = std::make_shared<Arguments>();
   app.add_option("MODEL", arguments->models,
                  "ONNX models; the first is the one the others are compared with")
+      ->type_name("FILE")
       ->required();
   arguments->data.declare(app);
-  app.add_option("--split", arguments->split, "Part of the data set")
-      ->check(CLI::IsMember({"train", "validation", "test"}))
-      ->capture_default_str();
-  app.add_option("--samples", arguments->samples,
-                 "Evaluate on a random sample of this size; 0: on all")
-      ->check(CLI::NonNegativeNumber)
-      ->capture_default_str();
-  app.add_option("--batch", arguments->batch, "Samples per run")
-      ->check(positive())
-      ->capture_default_str();
-  app.add_option("--arithmetic", arguments->arithmetic, "How quantized models are run")
-      ->check(CLI::IsMember({"integer", "fake-quantize", "f32"}))
-      ->capture_default_str();
+  add_option(app,
+             {.flag = "--split",
+              .help = "Part of the data set",
+              .choices = {{"train"}, {"validation"}, {"test"}}},
+             arguments->split);
+  add_option(app,
+             {.flag = "--samples",
+              .help = "Evaluate on a random sample of this size (0: on all)",
+              .least = 0},
+             arguments->samples);
+  add_option(app, {.flag = "--batch", .help = "Samples per run", .least = 1}, arguments->batch);
+  declare_arithmetic(app, arguments->arithmetic);
   app.add_option("--predictions", arguments->predictions,
-                 "Write the predicted classes to this .npy file");
+                 "Write the predicted classes to this .npy file")
+      ->type_name("FILE");
   arguments->common.declare(app);
   return [arguments] { return run(*arguments); };
 }

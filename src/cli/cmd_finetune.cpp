@@ -24,7 +24,7 @@ bool is_dynamic(const Graph& graph) {
 }
 
 int run(const Arguments& arguments) {
-  check_writable(arguments.output);
+  check_output_file(arguments.output);
   Graph model = load_onnx(arguments.model);
   if (is_dynamic(model)) {
     fail(ErrorCode::invalid_argument,
@@ -43,9 +43,9 @@ int run(const Arguments& arguments) {
       arguments.training.resolve(finetune_defaults(), arguments.common, &progress);
   const TrainResult result =
       train_quantized(model, nullptr, *data.training, *data.validation, options);
-  save_onnx(result.graph, arguments.output);
+  const uint64_t bytes = save_model(result.graph, arguments.output);
   progress.clear();
-  print_training_summary(result, arguments.output, arguments.common.json);
+  print_training_summary(result, arguments.output, bytes, arguments.common.json);
   return 0;
 }
 
@@ -53,10 +53,15 @@ int run(const Arguments& arguments) {
 
 std::function<int()> declare_finetune(CLI::App& app) {
   auto arguments = std::make_shared<Arguments>();
-  app.add_option("MODEL", arguments->model, "Quantized ONNX model (QDQ)")->required();
-  app.add_option("-o,--output", arguments->output, "ONNX file to write, in QDQ form")->required();
+  app.add_option("MODEL", arguments->model, "Quantized ONNX model (QDQ)")
+      ->type_name("FILE")
+      ->required();
+  app.add_option("-o,--output", arguments->output, "ONNX file to write, in QDQ form")
+      ->type_name("FILE")
+      ->required();
   arguments->data.declare(app);
-  arguments->training.declare(app);
+  static const TrainOptions defaults = finetune_defaults();
+  arguments->training.declare(app, &defaults);
   arguments->common.declare(app);
   return [arguments] { return run(*arguments); };
 }

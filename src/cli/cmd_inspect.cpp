@@ -1,14 +1,14 @@
 // nibble inspect: what is in a model, and what quantization could do with it.
 #include <fmt/format.h>
 
-#include <filesystem>
 #include <map>
 #include <set>
 
+#include "base/file.h"
 #include "cli/command.h"
 #include "nibble/onnx.h"
 #include "nibble/quantize.h"
-#include "ops/op.h"
+#include "ops/require_ops.h"
 #include "report/format.h"
 #include "report/table.h"
 
@@ -22,7 +22,7 @@ struct Arguments {
 };
 
 struct Summary {
-  uint64_t file_bytes = 0;
+  std::optional<uint64_t> file_bytes;
   int64_t parameters = 0;
   int64_t macs = 0;
   int64_t quantizable_macs = 0;
@@ -33,13 +33,12 @@ struct Summary {
 
 Summary summarize(const Graph& graph, const std::vector<NodeSupport>& nodes,
                   const std::string& path) {
-  Summary summary{.file_bytes = std::filesystem::file_size(path)};
+  Summary summary{.file_bytes = size_of_file(path)};
   for (NodeId id : graph.nodes()) {
     const Node& node = graph.node(id);
-    const std::string op = node.domain.empty() ? node.op : node.domain + "::" + node.op;
-    ++summary.operators[op];
-    if (find_op(node.op, node.domain) == nullptr) summary.unsupported.insert(op);
+    ++summary.operators[full_op_name(node.op, node.domain)];
   }
+  for (const MissingOp& missing : missing_ops(graph)) summary.unsupported.insert(missing.op);
   for (int32_t i = 0; i < graph.value_count(); ++i) {
     const Value& value = graph.value({i});
     if (value.is_constant() && value.type.quant) ++summary.quantized_constants;
@@ -70,7 +69,7 @@ void print_json_report(const Graph& graph, const std::vector<NodeSupport>& nodes
     }
     return list;
   };
-  Json json = {{"file_bytes", summary.file_bytes},
+  Json json = {{"file_bytes", summary.file_bytes ? Json(*summary.file_bytes) : Json()},
                {"opset", graph.opset()},
                {"ir_version", graph.ir_version},
                {"producer", graph.producer_name},
@@ -96,12 +95,12 @@ void print_json_report(const Graph& graph, const std::vector<NodeSupport>& nodes
 
 void print_text(const Graph& graph, const std::vector<NodeSupport>& nodes, const Summary& summary,
                 const Arguments& arguments) {
-  fmt::print("{}: {}, opset {}, IR version {}{}\n", arguments.model,
-             format_bytes(summary.file_bytes), graph.opset(), graph.ir_version,
-             graph.producer_name.empty() ? "" : ", written by " + graph.producer_name);
-  fmt::print("inputs:   {}\noutputs:  {}\n", inputs_text(graph, graph.inputs),
-             inputs_text(graph, graph.outputs));
-  fmt::print(
+  tell("{}: {}, opset {}, IR version {}{}\n", arguments.model, size_text(arguments.model),
+       graph.opset(), graph.ir_version,
+       graph.producer_name.empty() ? "" : ", written by " + graph.producer_name);
+  tell("inputs:   {}\noutputs:  {}\n", inputs_text(graph, graph.inputs),
+       inputs_text(graph, graph.outputs));
+  tell(
       "{} parameters, {} multiply-accumulates per sample, {} of them in layers that can be "
       "quantized\n",
       format_count(static_cast<uint64_t>(summary.parameters)),
@@ -110,15 +109,14 @@ void print_text(const Graph& graph, const std::vector<NodeSupport>& nodes, const
                         : format_percent(static_cast<double>(summary.quantizable_macs) /
                                          static_cast<double>(summary.macs)));
   if (summary.quantized_constants > 0) {
-    fmt::print("already quantized: {} constants are stored as integers\n",
-               summary.quantized_constants);
+    tell("already quantized: {} constants are stored as integers\n", summary.quantized_constants);
   }
   std::string operators;
   for (const auto& [op, count] : summary.operators)
     operators += fmt::format("{}{} {}", operators.empty() ? "" : ", ", count, op);
-  fmt::print("operators: {}\n", operators);
+  tell("operators: {}\n", operators);
   if (!summary.unsupported.empty())
-    fmt::print("not supported: {}\n", fmt::join(summary.unsupported, ", "));
+    tell("not supported: {}\n", fmt::join(summary.unsupported, ", "));
   Table table(
       {{"node"}, {"op"}, {"parameters", Align::right}, {"MACs", Align::right}, {"quantizable"}});
   int hidden = 0;
@@ -131,8 +129,8 @@ void print_text(const Graph& graph, const std::vector<NodeSupport>& nodes, const
                    format_count(static_cast<uint64_t>(node.macs)),
                    node.quantizable ? "yes" : "no: " + node.reason});
   }
-  fmt::print("\n{}", table.to_string(output_columns()));
-  if (hidden > 0) fmt::print("{} more nodes have no parameters; --all lists them.\n", hidden);
+  tell("\n{}", table.to_string(output_columns()));
+  if (hidden > 0) tell("{} more nodes have no parameters; --all lists them.\n", hidden);
 }
 
 int run(const Arguments& arguments) {
@@ -151,8 +149,9 @@ int run(const Arguments& arguments) {
 
 std::function<int()> declare_inspect(CLI::App& app) {
   auto arguments = std::make_shared<Arguments>();
-  app.add_option("MODEL", arguments->model, "ONNX model")->required();
-  app.add_flag("--all", arguments->all, "List every node, not only those with parameters");
+  app.add_option("MODEL", arguments->model, "ONNX model")->type_name("FILE")->required();
+  add_option(app, {.flag = "--all", .help = "List every node, not only those with parameters"},
+             arguments->all);
   arguments->common.declare(app);
   return [arguments] { return run(*arguments); };
 }

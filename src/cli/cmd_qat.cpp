@@ -17,15 +17,17 @@ struct Arguments {
 };
 
 int run(const Arguments& arguments) {
-  check_writable(arguments.output);
-  if (arguments.quantization.dynamic) {
+  check_output_file(arguments.output);
+  const QuantizeSettings settings = arguments.quantization.resolve(arguments.common);
+  if (settings.options.dynamic) {
     fail(ErrorCode::invalid_argument,
          "--dynamic: ranges found at run time cannot be trained; leave it out");
   }
   const Graph model = load_onnx(arguments.model);
   ProgressBar progress;
   const Quantized start =
-      quantize_model(model, arguments.data, arguments.quantization, arguments.common, progress);
+      quantize_model(model, arguments.data, settings, arguments.common, progress);
+  require_quantized(start);
   const TrainingData data =
       open_training_data(arguments.data, &start.float_graph, arguments.common.seed);
   const TrainOptions options = arguments.training.resolve(
@@ -33,9 +35,9 @@ int run(const Arguments& arguments) {
       arguments.common, &progress);
   const TrainResult result =
       train_quantized(start.graph, &start.float_graph, *data.training, *data.validation, options);
-  save_onnx(result.graph, arguments.output);
+  const uint64_t bytes = save_model(result.graph, arguments.output);
   progress.clear();
-  print_training_summary(result, arguments.output, arguments.common.json);
+  print_training_summary(result, arguments.output, bytes, arguments.common.json);
   return 0;
 }
 
@@ -43,11 +45,13 @@ int run(const Arguments& arguments) {
 
 std::function<int()> declare_qat(CLI::App& app) {
   auto arguments = std::make_shared<Arguments>();
-  app.add_option("MODEL", arguments->model, "Float ONNX model")->required();
-  app.add_option("-o,--output", arguments->output, "ONNX file to write, in QDQ form")->required();
+  app.add_option("MODEL", arguments->model, "Float ONNX model")->type_name("FILE")->required();
+  app.add_option("-o,--output", arguments->output, "ONNX file to write, in QDQ form")
+      ->type_name("FILE")
+      ->required();
   arguments->data.declare(app);
   arguments->quantization.declare(app);
-  arguments->training.declare(app);
+  arguments->training.declare(app, nullptr, true);
   arguments->common.declare(app);
   return [arguments] { return run(*arguments); };
 }

@@ -1,9 +1,11 @@
 // nibble quantize: analyze, choose bits where asked to, quantize, write.
 #include <fmt/format.h>
 
-#include <filesystem>
+#include <map>
+#include <optional>
 
 #include "base/check.h"
+#include "base/file.h"
 #include "cli/quantize_arguments.h"
 #include "nibble/onnx.h"
 #include "report/format.h"
@@ -15,6 +17,7 @@ struct Arguments {
   std::string model;
   std::string output;
   std::string target = "onnxruntime";
+  bool force = false;
   DataArguments data;
   QuantizeArguments quantization;
   CommonOptions common;
@@ -26,51 +29,102 @@ Target target_named(const std::string& name) {
   return Target::onnxruntime;
 }
 
-void print_summary(const Arguments& arguments, const Quantized& result, uint64_t before) {
-  const auto after = static_cast<uint64_t>(std::filesystem::file_size(arguments.output));
+// "5.52 KB -> 2.01 KB, 2.75 times smaller". The model's own size is not known if it came from a
+// pipe.
+std::string size_change(std::optional<uint64_t> before, uint64_t after) {
+  if (!before) return format_bytes(after);
+  const double ratio = static_cast<double>(*before) / static_cast<double>(after);
+  const std::string sizes = fmt::format("{} -> {}", format_bytes(*before), format_bytes(after));
+  if (after > *before)
+    return fmt::format("{}: the file grew, {:.2f} times larger", sizes, 1 / ratio);
+  return fmt::format("{}, {:.2f} times smaller", sizes, ratio);
+}
+
+// "8 bits", "3 of 4 bits, 2 of 8 bits": what layers got.
+std::string bits_text(const QuantizeReport& report, int LayerBits::*member) {
+  std::map<int, int> layers;
+  for (const auto& [node, bits] : report.layers) ++layers[bits.*member];
+  const auto name = [](int bits) { return bits == 0 ? "float" : fmt::format("{} bits", bits); };
+  if (layers.size() == 1) return name(layers.begin()->first);
+  std::string text;
+  for (const auto& [bits, count] : layers) {
+    text += fmt::format("{}{} of {}", text.empty() ? "" : ", ", count, name(bits));
+  }
+  return text.empty() ? "none" : text;
+}
+
+// Nodes of one operator that stay in float for one reason share a line.
+void print_left_in_float(const QuantizeReport& report) {
+  constexpr size_t kShown = 3;
+  struct Group {
+    std::vector<std::string> nodes;  // the first ones
+    size_t count = 0;
+    int64_t parameters = 0;
+  };
+  std::map<std::pair<std::string, std::string>, Group> groups;
+  for (const auto& skipped : report.why_not) {
+    Group& group = groups[{skipped.op, skipped.reason}];
+    if (group.nodes.size() < kShown) group.nodes.push_back(skipped.node);
+    ++group.count;
+    group.parameters += skipped.parameters;
+  }
+  if (!groups.empty()) tell("Left in float:\n");
+  for (const auto& [key, group] : groups) {
+    const auto more = group.count - group.nodes.size();
+    tell("  {} {} ({} parameters): {}{}: {}\n", group.count, key.first,
+         format_count(static_cast<uint64_t>(group.parameters)), fmt::join(group.nodes, ", "),
+         more > 0 ? fmt::format(" and {} more", more) : "", key.second);
+  }
+}
+
+void print_summary(const Arguments& arguments, const Quantized& result,
+                   std::optional<uint64_t> before, uint64_t after) {
   if (arguments.common.json) {
     Json json = {{"output", arguments.output},
-                 {"bytes_before", before},
+                 {"bytes_before", before ? Json(*before) : Json()},
                  {"bytes_after", after},
                  {"calibration_samples", result.ranges.samples},
                  {"quantized_layers", result.report.quantized_layers},
-                 {"plan", to_json(result.plan)}};
+                 {"plan", to_json(result.plan)},
+                 {"layers", to_json(result.report.layers)}};
     json["skipped"] = Json::array();
     for (const auto& skipped : result.report.why_not) {
-      json["skipped"].push_back({{"node", skipped.node}, {"reason", skipped.reason}});
+      json["skipped"].push_back({{"node", skipped.node},
+                                 {"op", skipped.op},
+                                 {"parameters", skipped.parameters},
+                                 {"reason", skipped.reason}});
     }
     print_json(json);
     return;
   }
-  fmt::print("{}: {} -> {}, {:.2f} times smaller\n", arguments.output, format_bytes(before),
-             format_bytes(after), static_cast<double>(before) / static_cast<double>(after));
-  if (result.report.quantized_layers == 0) fmt::print("Nothing could be quantized.\n");
-  fmt::print("{} layers quantized, calibrated on {} samples.\n", result.report.quantized_layers,
-             result.ranges.samples);
+  tell("{}: {}\n", arguments.output, size_change(before, after));
+  tell("{} layers quantized (weights: {}; activations: {}), calibrated on {} samples.\n",
+       result.report.quantized_layers, bits_text(result.report, &LayerBits::weight_bits),
+       bits_text(result.report, &LayerBits::activation_bits), result.ranges.samples);
   for (const auto& [node, bits] : result.plan.layers) {
-    fmt::print(
-        "  {}: weights {} bits, activations {}\n", node, bits.weight_bits,
-        bits.activation_bits == 0 ? "in float" : fmt::format("{} bits", bits.activation_bits));
+    const auto got = result.report.layers.find(node);
+    if (got == result.report.layers.end()) continue;
+    const int data = got->second.activation_bits;
+    tell("  {}: weights {} bits, activations {}\n", node, got->second.weight_bits,
+         data == 0 ? "in float" : fmt::format("{} bits", data));
   }
-  if (!result.report.why_not.empty()) fmt::print("Left in float:\n");
-  for (const auto& skipped : result.report.why_not)
-    fmt::print("  {}: {}\n", skipped.node, skipped.reason);
+  print_left_in_float(result.report);
 }
 
 int run(const Arguments& arguments) {
-  check_writable(arguments.output);
+  check_output_file(arguments.output);
+  QuantizeSettings settings = arguments.quantization.resolve(arguments.common);
+  settings.options.symmetric_activations = arguments.target == "tensorrt";
   const Graph model = load_onnx(arguments.model);
-  const uint64_t before = std::filesystem::file_size(arguments.model);
+  const std::optional<uint64_t> before = size_of_file(arguments.model);
   ProgressBar progress;
-  Quantized result =
-      with_context([&] { return "quantizing " + arguments.model; },
-                   [&] {
-                     return quantize_model(model, arguments.data, arguments.quantization,
-                                           arguments.common, progress);
-                   });
-  save_onnx(result.graph, arguments.output, target_named(arguments.target));
+  Quantized result = with_context(
+      [&] { return "quantizing " + arguments.model; },
+      [&] { return quantize_model(model, arguments.data, settings, arguments.common, progress); });
+  if (!arguments.force) require_quantized(result);
+  const uint64_t after = save_model(result.graph, arguments.output, target_named(arguments.target));
   progress.clear();
-  print_summary(arguments, result, before);
+  print_summary(arguments, result, before, after);
   return 0;
 }
 
@@ -78,18 +132,21 @@ int run(const Arguments& arguments) {
 
 std::function<int()> declare_quantize(CLI::App& app) {
   auto arguments = std::make_shared<Arguments>();
-  app.add_option("MODEL", arguments->model, "Float ONNX model")->required();
-  app.add_option("-o,--output", arguments->output, "ONNX file to write, in QDQ form")->required();
+  app.add_option("MODEL", arguments->model, "Float ONNX model")->type_name("FILE")->required();
+  app.add_option("-o,--output", arguments->output, "ONNX file to write, in QDQ form")
+      ->type_name("FILE")
+      ->required();
   arguments->data.declare(app);
   arguments->quantization.declare(app);
-  app.add_option("--target", arguments->target, "The runtime that the file is meant for")
-      ->check(CLI::IsMember({"onnxruntime", "openvino", "tensorrt"}))
-      ->capture_default_str();
+  add_option(app, {.flag = "--force", .help = "Write the file even if nothing could be quantized"},
+             arguments->force);
+  add_option(app,
+             {.flag = "--target",
+              .help = "The runtime that the file is meant for",
+              .choices = {{"onnxruntime"}, {"openvino"}, {"tensorrt"}}},
+             arguments->target);
   arguments->common.declare(app);
-  return [arguments] {
-    arguments->quantization.symmetric_activations = arguments->target == "tensorrt";
-    return run(*arguments);
-  };
+  return [arguments] { return run(*arguments); };
 }
 
 }  // namespace nibble::cli

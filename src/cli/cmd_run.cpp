@@ -5,6 +5,7 @@
 #include <map>
 
 #include "base/check.h"
+#include "base/file_names.h"
 #include "cli/command.h"
 #include "nibble/onnx.h"
 #include "nibble/runtime.h"
@@ -16,7 +17,7 @@ struct Arguments {
   std::string model;
   std::vector<std::string> inputs;
   std::string folder;
-  std::string arithmetic = "integer";
+  Arithmetic arithmetic = Arithmetic::integer;
   CommonOptions common;
 };
 
@@ -82,37 +83,45 @@ Json summary(const std::string& name, const Tensor& tensor) {
   return json;
 }
 
-void print_output(const std::string& name, const Tensor& tensor) {
+std::string values_text(const Tensor& tensor) {
   constexpr int64_t kShown = 12;
-  std::string values;
+  std::string text;
   const Tensor reals = convert(tensor, DType::f64);
   for (int64_t i = 0; i < std::min(kShown, tensor.elements()); ++i) {
-    values += fmt::format(" {:.6g}", reals.data<double>()[static_cast<size_t>(i)]);
+    text += fmt::format(" {:.6g}", reals.data<double>()[static_cast<size_t>(i)]);
   }
-  fmt::print("{} {}{}:{}{}\n", name, name_of(tensor.dtype()), tensor.shape().to_string(), values,
-             tensor.elements() > kShown ? " ..." : "");
+  return text + (tensor.elements() > kShown ? " ..." : "");
 }
 
-// A value name may hold any character; a file name may not.
-std::string file_name(std::string name) {
-  for (char& c : name) {
-    if (c == '/' || c == '\\' || c == ':') c = '_';
+// One file for each result in arguments.folder, if there is one.
+void show_results(const Arguments& arguments, const std::vector<std::string>& names,
+                  std::span<const Tensor> results) {
+  const std::vector<std::string> files = file_names(names);
+  Json outputs = Json::array();
+  for (size_t i = 0; i < results.size(); ++i) {
+    Json output = summary(names[i], results[i]);
+    std::string where;
+    if (!arguments.folder.empty()) {
+      const std::filesystem::path path =
+          std::filesystem::path(arguments.folder) / (files[i] + ".npy");
+      save_npy(results[i], path);
+      output["file"] = path.string();
+      where = " -> " + path.string();
+    }
+    if (!arguments.common.json) {
+      tell("{} {}{}{}:{}\n", names[i], name_of(results[i].dtype()), results[i].shape().to_string(),
+           where, values_text(results[i]));
+    }
+    outputs.push_back(std::move(output));
   }
-  return name + ".npy";
-}
-
-void make_folder(const std::string& folder) {
-  std::error_code error;
-  std::filesystem::create_directories(folder, error);
-  if (error) fail(ErrorCode::io, "cannot make the folder '{}': {}", folder, error.message());
+  if (arguments.common.json) print_json({{"outputs", std::move(outputs)}});
 }
 
 int run(const Arguments& arguments) {
   const Graph graph = load_onnx(arguments.model);
   const std::vector<Tensor> inputs = in_graph_order(graph, load_inputs(arguments.inputs));
-  CompileOptions options{.threads = arguments.common.threads};
-  if (arguments.arithmetic == "f32") options.arithmetic = Arithmetic::f32;
-  if (arguments.arithmetic == "fake-quantize") options.arithmetic = Arithmetic::fake_quantize;
+  if (!arguments.folder.empty()) make_folder(arguments.folder);
+  CompileOptions options{.arithmetic = arguments.arithmetic, .threads = arguments.common.threads};
   for (size_t i = 0; i < inputs.size(); ++i) {
     options.input_shapes[graph.value(graph.inputs[i]).name] = inputs[i].shape();
   }
@@ -120,21 +129,7 @@ int run(const Arguments& arguments) {
                [&] {
                  Program program = compile(graph, options);
                  const std::span<const Tensor> results = program.run(inputs);
-                 if (!arguments.folder.empty()) make_folder(arguments.folder);
-                 Json outputs = Json::array();
-                 for (size_t i = 0; i < results.size(); ++i) {
-                   const std::string& name = program.output_names()[i];
-                   Json output = summary(name, results[i]);
-                   if (!arguments.folder.empty()) {
-                     const std::filesystem::path path =
-                         std::filesystem::path(arguments.folder) / file_name(name);
-                     save_npy(results[i], path);
-                     output["file"] = path.string();
-                   }
-                   if (!arguments.common.json) print_output(name, results[i]);
-                   outputs.push_back(std::move(output));
-                 }
-                 if (arguments.common.json) print_json({{"outputs", std::move(outputs)}});
+                 show_results(arguments, program.output_names(), results);
                });
   return 0;
 }
@@ -143,13 +138,13 @@ int run(const Arguments& arguments) {
 
 std::function<int()> declare_run(CLI::App& app) {
   auto arguments = std::make_shared<Arguments>();
-  app.add_option("MODEL", arguments->model, "ONNX model")->required();
+  app.add_option("MODEL", arguments->model, "ONNX model")->type_name("FILE")->required();
   app.add_option("--input", arguments->inputs,
                  "NAME=FILE, once per input; .npy or ONNX TensorProto .pb");
-  app.add_option("-o,--output", arguments->folder, "Folder for the outputs, one NAME.npy each");
-  app.add_option("--arithmetic", arguments->arithmetic, "How a quantized model is run")
-      ->check(CLI::IsMember({"integer", "fake-quantize", "f32"}))
-      ->capture_default_str();
+  app.add_option(
+      "-o,--output", arguments->folder,
+      "Folder for the outputs, one NAME.npy each; '_' stands for what a file name cannot hold");
+  declare_arithmetic(app, arguments->arithmetic);
   arguments->common.declare(app);
   return [arguments] { return run(*arguments); };
 }

@@ -17,7 +17,7 @@ struct Arguments {
 };
 
 int run(const Arguments& arguments) {
-  check_writable(arguments.output);
+  check_output_file(arguments.output);
   const TrainingData data = open_training_data(arguments.data, nullptr, arguments.common.seed);
   Graph graph = build_architecture(arguments.architecture, data.training->sample_shape(),
                                    data.training->classes(), arguments.common.seed);
@@ -25,9 +25,9 @@ int run(const Arguments& arguments) {
   ProgressBar progress;
   const TrainOptions options = arguments.training.resolve({}, arguments.common, &progress);
   const TrainResult result = train(graph, *data.training, *data.validation, options);
-  save_onnx(result.graph, arguments.output);
+  const uint64_t bytes = save_model(result.graph, arguments.output);
   progress.clear();
-  print_training_summary(result, arguments.output, arguments.common.json);
+  print_training_summary(result, arguments.output, bytes, arguments.common.json);
   return 0;
 }
 
@@ -35,16 +35,17 @@ int run(const Arguments& arguments) {
 
 std::function<int()> declare_train(CLI::App& app) {
   auto arguments = std::make_shared<Arguments>();
-  std::vector<std::string> names;
-  std::string list;
+  OptionSpec network{.flag = "--arch", .help = "The network"};
   for (const ArchitectureRow& row : architectures()) {
-    names.emplace_back(row.name);
-    list += fmt::format("{}{} ({})", list.empty() ? "" : "; ", row.name, row.summary);
+    network.choices.push_back({std::string(row.name), std::string(row.summary)});
   }
-  app.add_option("--arch", arguments->architecture, list)->required()->check(CLI::IsMember(names));
-  app.add_option("-o,--output", arguments->output, "ONNX file to write")->required();
+  add_option(app, std::move(network), arguments->architecture)->required();
+  app.add_option("-o,--output", arguments->output, "ONNX file to write")
+      ->type_name("FILE")
+      ->required();
   arguments->data.declare(app);
-  arguments->training.declare(app);
+  static const TrainOptions defaults;
+  arguments->training.declare(app, &defaults);
   arguments->common.declare(app);
   return [arguments] { return run(*arguments); };
 }

@@ -1,46 +1,56 @@
 #include "cli/command.h"
 
-#include <sys/ioctl.h>
-#include <unistd.h>
-
 #include <array>
-#include <cstdio>
-#include <filesystem>
 
 #include "base/check.h"
 #include "base/file.h"
+#include "report/format.h"
 
 namespace nibble::cli {
 
 void CommonOptions::declare(CLI::App& app) {
-  app.add_flag("--json", json, "Print the result as JSON on stdout");
-  app.add_option("--threads", threads, "Threads to use; 0: one per core")
-      ->check(CLI::Range(0, 1024))
-      ->capture_default_str();
-  app.add_option("--seed", seed, "Seed of everything random; the same seed gives the same file")
-      ->capture_default_str();
+  add_option(app, kJsonOption, json);
+  add_option(
+      app,
+      {.flag = "--threads", .help = "Threads to use (0: one per core)", .least = 0, .most = 1024},
+      threads);
+  add_option(app,
+             {.flag = "--seed",
+              .help = "Seed of everything random; the same seed gives the same file",
+              .least = 0},
+             seed);
 }
 
 void PreprocessOptions::declare(CLI::App& app) {
   const std::string group = "Preprocessing (default: what the model file stores)";
-  app.add_option("--preprocess", file, "JSON file with the fields below")->group(group);
+  app.add_option("--preprocess", file, "JSON file with the fields below")
+      ->type_name("FILE")
+      ->group(group);
   app.add_option("--resize", resize, "S: shorter side to S pixels; H,W: to exactly that")
       ->delimiter(',')
       ->expected(1, 2)
+      ->type_name("S|H,W")
       ->group(group);
   app.add_option("--crop", crop, "S or H,W: centre crop")
       ->delimiter(',')
       ->expected(1, 2)
+      ->type_name("S|H,W")
       ->group(group);
-  app.add_option("--color", color, "Order of the input channels")
-      ->check(CLI::IsMember({"rgb", "bgr", "grey"}))
+  add_option(app,
+             {.flag = "--color",
+              .help = "Order of the input channels",
+              .choices = {{"rgb"}, {"bgr"}, {"grey"}}},
+             color, group);
+  app.add_option("--scale", scale, "x = (byte * scale - mean) / std; default 1/255")
+      ->type_name("X")
       ->group(group);
-  app.add_option("--scale", scale, "x = (byte * scale - mean) / std; default 1/255")->group(group);
   app.add_option("--mean", mean, "One number per channel: 0.485,0.456,0.406")
       ->delimiter(',')
+      ->type_name("X,...")
       ->group(group);
   app.add_option("--std", std, "One number per channel: 0.229,0.224,0.225")
       ->delimiter(',')
+      ->type_name("X,...")
       ->group(group);
 }
 
@@ -76,8 +86,8 @@ Preprocess PreprocessOptions::over(Preprocess result) const {
 void DataArguments::declare(CLI::App& app) {
   app.add_option("--data", spec,
                  "digits, a folder of class folders, a folder with labels.csv, IDX or CIFAR-10 "
-                 "files, X.npy,Y.npy or "
-                 "FILE.npz")
+                 "files, X.npy,Y.npy or FILE.npz")
+      ->type_name("DATA")
       ->required();
   preprocess.declare(app);
 }
@@ -132,6 +142,20 @@ void store_preprocess_of(Graph& graph, const Dataset& dataset) {
     store_preprocess(graph, *preprocess);
 }
 
+uint64_t save_model(const Graph& graph, const std::string& path, Target target) {
+  return with_context([&] { return "saving " + path; },
+                      [&] {
+                        const std::string bytes = serialize_onnx(graph, target);
+                        write_file(path, bytes);
+                        return bytes.size();
+                      });
+}
+
+std::string size_text(const std::string& path) {
+  const std::optional<uint64_t> bytes = size_of_file(path);
+  return bytes ? format_bytes(*bytes) : "?";
+}
+
 bool is_quantized(const Graph& graph) {
   for (int32_t i = 0; i < graph.value_count(); ++i) {
     if (graph.value({i}).type.quant) return true;
@@ -139,44 +163,20 @@ bool is_quantized(const Graph& graph) {
   return false;
 }
 
-CLI::Validator positive() {
-  const auto test = [](const std::string& text) -> std::string {
-    double number = 0;
-    const bool fits = CLI::detail::lexical_cast(text, number) && number > 0;
-    return fits ? "" : fmt::format("{} is not a number above 0", text);
-  };
-  return {test, "ABOVE 0"};
-}
-
-void print_json(const Json& json) {
-  // Names in a file may be any bytes; what is not UTF-8 is replaced.
-  const std::string text = json.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
-  std::fwrite(text.data(), 1, text.size(), stdout);
-}
-
-int output_columns() {
-  winsize size{};
-  if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0) return size.ws_col;
-  return 0;
-}
-
-void check_writable(const std::string& path) {
-  std::filesystem::path folder = std::filesystem::path(path).parent_path();
-  if (folder.empty()) folder = ".";
-  if (!std::filesystem::is_directory(folder)) {
-    fail(ErrorCode::io, "cannot write '{}': the folder '{}' does not exist", path, folder.string());
-  }
-  if (access(folder.c_str(), W_OK) != 0) {
-    fail(ErrorCode::io, "cannot write '{}': no permission to write in '{}'", path, folder.string());
-  }
-  if (std::filesystem::is_directory(path))
-    fail(ErrorCode::io, "cannot write '{}': it is a folder", path);
+void declare_arithmetic(CLI::App& app, Arithmetic& arithmetic) {
+  add_choice<Arithmetic>(app, {.flag = "--arithmetic", .help = "How quantized models are run"},
+                         {{"integer", Arithmetic::integer},
+                          {"fake-quantize", Arithmetic::fake_quantize},
+                          {"f32", Arithmetic::f32}},
+                         arithmetic);
 }
 
 std::span<const CommandRow> commands() {
   static constexpr std::array rows = {
       CommandRow{"inspect", "Operators, parameters, MACs, and what can be quantized",
                  "nibble inspect model.onnx", declare_inspect},
+      CommandRow{"ops", "The operators that Nibble has, and which can be quantized and trained",
+                 "nibble ops MatMul", declare_ops},
       CommandRow{"train", "Train a float network from scratch",
                  "nibble train --arch digits-cnn --data digits -o digits.onnx", declare_train},
       CommandRow{"analyze", "Dynamic range analysis of every weight and activation",

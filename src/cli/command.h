@@ -5,19 +5,22 @@
 #include <CLI/CLI.hpp>
 #include <functional>
 #include <memory>
-#include <nlohmann/json.hpp>
 #include <span>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "cli/option_flags.h"
+#include "cli/output.h"
 #include "cli/progress_bar.h"
 #include "nibble/data.h"
 #include "nibble/graph.h"
+#include "nibble/onnx.h"
+#include "nibble/runtime.h"
 
 namespace nibble::cli {
 
-using Json = nlohmann::ordered_json;
+inline const OptionSpec kJsonOption{.flag = "--json", .help = "Print the result as JSON on stdout"};
 
 /// --json, --threads, --seed.
 struct CommonOptions {
@@ -52,7 +55,8 @@ struct DataArguments {
   std::shared_ptr<const Dataset> open(Split split, const Graph* model, uint64_t seed) const;
 };
 
-/// A command: declares its options on `app` and returns what runs it.
+/// A command: one row is all that help, lists and errors know of it. Declares its options on `app`
+/// and returns what runs it.
 struct CommandRow {
   std::string_view name;
   std::string_view summary;
@@ -71,24 +75,23 @@ std::function<int()> declare_finetune(CLI::App& app);
 std::function<int()> declare_eval(CLI::App& app);
 std::function<int()> declare_compare(CLI::App& app);
 std::function<int()> declare_run(CLI::App& app);
+std::function<int()> declare_ops(CLI::App& app);
 std::function<int()> declare_bench(CLI::App& app);
 std::function<int()> declare_demo(CLI::App& app);
 
 /// The model remembers how the samples it was made with were preprocessed.
 void store_preprocess_of(Graph& graph, const Dataset& dataset);
 
+/// Writes the model as save_onnx() does; the bytes of the file. (A device or a pipe has no size.)
+uint64_t save_model(const Graph& graph, const std::string& path,
+                    Target target = Target::onnxruntime);
+/// "8.87 MB", or "?" for a device or a pipe.
+std::string size_text(const std::string& path);
+
 /// Some value of the graph has a quantized type.
 bool is_quantized(const Graph& graph);
 
-/// Accepts numbers above zero (CLI11's own message prints the largest double there is).
-CLI::Validator positive();
-
-/// Pretty JSON and a line end on stdout.
-void print_json(const Json& json);
-/// Width of the terminal on stdout; 0 (no limit) where it is not one.
-int output_columns();
-/// Fails early with Error{io} if a file cannot be created at `path`, before hours are spent on its
-/// content.
-void check_writable(const std::string& path);
+/// --arithmetic.
+void declare_arithmetic(CLI::App& app, Arithmetic& arithmetic);
 
 }  // namespace nibble::cli

@@ -5,6 +5,7 @@
 #include <new>
 
 #include "base/check.h"
+#include "base/text.h"
 #include "cli/command.h"
 
 namespace {
@@ -14,6 +15,13 @@ int run(int argc, char** argv) {
   CLI::App app("Nibble makes trained neural networks small and fast.", "nibble");
   app.set_version_flag("--version", "nibble " NIBBLE_VERSION);
   app.require_subcommand(1);
+  const auto formatter = std::make_shared<CLI::Formatter>();
+  for (const auto& [label, ours] : {std::pair{"SUBCOMMAND", "COMMAND"},
+                                    {"Subcommands", "Commands"},
+                                    {"REQUIRED", "(required)"}}) {
+    formatter->label(label, ours);
+  }
+  app.formatter(formatter);
   app.footer("nibble COMMAND --help explains a command, with an example.");
   std::function<int()> chosen;
   for (const CommandRow& row : commands()) {
@@ -23,8 +31,10 @@ int run(int argc, char** argv) {
   }
   const auto named = [&](const CommandRow& row) { return row.name == argv[1]; };
   if (argc > 1 && argv[1][0] != '-' && std::ranges::none_of(commands(), named)) {
-    fmt::print(stderr, "'{}' is not a command of nibble.\nRun nibble --help for the list.\n",
-               argv[1]);
+    std::vector<std::string> names;
+    for (const CommandRow& row : commands()) names.emplace_back(row.name);
+    fmt::print(stderr, "'{}' is not a command of nibble{}\nRun nibble --help for the list.\n",
+               argv[1], nibble::did_you_mean(argv[1], names));
     return 2;
   }
   try {
@@ -44,9 +54,12 @@ int report(const char* sentence, int status) {
 }  // namespace
 
 int main(int argc, char** argv) {
+  nibble::cli::prepare_standard_streams();
   nibble::cli::install_interrupt_handler();
   try {
-    return run(argc, argv);
+    const int status = run(argc, argv);
+    nibble::cli::flush_output();
+    return status;
   } catch (const nibble::Error& error) {
     return report(error.what(), error.code() == nibble::ErrorCode::cancelled ? 130 : 1);
   } catch (const std::bad_alloc&) {

@@ -2,7 +2,6 @@
 
 #include <fmt/format.h>
 
-#include <map>
 #include <set>
 
 #include "base/check.h"
@@ -11,164 +10,8 @@
 namespace nibble::cli {
 namespace {
 
-const std::map<std::string, ObserverKind>& observers() {
-  static const std::map<std::string, ObserverKind> names = {
-      {"min-max", ObserverKind::min_max},
-      {"mse", ObserverKind::mse},
-      {"percentile", ObserverKind::percentile}};
-  return names;
-}
-
-ObserverKind observer_named(const std::string& name) {
-  const auto it = observers().find(name);
-  if (it == observers().end()) {
-    fail(ErrorCode::invalid_argument, "observer '{}' is unknown; choose min-max, mse or percentile",
-         name);
-  }
-  return it->second;
-}
-
-// What --config and the flags say together; a flag wins over the file.
-struct Settings {
-  BitPlan plan;
-  Budget budget;
-  QuantizeOptions options;
-  int64_t calibration = 512;
-};
-
-int bits_from_json(const Json& json, const std::string& key) {
-  if (json.is_string() && json.get<std::string>() == "none" && key == "activations") return 0;
-  if (!json.is_number_integer()) {
-    fail(ErrorCode::invalid_argument, "'{}' is {}, expected a number of bits", key, json.dump());
-  }
-  const int bits = json.get<int>();
-  if (!std::set{8, 6, 4, 3, 2}.contains(bits)) {
-    fail(ErrorCode::invalid_argument, "'{}' is {}; choose 8, 6, 4, 3 or 2 bits", key, bits);
-  }
-  return bits;
-}
-
-void read_layers(const Json& layers, Settings& settings) {
-  for (const auto& [node, entry] : layers.items()) {
-    LayerBits bits = settings.plan.fallback;
-    for (const auto& [key, value] : entry.items()) {
-      if (key == "weights") {
-        bits.weight_bits = bits_from_json(value, key);
-      } else if (key == "activations") {
-        bits.activation_bits = bits_from_json(value, key);
-      } else {
-        fail(ErrorCode::invalid_argument,
-             "layer '{}' has the unknown key '{}'; it may have weights and activations", node, key);
-      }
-    }
-    settings.plan.layers[node] = bits;
-  }
-}
-
-void read_config(const std::string& path, Settings& settings) {
-  with_context(
-      [&] { return "reading " + path; },
-      [&] {
-        const Json config = Json::parse(read_file(path), nullptr, false, true);
-        if (!config.is_object()) fail(ErrorCode::invalid_argument, "the file is not a JSON object");
-        static const std::set<std::string> known = {
-            "weights",    "activations", "weight_observer",     "activation_observer",
-            "block_size", "calibration", "average_bits",        "max_bytes",
-            "skip",       "dynamic",     "first_and_last_8bit", "bias_correction",
-            "layers"};
-        for (const auto& [key, value] : config.items()) {
-          if (!known.contains(key)) {
-            fail(ErrorCode::invalid_argument, "the key '{}' is unknown; known are: {}", key,
-                 fmt::join(known, ", "));
-          }
-        }
-        try {
-          if (config.contains("weights"))
-            settings.plan.fallback.weight_bits = bits_from_json(config["weights"], "weights");
-          if (config.contains("activations")) {
-            settings.plan.fallback.activation_bits =
-                bits_from_json(config["activations"], "activations");
-          }
-          if (config.contains("weight_observer")) {
-            settings.options.weight_observer = observer_named(config["weight_observer"]);
-          }
-          if (config.contains("activation_observer")) {
-            settings.options.activation_observer = observer_named(config["activation_observer"]);
-          }
-          if (config.contains("average_bits"))
-            settings.budget.average_weight_bits = config["average_bits"].get<double>();
-          if (config.contains("max_bytes"))
-            settings.budget.file_bytes = config["max_bytes"].get<int64_t>();
-          settings.options.weight_block_size = config.value("block_size", int64_t{0});
-          settings.options.dynamic = config.value("dynamic", false);
-          settings.options.first_and_last_8bit = config.value("first_and_last_8bit", true);
-          settings.options.bias_correction = config.value("bias_correction", true);
-          settings.options.skip = config.value("skip", std::vector<std::string>{});
-          settings.calibration = config.value("calibration", settings.calibration);
-          if (config.contains("layers")) read_layers(config["layers"], settings);
-        } catch (const Json::exception& error) {
-          fail(ErrorCode::invalid_argument, "a value has the wrong type ({})", error.what());
-        }
-      });
-}
-
-// What cannot be asked for together, or makes no sense.
-void check_settings(const Settings& settings, const QuantizeArguments& arguments) {
-  const bool budget = settings.budget.average_weight_bits || settings.budget.file_bytes;
-  if (settings.budget.average_weight_bits && settings.budget.file_bytes) {
-    fail(ErrorCode::invalid_argument, "give either an average of bits or a file size, not both");
-  }
-  if (budget && !arguments.weights.empty()) {
-    fail(ErrorCode::invalid_argument,
-         "--weights {} cannot be kept together with a budget of bits or bytes", arguments.weights);
-  }
-  const double average = settings.budget.average_weight_bits.value_or(8);
-  if (!(average >= 2 && average <= 8)) {
-    fail(ErrorCode::invalid_argument, "an average of {} bits is outside 2 to 8", average);
-  }
-  if (settings.calibration < 1) {
-    fail(ErrorCode::invalid_argument, "cannot calibrate on {} samples", settings.calibration);
-  }
-  if (settings.options.weight_block_size < 0) {
-    fail(ErrorCode::invalid_argument, "a block of {} weights makes no sense",
-         settings.options.weight_block_size);
-  }
-  const bool all_8bit =
-      settings.plan.fallback == LayerBits{} && settings.plan.layers.empty() && !budget;
-  if (settings.options.dynamic && !all_8bit) {
-    fail(ErrorCode::invalid_argument,
-         "dynamic quantization is 8 bits for weights and activations alike");
-  }
-}
-
-Settings resolve(const QuantizeArguments& arguments, int threads) {
-  Settings settings;
-  if (!arguments.config.empty()) read_config(arguments.config, settings);
-  LayerBits& bits = settings.plan.fallback;
-  if (!arguments.weights.empty()) bits.weight_bits = std::stoi(arguments.weights);
-  if (!arguments.activations.empty()) {
-    bits.activation_bits = arguments.activations == "none" ? 0 : std::stoi(arguments.activations);
-  }
-  QuantizeOptions& options = settings.options;
-  options.threads = threads;
-  if (!arguments.weight_observer.empty())
-    options.weight_observer = observer_named(arguments.weight_observer);
-  if (!arguments.activation_observer.empty()) {
-    options.activation_observer = observer_named(arguments.activation_observer);
-  }
-  const bool budget = arguments.average_bits > 0 || arguments.max_bytes > 0;
-  if (budget) settings.budget = {};
-  if (arguments.average_bits > 0) settings.budget.average_weight_bits = arguments.average_bits;
-  if (arguments.max_bytes > 0) settings.budget.file_bytes = arguments.max_bytes;
-  if (arguments.block_size > 0) options.weight_block_size = arguments.block_size;
-  if (arguments.dynamic) options.dynamic = true;
-  if (arguments.all_layers_low) options.first_and_last_8bit = false;
-  settings.options.symmetric_activations = arguments.symmetric_activations;
-  if (arguments.no_bias_correction) options.bias_correction = false;
-  if (arguments.calibration > 0) settings.calibration = arguments.calibration;
-  options.skip.insert(options.skip.end(), arguments.skip.begin(), arguments.skip.end());
-  check_settings(settings, arguments);
-  return settings;
+Json to_json(const LayerBits& bits) {
+  return {{"weights", bits.weight_bits}, {"activations", bits.activation_bits}};
 }
 
 void check_is_float(const Graph& model) {
@@ -182,7 +25,7 @@ void check_is_float(const Graph& model) {
   }
 }
 
-void check_names(const Graph& graph, const Settings& settings) {
+void check_names(const Graph& graph, const QuantizeSettings& settings) {
   std::set<std::string> names;
   for (NodeId id : graph.nodes()) names.insert(graph.node(id).name);
   const auto check_name = [&](const std::string& name, const char* where) {
@@ -199,53 +42,36 @@ void check_names(const Graph& graph, const Settings& settings) {
 }  // namespace
 
 void QuantizeArguments::declare(CLI::App& app) {
+  static const QuantizeSettings defaults;
   const std::string group = "Quantization";
-  app.add_option("--weights", weights, "Bits of the weights; default 8")
-      ->check(CLI::IsMember({"8", "6", "4", "3", "2"}))
-      ->group(group);
-  app.add_option("--activations", activations,
-                 "Bits of the activations; none: they stay in float (weight-only); default 8")
-      ->check(CLI::IsMember({"8", "6", "4", "3", "2", "none"}))
-      ->group(group);
-  app.add_option("--average-bits", average_bits,
-                 "Choose 8 or 4 bits per layer for this average over all weights")
-      ->check(CLI::Range(2.0, 8.0))
-      ->group(group);
-  app.add_option("--max-size", max_bytes,
-                 "Choose 8 or 4 bits per layer for a file of at most this many bytes")
-      ->check(positive())
-      ->group(group);
-  app.add_option("--block-size", block_size,
-                 "Weights share a scale in blocks of this size along the reduction axis")
-      ->check(positive())
-      ->group(group);
-  app.add_option("--weight-observer", weight_observer, "min-max, mse or percentile; default mse")
-      ->check(CLI::IsMember({"min-max", "mse", "percentile"}))
-      ->group(group);
-  app.add_option("--activation-observer", activation_observer,
-                 "min-max, mse or percentile; default mse")
-      ->check(CLI::IsMember({"min-max", "mse", "percentile"}))
-      ->group(group);
-  app.add_option("--calibration", calibration, "Training samples to calibrate on; default 512")
-      ->check(positive())
-      ->group(group);
-  app.add_flag("--dynamic", dynamic, "Activation ranges are found at run time")->group(group);
-  app.add_flag("--no-8bit-ends", all_layers_low,
-               "The first and the last layer may go under 8 bits too")
-      ->group(group);
-  app.add_flag("--no-bias-correction", no_bias_correction,
-               "Do not move biases by the mean error that rounding makes")
-      ->group(group);
-  app.add_option("--skip", skip, "Nodes that stay in float")->delimiter(',')->group(group);
+  flags.declare(app, quantize_option_rows(), group, &defaults);
   app.add_option("--config", config,
                  "JSON file with these settings, and bits by layer; flags win over it")
+      ->type_name("FILE")
       ->group(group);
 }
 
+QuantizeSettings QuantizeArguments::resolve(const CommonOptions& common) const {
+  QuantizeSettings settings;
+  if (!config.empty()) {
+    with_context([&] { return "reading " + config; },
+                 [&] { apply_settings_json(read_file(config), settings); });
+  }
+  flags.apply(settings);
+  const bool budget = settings.budget.average_weight_bits || settings.budget.file_bytes;
+  if (budget && flags.has("weights")) {
+    fail(ErrorCode::invalid_argument,
+         "--weights {} cannot be kept together with a budget of bits or bytes",
+         settings.plan.fallback.weight_bits);
+  }
+  settings.options.threads = common.threads;
+  return settings;
+}
+
 Quantized quantize_model(const Graph& model, const DataArguments& data,
-                         const QuantizeArguments& arguments, const CommonOptions& common,
+                         const QuantizeSettings& settings, const CommonOptions& common,
                          ProgressBar& progress) {
-  const Settings settings = resolve(arguments, common.threads);
+  check_settings(settings);
   check_is_float(model);
   Quantized result;
   result.float_graph = prepare_for_quantization(model);
@@ -259,13 +85,8 @@ Quantized quantize_model(const Graph& model, const DataArguments& data,
       analyze(result.float_graph, *calibration, {.threads = common.threads, .progress = &progress});
   result.plan = settings.plan;
   if (settings.budget.average_weight_bits || settings.budget.file_bytes) {
-    ChooseOptions options{.activation_bits = settings.plan.fallback.activation_bits,
-                          .first_and_last_8bit = settings.options.first_and_last_8bit,
-                          .skip = settings.options.skip,
-                          .threads = common.threads,
-                          .progress = &progress};
-    for (const auto& [node, bits] : settings.plan.layers)
-      options.fixed_weight_bits[node] = bits.weight_bits;
+    ChooseOptions options = choose_options(settings);
+    options.progress = &progress;
     result.plan =
         choose_bits(result.float_graph, result.ranges, *calibration, settings.budget, options).plan;
   }
@@ -274,13 +95,27 @@ Quantized quantize_model(const Graph& model, const DataArguments& data,
   return result;
 }
 
-Json to_json(const BitPlan& plan) {
-  const auto bits = [](const LayerBits& layer) {
-    return Json{{"weights", layer.weight_bits}, {"activations", layer.activation_bits}};
-  };
-  Json json = {{"default", bits(plan.fallback)}, {"layers", Json::object()}};
-  for (const auto& [node, layer] : plan.layers) json["layers"][node] = bits(layer);
+void require_quantized(const Quantized& result) {
+  if (result.report.quantized_layers > 0) return;
+  if (result.report.why_not.empty()) {
+    fail(ErrorCode::unsupported,
+         "the model has no layer with weights: there is nothing to quantize");
+  }
+  const QuantizeReport::Skipped& first = result.report.why_not.front();
+  const size_t more = result.report.why_not.size() - 1;
+  fail(ErrorCode::unsupported, "nothing can be quantized: {} ({}) {}{}", first.node, first.op,
+       first.reason,
+       more > 0 ? fmt::format("; `nibble inspect` tells the same of {} more", more) : "");
+}
+
+Json to_json(const std::map<std::string, LayerBits>& layers) {
+  Json json = Json::object();
+  for (const auto& [node, bits] : layers) json[node] = to_json(bits);
   return json;
+}
+
+Json to_json(const BitPlan& plan) {
+  return {{"default", to_json(plan.fallback)}, {"layers", to_json(plan.layers)}};
 }
 
 }  // namespace nibble::cli

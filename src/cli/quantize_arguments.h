@@ -2,33 +2,22 @@
 // model to a typed graph.
 #pragma once
 
-#include <optional>
 #include <string>
-#include <vector>
 
 #include "cli/command.h"
-#include "nibble/quantize.h"
+#include "cli/option_flags.h"
 #include "nibble/ranges.h"
+#include "quant/settings.h"
 
 namespace nibble::cli {
 
+/// The table of quant/settings.h as flags, and --config.
 struct QuantizeArguments {
-  // What is left empty or 0 was not given: the config file or the default holds.
-  std::string weights;
-  std::string activations;
+  OptionFlags<QuantizeSettings> flags;
   std::string config;
-  std::string weight_observer;
-  std::string activation_observer;
-  double average_bits = 0;
-  int64_t max_bytes = 0;
-  int64_t block_size = 0;
-  int64_t calibration = 0;
-  bool dynamic = false;
-  bool all_layers_low = false;
-  bool no_bias_correction = false;
-  bool symmetric_activations = false;  // not an option: what the target needs
-  std::vector<std::string> skip;
   void declare(CLI::App& app);
+  /// What the config file says, then what the flags say.
+  QuantizeSettings resolve(const CommonOptions& common) const;
 };
 
 struct Quantized {
@@ -41,9 +30,13 @@ struct Quantized {
 
 /// Calibrates on the training split, chooses bits if a budget is given, quantizes. Throws Error.
 Quantized quantize_model(const Graph& model, const DataArguments& data,
-                         const QuantizeArguments& arguments, const CommonOptions& common,
+                         const QuantizeSettings& settings, const CommonOptions& common,
                          ProgressBar& progress);
 
+/// Throws Error{unsupported}, saying why, if not one layer was quantized.
+void require_quantized(const Quantized& result);
+
 Json to_json(const BitPlan& plan);
+Json to_json(const std::map<std::string, LayerBits>& layers);
 
 }  // namespace nibble::cli

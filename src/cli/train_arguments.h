@@ -4,23 +4,17 @@
 #include <string>
 
 #include "cli/command.h"
+#include "cli/option_flags.h"
 #include "nibble/train.h"
 
 namespace nibble::cli {
 
+/// The table of train/options.h as flags.
 struct TrainArguments {
-  int epochs = 0;  // 0, here and below: the command's own default
-  int batch = 0;
-  double learning_rate = 0;
-  std::string optimizer;
-  double weight_decay = -1;
-  double label_smoothing = -1;
-  double distill = -1;
-  bool flip = false;
-  int crop_padding = 0;
-  std::string device = "cpu";
-  std::string checkpoint;
-  void declare(CLI::App& app);
+  OptionFlags<TrainOptions> flags;
+  /// `defaults`, where they are known, are told by help. Without --distill, where there is no float
+  /// model to learn from.
+  void declare(CLI::App& app, const TrainOptions* defaults, bool distill = false);
   /// `defaults` with what was given on the command line.
   TrainOptions resolve(TrainOptions defaults, const CommonOptions& common,
                        ProgressBar* progress) const;
@@ -35,6 +29,7 @@ TrainingData open_training_data(const DataArguments& data, const Graph* model, u
 
 /// What train, qat and finetune say at the end: the best epoch and its validation accuracy, the
 /// file and its size.
-void print_training_summary(const TrainResult& result, const std::string& output, bool json);
+void print_training_summary(const TrainResult& result, const std::string& output, uint64_t bytes,
+                            bool json);
 
 }  // namespace nibble::cli

@@ -63,16 +63,4 @@ const OpRow* find_op(std::string_view op, std::string_view domain) {
   return it != table().end() && it->name == op && it->domain == domain ? &*it : nullptr;
 }
 
-const OpRow& require_op(const Node& node, int opset) {
-  if (const OpRow* row = find_op(node.op, node.domain)) return *row;
-  std::string supported;
-  for (const OpRow& row : table()) {
-    if (!row.domain.empty()) continue;
-    if (!supported.empty()) supported += ", ";
-    supported += row.name;
-  }
-  fail(ErrorCode::unsupported, "{} at opset {} is an operator Nibble does not have; it has: {}",
-       describe(node), opset, supported);
-}
-
 }  // namespace nibble

@@ -115,11 +115,10 @@ Candidates find_candidates(const Graph& graph, const ChooseOptions& options) {
       fail(ErrorCode::invalid_argument, "candidate bit-widths go from 2 to 8, not {}", b);
     }
   }
-  QuantizeReport report;
   Candidates found;
   QuantizeOptions quantize_options{.first_and_last_8bit = false};
   quantize_options.skip = options.skip;
-  found.layers = find_layers(graph, given_plan(options), quantize_options, report);
+  found.layers = find_layers(graph, given_plan(options), quantize_options);
   std::vector<NodeId> ids;
   for (const Layer& layer : found.layers) ids.push_back(layer.id);
   const std::vector<bool> ends = at_the_ends(graph, ids);

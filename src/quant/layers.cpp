@@ -117,24 +117,24 @@ std::vector<bool> at_the_ends(const Graph& graph, const std::vector<NodeId>& lay
   return ends;
 }
 
+std::optional<std::string> why_left_in_float(const Graph& graph, const Node& node,
+                                             const BitPlan& plan, const QuantizeOptions& options) {
+  if (std::ranges::find(options.skip, node.name) != options.skip.end()) {
+    return "it is to be skipped";
+  }
+  if (auto reason = why_not_quantizable(graph, node)) return reason;
+  if (plan.of(node.name).weight_bits == 0) return "the bit plan leaves it in float";
+  return std::nullopt;
+}
+
 std::vector<Layer> find_layers(const Graph& graph, const BitPlan& plan,
-                               const QuantizeOptions& options, QuantizeReport& report) {
+                               const QuantizeOptions& options) {
   check_names(graph, plan, options);
   std::vector<Layer> layers;
   std::vector<NodeId> ids;
   for (const NodeId id : graph.nodes()) {
     const Node& node = graph.node(id);
-    if (!is_weighted(node)) continue;
-    std::optional<std::string> reason = why_not_quantizable(graph, node);
-    if (std::ranges::find(options.skip, node.name) != options.skip.end()) {
-      reason = "it is to be skipped";
-    } else if (!reason && plan.of(node.name).weight_bits == 0) {
-      reason = "the bit plan leaves it in float";
-    }
-    if (reason) {
-      report.why_not.push_back({node.name, *reason});
-      continue;
-    }
+    if (!is_weighted(node) || why_left_in_float(graph, node, plan, options)) continue;
     layers.push_back({id, node.name, plan.of(node.name)});
     ids.push_back(id);
   }

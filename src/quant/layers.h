@@ -25,9 +25,13 @@ std::optional<std::string> why_not_quantizable(const Graph& graph, const Node& n
 /// Nodes of `layers` before which, or after which, there is no other weighted layer.
 std::vector<bool> at_the_ends(const Graph& graph, const std::vector<NodeId>& layers);
 
-/// The layers to be quantized, in execution order, with their bits; why others are not goes to
-/// `report`. Throws Error{invalid_argument} for a bit-width or a node name that makes no sense.
+/// Why this weighted node is not one of find_layers().
+std::optional<std::string> why_left_in_float(const Graph& graph, const Node& node,
+                                             const BitPlan& plan, const QuantizeOptions& options);
+
+/// The layers to be quantized, in execution order, with their bits. Throws Error{invalid_argument}
+/// for a bit-width or a node name that makes no sense.
 std::vector<Layer> find_layers(const Graph& graph, const BitPlan& plan,
-                               const QuantizeOptions& options, QuantizeReport& report);
+                               const QuantizeOptions& options);
 
 }  // namespace nibble

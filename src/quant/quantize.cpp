@@ -5,34 +5,13 @@
 
 #include "base/check.h"
 #include "quant/dynamic.h"
-#include "quant/layers.h"
-#include "quant/value_types.h"
+#include "quant/left_in_float.h"
+#include "quant/node_plan.h"
 #include "quant/weights.h"
 #include "ranges/observer.h"
 
 namespace nibble {
 namespace {
-
-// Graph outputs are not quantized. Where nodes read one, they read a copy of it instead, which may
-// be.
-std::map<ValueId, ValueId> copy_outputs_that_are_read(Graph& graph) {
-  std::map<ValueId, ValueId> source;  // of each copy
-  for (const ValueId output : graph.outputs) {
-    const std::vector<NodeId> readers = graph.consumers(output);
-    if (readers.empty() || !graph.producer(output)) continue;
-    const Value value = graph.value(output);
-    const ValueId copy = graph.add_value(graph.unique_value_name(value.name + "_copy"), value.type);
-    for (const NodeId reader : readers) {
-      std::ranges::replace(graph.node(reader).inputs, output, copy);
-    }
-    graph.insert_node(readers[0], {.op = "Identity",
-                                   .name = graph.unique_node_name(value.name + "_copy"),
-                                   .inputs = {output},
-                                   .outputs = {copy}});
-    source[copy] = output;
-  }
-  return source;
-}
 
 void remove_idle_copies(Graph& graph, const std::map<ValueId, ValueId>& copies) {
   for (const auto& [copy, source] : copies) {
@@ -52,12 +31,11 @@ class Quantizer {
     for (const TensorRange& range : ranges.tensors) ranges_[range.name] = &range;
   }
 
-  void run(const std::vector<Layer>& layers, int default_bits) {
-    copies_ = copy_outputs_that_are_read(graph_);
-    const ValueTypes types = plan_value_types(graph_, layers, default_bits);
-    type_activations(types);
-    for (const ValueId constant : types.constants) type_scalar(constant);
-    for (const Layer& layer : layers) {
+  void run(const QuantizationPlan& plan) {
+    copies_ = plan.copies;
+    type_activations(plan.types);
+    for (const ValueId constant : plan.types.constants) type_scalar(constant);
+    for (const Layer& layer : plan.layers) {
       const ValueId data = graph_.node(layer.id).inputs[0];
       const std::optional<QuantParams> quant = graph_.value(data).type.quant;
       const LayerInput input{layer.quantizes_data() && quant ? &*quant : nullptr, find_range(data)};
@@ -141,12 +119,14 @@ Graph quantize(const Graph& graph, const RangeReport& ranges, const BitPlan& pla
   QuantizeReport own;
   QuantizeReport& notes = report == nullptr ? own : *report;
   notes = {};
-  const std::vector<Layer> layers = find_layers(quantized, plan, options, notes);
-  notes.quantized_layers = static_cast<int>(layers.size());
+  const QuantizationPlan decided = plan_quantization(quantized, plan, options);
+  notes.quantized_layers = static_cast<int>(decided.layers.size());
+  for (const Layer& layer : decided.layers) notes.layers[layer.name] = layer.bits;
+  notes.why_not = layers_left_in_float(quantized, decided, plan, options);
   if (options.dynamic) {
-    quantize_dynamically(quantized, layers, options);
+    quantize_dynamically(quantized, decided.layers, options);
   } else {
-    Quantizer(quantized, ranges, options).run(layers, std::max(8, plan.fallback.activation_bits));
+    Quantizer(quantized, ranges, options).run(decided);
   }
   quantized.prune();
   quantized.validate();

@@ -71,6 +71,69 @@ TEST(write_file, a_pipe_stays_a_pipe) {
   EXPECT_EQ(got, text);
 }
 
+mode_t mode_of(const std::filesystem::path& path) {
+  struct stat info {};
+  EXPECT_EQ(::stat(path.c_str(), &info), 0);
+  return info.st_mode & 07777;
+}
+
+TEST(write_file, keeps_the_mode_of_the_file_it_replaces) {
+  const TempFolder folder;
+  for (const mode_t mode : {0600U, 0664U, 0755U}) {
+    write_file(folder / "a", "old");
+    ASSERT_EQ(::chmod((folder / "a").c_str(), mode), 0);
+    write_file(folder / "a", "new");
+    EXPECT_EQ(mode_of(folder / "a"), mode);
+  }
+  std::filesystem::create_symlink("a", folder / "link");
+  write_file(folder / "link", "newer");
+  EXPECT_TRUE(std::filesystem::is_symlink(folder / "link"));
+  EXPECT_EQ(mode_of(folder / "a"), 0755U);
+}
+
+TEST(write_file, gives_a_new_file_what_the_mask_leaves) {
+  const TempFolder folder;
+  const mode_t before = ::umask(027);
+  write_file(folder / "a", "text");
+  ::umask(before);
+  EXPECT_EQ(mode_of(folder / "a"), 0640U);
+}
+
+TEST(write_file, writes_into_a_pipe_that_only_a_file_descriptor_leads_to) {
+  int ends[2];
+  ASSERT_EQ(::pipe(ends), 0);
+  const std::filesystem::path path = "/dev/fd/" + std::to_string(ends[1]);
+  check_writable(path);
+  write_file(path, "text");  // as a shell's >(command) has it
+  char got[8] = {};
+  EXPECT_EQ(::read(ends[0], got, sizeof got), 4);
+  EXPECT_STREQ(got, "text");
+  ::close(ends[0]);
+  ::close(ends[1]);
+}
+
+TEST(write_file, writes_to_the_null_device_which_has_no_size) {
+  check_writable("/dev/null");
+  write_file("/dev/null", "text");
+  EXPECT_TRUE(std::filesystem::is_character_file("/dev/null"));
+  EXPECT_FALSE(size_of_file("/dev/null"));
+}
+
+TEST(check_writable, refuses_what_write_file_would) {
+  const TempFolder folder;
+  EXPECT_THROW(check_writable(folder.path()), Error);
+  EXPECT_THROW(check_writable(folder / "missing/a"), Error);
+  std::filesystem::create_symlink("missing/a", folder / "link");
+  EXPECT_THROW(check_writable(folder / "link"), Error);
+  check_writable(folder / "a");
+  check_writable("a");  // here
+  EXPECT_EQ(files_in(folder.path()), 1U);
+  if (::geteuid() == 0) GTEST_SKIP() << "root may write anywhere";
+  write_file(folder / "kept", "text");
+  ASSERT_EQ(::chmod((folder / "kept").c_str(), 0444), 0);
+  EXPECT_THROW(check_writable(folder / "kept"), Error);
+}
+
 // A node like /dev/full, but in a folder where nothing is lost if it is replaced.
 TEST(write_file, a_full_device_is_an_error_and_stays_a_device) {
   const TempFolder folder;

@@ -1,7 +1,9 @@
 // Bad input: one clear sentence, the right exit code, and every existing file as it was.
 #include <fstream>
+#include <sstream>
 
 #include "cli/command_line.h"
+#include "nibble/data.h"
 #include "nibble/onnx.h"
 #include "nibble/train.h"
 
@@ -14,6 +16,19 @@ class bad_input : public testing::CommandLine {
     CommandLine::SetUp();
     save_onnx(build_architecture("digits-cnn", {1, 8, 8}, 10, 1), path("float.onnx"));
   }
+  // As `nibble --help` lists them.
+  std::vector<std::string> command_names() const {
+    const std::string help = nibble("--help").out;
+    std::istringstream lines(help.substr(help.find("Subcommands:")));
+    std::vector<std::string> names;
+    std::string line, name;
+    std::getline(lines, line);
+    while (std::getline(lines, line) && line.starts_with("  ")) {
+      std::istringstream words(line);
+      if (line[2] != ' ' && words >> name) names.push_back(name);
+    }
+    return names;
+  }
   void write(const std::string& name, const std::string& bytes) const {
     std::filesystem::create_directories(std::filesystem::path(path(name)).parent_path());
     std::ofstream(path(name), std::ios::binary) << bytes;
@@ -21,12 +36,12 @@ class bad_input : public testing::CommandLine {
 };
 
 TEST_F(bad_input, every_command_explains_itself_with_an_example) {
-  for (const char* command : {"inspect", "train", "analyze", "quantize", "qat", "finetune", "eval",
-                              "compare", "run", "bench", "demo"}) {
-    const auto result = nibble(std::string(command) + " --help");
+  const std::vector<std::string> commands = command_names();
+  EXPECT_GT(commands.size(), 10U);
+  for (const std::string& command : commands) {
+    const auto result = nibble(command + " --help");
     EXPECT_EQ(result.status, 0);
-    EXPECT_NE(result.out.find("Example:\n  nibble " + std::string(command)), std::string::npos)
-        << result.out;
+    EXPECT_NE(result.out.find("Example:\n  nibble " + command), std::string::npos) << result.out;
     for (const char* option : {"--json", "--threads", "--seed"}) {
       EXPECT_NE(result.out.find(option), std::string::npos) << command << " has no " << option;
     }
@@ -36,6 +51,10 @@ TEST_F(bad_input, every_command_explains_itself_with_an_example) {
 TEST_F(bad_input, wrong_usage_is_exit_code_2) {
   expect_failure("", 2, {"subcommand"});
   expect_failure("frobnicate", 2, {"frobnicate"});
+  expect_failure("quantise float.onnx", 2, {"'quantise'", "did you mean 'quantize'"});
+  expect_failure("quantize float.onnx --data digits -o x.onnx --average-bits 9", 2,
+                 {"--average-bits cannot be 9", "from 2 to 8"});
+  expect_failure("train --arch digits-cnn --data digits -o x.onnx --distill 0.5", 2, {"--distill"});
   expect_failure("inspect float.onnx --colour", 2, {"--colour"});
   expect_failure("quantize float.onnx --data digits -o x.onnx --weights 5", 2, {"--weights"});
   expect_failure("eval float.onnx --data digits --batch zero", 2, {"--batch"});
@@ -93,6 +112,57 @@ TEST_F(bad_input, a_quantized_model_is_not_quantized_twice) {
                  {"quantized already", "finetune"});
   expect_failure("finetune float.onnx --data digits -o again.onnx", 1,
                  {"no quantized weights", "qat"});
+}
+
+TEST_F(bad_input, a_model_without_layers_is_not_quantized_unless_forced) {
+  Graph graph;
+  const TensorType type{.dtype = DType::f32, .shape = {-1, 1, 8, 8}};
+  graph.inputs = {graph.add_value("x", type)};
+  graph.outputs = {graph.add_value("y", type)};
+  graph.add_node({.op = "Exp", .name = "exp", .inputs = graph.inputs, .outputs = graph.outputs});
+  save_onnx(graph, path("exp.onnx"));
+  const std::string flags = " --data digits --scale 0.0625 -o out.onnx";
+  expect_failure("quantize exp.onnx" + flags, 1, {"nothing to quantize"});
+  EXPECT_FALSE(std::filesystem::exists(path("out.onnx")));
+  const auto forced = nibble("quantize exp.onnx --force" + flags);
+  EXPECT_EQ(forced.status, 0) << forced.err;
+  EXPECT_TRUE(std::filesystem::exists(path("out.onnx")));
+  EXPECT_EQ(forced.out.find("times smaller"), std::string::npos) << forced.out;
+}
+
+TEST_F(bad_input, nothing_quantized_says_why) {
+  const auto nodes = nibble("inspect float.onnx --json");
+  std::string layers;
+  for (const auto& node : nlohmann::json::parse(nodes.out)["nodes"]) {
+    if (node["parameters"] > 0) layers += node["node"].get<std::string>() + ",";
+  }
+  expect_failure("quantize float.onnx --data digits --scale 0.0625 -o out.onnx --skip " + layers, 1,
+                 {"nothing can be quantized", "is to be skipped"});
+  EXPECT_FALSE(std::filesystem::exists(path("out.onnx")));
+}
+
+TEST_F(bad_input, operators_that_are_unknown_are_named_with_the_nearest) {
+  Graph graph;
+  const TensorType type{.dtype = DType::f32, .shape = {4, 4}};
+  graph.opsets = {{"", 17}, {"com.microsoft", 1}};
+  graph.inputs = {graph.add_value("x", type)};
+  const ValueId half = graph.add_value("half", type);
+  graph.outputs = {graph.add_value("y", type)};
+  graph.add_node({.op = "FusedMatMul",
+                  .domain = "com.microsoft",
+                  .name = "fused",
+                  .inputs = {graph.inputs[0], graph.inputs[0]},
+                  .outputs = {half}});
+  graph.add_node({.op = "Softmaxx", .name = "odd", .inputs = {half}, .outputs = graph.outputs});
+  save_onnx(graph, path("odd.onnx"));
+  save_npy(Tensor(DType::f32, {4, 4}), path("x.npy"));
+  const auto result = nibble("run odd.onnx --input x=x.npy");
+  EXPECT_EQ(result.status, 1);
+  for (const char* part : {"com.microsoft::FusedMatMul (node 'fused'", "MatMul", "Softmaxx",
+                           "node 'odd'", "Softmax", "`nibble ops`"}) {
+    EXPECT_NE(result.err.find(part), std::string::npos) << part << ": " << result.err;
+  }
+  EXPECT_LT(result.err.size(), 500U) << result.err;
 }
 
 TEST_F(bad_input, an_unwritable_place_is_noticed_before_the_work) {

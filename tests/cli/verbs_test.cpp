@@ -18,6 +18,19 @@ class verbs : public testing::CommandLine {
     store_preprocess(graph, {.color = Preprocess::Color::grey, .scale = 1.0F / 16.0F});
     save_onnx(graph, path("float.onnx"));
   }
+  // The bits of all quantized weights in the file, and how many weights these are.
+  static std::pair<double, int64_t> weight_bits(const Graph& graph) {
+    double bits = 0;
+    int64_t weights = 0;
+    for (int32_t i = 0; i < graph.value_count(); ++i) {
+      const Value& value = graph.value({i});
+      const auto& quant = value.type.quant;
+      if (!value.is_constant() || !quant || quant->storage == DType::i32) continue;
+      bits += static_cast<double>(value.data.elements() * quant->bits());
+      weights += value.data.elements();
+    }
+    return {bits, weights};
+  }
   void quantize(const std::string& flags, const std::string& output) const {
     const auto result = nibble("quantize float.onnx --data digits -o " + output + " " + flags);
     ASSERT_EQ(result.status, 0) << result.err;
@@ -31,6 +44,21 @@ TEST_F(verbs, inspect_counts_parameters_and_operators) {
   EXPECT_TRUE(report["operators"].contains("Conv"));
   EXPECT_TRUE(report["unsupported"].empty());
   EXPECT_NE(nibble("inspect float.onnx").out.find("operators:"), std::string::npos);
+}
+
+TEST_F(verbs, ops_lists_the_operators_with_what_they_can) {
+  const auto all = json("ops")["operators"];
+  EXPECT_GT(all.size(), 100U);
+  const auto one = json("ops matmul")["operators"];
+  ASSERT_EQ(one.size(), 1U);
+  EXPECT_EQ(one[0]["op"], "MatMul");
+  EXPECT_EQ(one[0]["quantized"], true);
+  EXPECT_EQ(one[0]["trained"], true);
+  EXPECT_EQ(json("ops NonZero")["operators"][0]["quantized"], false);
+  const std::string table = nibble("ops").out;
+  EXPECT_NE(table.find("LayerNormalization"), std::string::npos);
+  EXPECT_NE(table.find(std::to_string(all.size()) + " operators"), std::string::npos);
+  expect_failure("ops Convv", 1, {"'Convv'", "did you mean 'Conv'"});
 }
 
 TEST_F(verbs, analyze_reports_every_weight_and_writes_json) {
@@ -72,8 +100,28 @@ TEST_F(verbs, quantize_takes_bits_by_layer_from_a_config_file) {
 }
 
 TEST_F(verbs, a_budget_of_average_bits_is_kept) {
-  auto report = json("quantize float.onnx --data digits -o mixed.onnx --average-bits 6");
-  EXPECT_FALSE(report["plan"]["layers"].empty());
+  for (const double budget : {8.0, 6.5, 6.0}) {
+    quantize("--average-bits " + std::to_string(budget), "mixed.onnx");
+    const auto [bits, weights] = weight_bits(load_onnx(path("mixed.onnx")));
+    ASSERT_GT(weights, 1000);
+    EXPECT_LE(bits, budget * static_cast<double>(weights));
+    // And is made use of: these layers come in steps of at most 1.5 bits of the average.
+    EXPECT_GT(bits, (budget - 1.5) * static_cast<double>(weights));
+  }
+  expect_failure("quantize float.onnx --data digits -o no.onnx --average-bits 2", 1,
+                 {"an average of 2 bits cannot be had"});
+  EXPECT_FALSE(std::filesystem::exists(path("no.onnx")));
+}
+
+TEST_F(verbs, a_budget_of_bytes_is_kept_by_the_file) {
+  quantize("", "w8.onnx");
+  quantize("--average-bits 5.5", "w5.onnx");
+  const auto size = [&](const char* name) { return std::filesystem::file_size(path(name)); };
+  ASSERT_LT(size("w5.onnx"), size("w8.onnx"));
+  const auto budget = (size("w5.onnx") + size("w8.onnx")) / 2;
+  quantize("--max-size " + std::to_string(budget), "sized.onnx");
+  EXPECT_LE(size("sized.onnx"), budget);
+  EXPECT_GE(size("sized.onnx"), size("w5.onnx") * 9 / 10);
 }
 
 TEST_F(verbs, eval_gives_n_an_interval_and_a_paired_test) {

@@ -1,0 +1,47 @@
+// What a node costs: the numbers it has learned, and its multiplications.
+#pragma once
+
+#include <map>
+#include <optional>
+#include <set>
+#include <string>
+
+#include "nibble/graph.h"
+
+namespace nibble {
+
+/// A node's parameters: float constants it reads, also through nodes that rearrange constants
+/// (Reshape, Transpose, ...), without scalars such as a Clip's limits; of an operator on integers,
+/// weight and bias.
+struct ParameterCount {
+  int64_t all = 0;
+  int64_t first_seen = 0;  // those that no node asked for before reads too
+};
+
+/// Counts the parameters of nodes in the order in which it is asked.
+class ParameterCounter {
+ public:
+  /// `outer` counts the graph that the body `graph` stands in, and outlives this.
+  explicit ParameterCounter(const Graph& graph, ParameterCounter* outer = nullptr);
+
+  ParameterCount count(const Node& node);
+  /// It reads constants alone (and so does what it reads), so it is computed when a model is read.
+  bool is_constant(const Node& node) const;
+
+ private:
+  using Roots = std::set<const Value*>;
+  void add_roots(ValueId id, Roots& roots) const;
+  std::set<const Value*>& seen() { return outer_ == nullptr ? seen_ : outer_->seen(); }
+
+  const Graph& graph_;
+  ParameterCounter* outer_;
+  std::map<ValueId, NodeId> producer_;
+  std::set<ValueId> known_;  // constants, and what is computed from them alone
+  std::set<const Value*> seen_;
+};
+
+/// Multiplications and additions of a node whose types are inferred at a batch of 1; nullopt if
+/// they depend on a size that nobody knows.
+std::optional<int64_t> count_macs(const Graph& graph, const Node& node);
+
+}  // namespace nibble

@@ -1,0 +1,109 @@
+#include "quant/node_plan.h"
+
+#include <algorithm>
+
+#include "passes/pass.h"
+
+namespace nibble {
+namespace {
+
+std::map<ValueId, ValueId> copy_outputs_that_are_read(Graph& graph) {
+  std::map<ValueId, ValueId> source;  // of each copy
+  for (const ValueId output : graph.outputs) {
+    const std::vector<NodeId> readers = graph.consumers(output);
+    if (readers.empty() || !graph.producer(output)) continue;
+    const Value value = graph.value(output);
+    const ValueId copy = graph.add_value(graph.unique_value_name(value.name + "_copy"), value.type);
+    for (const NodeId reader : readers) {
+      std::ranges::replace(graph.node(reader).inputs, output, copy);
+    }
+    graph.insert_node(readers[0], {.op = "Identity",
+                                   .name = graph.unique_node_name(value.name + "_copy"),
+                                   .inputs = {output},
+                                   .outputs = {copy}});
+    source[copy] = output;
+  }
+  return source;
+}
+
+// Integers come out of it: codes, or what the node behind it takes into its own arithmetic.
+bool gives_integers(const Graph& graph, const QuantizationPlan& plan, const Node& node) {
+  return std::ranges::any_of(node.outputs, [&](ValueId output) {
+    if (!output) return false;
+    if (plan.types.activations.contains(output)) return true;
+    const std::vector<NodeId> readers = graph.consumers(output);
+    return !graph.is_output(output) && !readers.empty() &&
+           std::ranges::all_of(readers, [&](NodeId r) { return plan.types.nodes.contains(r); });
+  });
+}
+
+std::string why_not_between_layers(const Graph& graph, const Node& node, QuantRole role) {
+  const auto type = [&](ValueId id) { return graph.value(id).type; };
+  if (!node.input(0) || type(node.inputs[0]).dtype != DType::f32) {
+    return "works on integers, not on reals";
+  }
+  const auto is_table = [&](ValueId id) {
+    return id && graph.value(id).is_constant() && graph.value(id).data.elements() != 1;
+  };
+  if (role == QuantRole::arithmetic && std::ranges::any_of(node.inputs, is_table)) {
+    return "reads a constant of more than one number, and stays in float";
+  }
+  const auto is_output = [&](ValueId id) { return id && graph.is_output(id); };
+  if (std::ranges::any_of(node.outputs, is_output)) {
+    return "gives an output of the network, which stays in float";
+  }
+  return "does not lie between quantized layers, and stays in float";
+}
+
+}  // namespace
+
+QuantizationPlan plan_quantization(Graph& graph, const BitPlan& bits,
+                                   const QuantizeOptions& options) {
+  QuantizationPlan plan{.layers = find_layers(graph, bits, options)};
+  if (options.dynamic) return plan;
+  plan.copies = copy_outputs_that_are_read(graph);
+  plan.types = plan_value_types(graph, plan.layers, std::max(8, bits.fallback.activation_bits));
+  return plan;
+}
+
+NodeFate fate_of(const Graph& graph, const QuantizationPlan& plan, const BitPlan& bits,
+                 const QuantizeOptions& options, NodeId id) {
+  const Node& node = graph.node(id);
+  const OpRow* row = find_op(node.op, node.domain);
+  if (row == nullptr) return {false, "Nibble does not have this operator"};
+  if (row->quant == QuantRole::weighted) {
+    if (auto reason = why_left_in_float(graph, node, bits, options)) return {false, *reason};
+    return {true, std::string(describe(row->quant))};
+  }
+  if (!is_quantized_role(row->quant)) return {false, std::string(describe(row->quant))};
+  if (plan.types.nodes.contains(id) && gives_integers(graph, plan, node)) {
+    return {true, std::string(describe(row->quant))};
+  }
+  if (options.dynamic)
+    return {false, "is no layer, and dynamic quantization quantizes layers alone"};
+  return {false, why_not_between_layers(graph, node, row->quant)};
+}
+
+bool is_quantized_role(QuantRole role) {
+  return role != QuantRole::none && role != QuantRole::opaque_codes;
+}
+
+std::string_view describe(QuantRole role) {
+  switch (role) {
+    case QuantRole::arithmetic:
+      return "integer arithmetic between quantized layers";
+    case QuantRole::table:
+      return "a table of 8-bit codes between quantized layers";
+    case QuantRole::same_codes:
+      return "moves codes between quantized layers";
+    case QuantRole::opaque_codes:
+      return "is integer arithmetic already";
+    case QuantRole::weighted:
+      return "integer layer";
+    case QuantRole::none:
+      break;
+  }
+  return "has no integer form and stays in float";
+}
+
+}  // namespace nibble

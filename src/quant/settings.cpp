@@ -1,0 +1,172 @@
+#include "quant/settings.h"
+
+#include <array>
+#include <nlohmann/json.hpp>
+
+#include "base/check.h"
+#include "base/option_rows.h"
+
+namespace nibble {
+namespace {
+
+using Json = nlohmann::ordered_json;
+using Bits = std::vector<std::pair<std::string, int>>;
+
+const Bits kWeightBits = {{"8", 8}, {"6", 6}, {"4", 4}, {"3", 3}, {"2", 2}};
+const Bits kActivationBits = {{"8", 8}, {"6", 6}, {"4", 4}, {"3", 3}, {"2", 2}, {"none", 0}};
+
+const std::vector<std::pair<std::string, ObserverKind>> kObservers = {
+    {"min-max", ObserverKind::min_max},
+    {"mse", ObserverKind::mse},
+    {"percentile", ObserverKind::percentile}};
+
+std::vector<OptionRow<LayerBits>> make_layer_rows() {
+  return {
+      choice_option<LayerBits>(
+          {.flag = "--weights", .key = "weights", .help = "Bits of the weights"}, kWeightBits,
+          [](auto& bits) -> auto& { return bits.weight_bits; }),
+      choice_option<LayerBits>(
+          {.flag = "--activations",
+           .key = "activations",
+           .help = "Bits of the activations (none: they stay in float, weight-only)"},
+          kActivationBits, [](auto& bits) -> auto& { return bits.activation_bits; }),
+  };
+}
+
+// Rows for members of QuantizeSettings, of its budget and of its QuantizeOptions.
+template <typename Member>
+OptionRow<QuantizeSettings> plain(OptionSpec spec, Member QuantizeSettings::*member) {
+  return option<QuantizeSettings>(
+      std::move(spec), [member](auto& s) -> auto& { return s.*member; });
+}
+template <typename Member>
+OptionRow<QuantizeSettings> limit(OptionSpec spec, Member Budget::*member) {
+  return option<QuantizeSettings>(
+      std::move(spec), [member](auto& s) -> auto& { return s.budget.*member; });
+}
+template <typename Member>
+OptionRow<QuantizeSettings> plain(OptionSpec spec, Member QuantizeOptions::*member) {
+  return option<QuantizeSettings>(
+      std::move(spec), [member](auto& s) -> auto& { return s.options.*member; });
+}
+template <typename T>
+OptionRow<QuantizeSettings> choice(OptionSpec spec,
+                                   const std::vector<std::pair<std::string, T>>& choices,
+                                   T QuantizeOptions::*member) {
+  return choice_option<QuantizeSettings>(
+      std::move(spec), choices, [member](auto& s) -> auto& { return s.options.*member; });
+}
+
+std::vector<OptionRow<QuantizeSettings>> make_rows() {
+  std::vector<OptionRow<QuantizeSettings>> rows;
+  for (const OptionRow<LayerBits>& row : layer_option_rows()) {
+    rows.push_back(option_of_part<QuantizeSettings>(
+        row, [](auto& settings) -> auto& { return settings.plan.fallback; }));
+  }
+  const auto add = [&](OptionRow<QuantizeSettings> row) { rows.push_back(std::move(row)); };
+  add(limit({.flag = "--average-bits",
+             .key = "average_bits",
+             .help = "Choose 8 or 4 bits per layer for this average over all weights",
+             .least = 2,
+             .most = 8,
+             .excludes = "max_bytes"},
+            &Budget::average_weight_bits));
+  add(limit({.flag = "--max-size",
+             .key = "max_bytes",
+             .help = "Choose 8 or 4 bits per layer for a file of at most this many bytes",
+             .least = 1,
+             .excludes = "average_bits"},
+            &Budget::file_bytes));
+  add(plain({.flag = "--block-size",
+             .key = "block_size",
+             .help = "Weights share a scale in blocks of this size along the reduction axis (0: "
+                     "one per output channel)",
+             .least = 0},
+            &QuantizeOptions::weight_block_size));
+  add(choice({.flag = "--weight-observer",
+              .key = "weight_observer",
+              .help = "How the range of a weight is clipped"},
+             kObservers, &QuantizeOptions::weight_observer));
+  add(choice({.flag = "--activation-observer",
+              .key = "activation_observer",
+              .help = "How the range of an activation is clipped"},
+             kObservers, &QuantizeOptions::activation_observer));
+  add(plain({.flag = "--calibration",
+             .key = "calibration",
+             .help = "Training samples to calibrate on",
+             .least = 1},
+            &QuantizeSettings::calibration));
+  add(plain(
+      {.flag = "--dynamic", .key = "dynamic", .help = "Activation ranges are found at run time"},
+      &QuantizeOptions::dynamic));
+  add(plain({.flag = "--no-8bit-ends",
+             .key = "first_and_last_8bit",
+             .help = "The first and the last layer may go under 8 bits too",
+             .flag_value = false},
+            &QuantizeOptions::first_and_last_8bit));
+  add(plain({.flag = "--no-bias-correction",
+             .key = "bias_correction",
+             .help = "Do not move biases by the mean error that rounding makes",
+             .flag_value = false},
+            &QuantizeOptions::bias_correction));
+  add(plain({.flag = "--skip", .key = "skip", .help = "Nodes that stay in float, by name: a,b"},
+            &QuantizeOptions::skip));
+  return rows;
+}
+
+void read_layers(const Json& layers, QuantizeSettings& settings) {
+  for (const auto& [node, entry] : detail::members_of(layers)) {
+    with_context([&, &name = node] { return fmt::format("layer '{}'", name); },
+                 [&, &name = node, &members = entry] {
+                   LayerBits bits = settings.plan.fallback;
+                   const auto rows = layer_option_rows();
+                   apply_options(options_from_json(*members, rows), rows, bits);
+                   settings.plan.layers[name] = bits;
+                 });
+  }
+}
+
+}  // namespace
+
+std::span<const OptionRow<LayerBits>> layer_option_rows() {
+  static const std::vector<OptionRow<LayerBits>> rows = make_layer_rows();
+  return rows;
+}
+
+std::span<const OptionRow<QuantizeSettings>> quantize_option_rows() {
+  static const std::vector<OptionRow<QuantizeSettings>> rows = make_rows();
+  return rows;
+}
+
+void apply_settings_json(std::string_view text, QuantizeSettings& settings) {
+  static constexpr std::array<std::string_view, 1> kLayers = {"layers"};
+  const Json object = Json::parse(text, nullptr, false, true);
+  if (!object.is_object()) fail(ErrorCode::invalid_argument, "the file is not a JSON object");
+  const auto rows = quantize_option_rows();
+  apply_options(options_from_json<QuantizeSettings>(object, rows, kLayers), rows, settings);
+  const auto layers = object.find(kLayers[0]);
+  if (layers != object.end()) read_layers(*layers, settings);
+}
+
+void check_settings(const QuantizeSettings& settings) {
+  const bool budget = settings.budget.average_weight_bits || settings.budget.file_bytes;
+  const bool all_8bit =
+      settings.plan.fallback == LayerBits{} && settings.plan.layers.empty() && !budget;
+  if (settings.options.dynamic && !all_8bit) {
+    fail(ErrorCode::invalid_argument,
+         "dynamic quantization is 8 bits for weights and activations alike");
+  }
+}
+
+ChooseOptions choose_options(const QuantizeSettings& settings) {
+  ChooseOptions options{.activation_bits = settings.plan.fallback.activation_bits,
+                        .first_and_last_8bit = settings.options.first_and_last_8bit,
+                        .skip = settings.options.skip,
+                        .threads = settings.options.threads};
+  for (const auto& [node, bits] : settings.plan.layers) {
+    options.fixed_weight_bits[node] = bits.weight_bits;
+  }
+  return options;
+}
+
+}  // namespace nibble

@@ -1,0 +1,14 @@
+// The table of training options: what flags and other languages can say. A new option is a field of
+// TrainOptions and a row in options.cpp.
+#pragma once
+
+#include <span>
+
+#include "base/options.h"
+#include "nibble/train.h"
+
+namespace nibble {
+
+std::span<const OptionRow<TrainOptions>> train_option_rows();
+
+}  // namespace nibble
