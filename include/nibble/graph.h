@@ -15,6 +15,7 @@
 
 #include "nibble/tensor.h"
 
+#pragma GCC visibility push(default)
 namespace nibble {
 
 struct ValueId {
@@ -188,3 +189,4 @@ class Graph {
 std::string to_text(const Graph& graph);
 
 }  // namespace nibble
+#pragma GCC visibility pop

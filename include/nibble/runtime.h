@@ -11,6 +11,7 @@
 #include "nibble/graph.h"
 #include "nibble/isa.h"
 
+#pragma GCC visibility push(default)
 namespace nibble {
 
 enum class Arithmetic : uint8_t {
@@ -84,3 +85,4 @@ class Program {
 Program compile(const Graph& graph, const CompileOptions& options = {});
 
 }  // namespace nibble
+#pragma GCC visibility pop

@@ -11,6 +11,7 @@
 #include "base/thread_pool.h"
 #include "nibble/graph.h"
 
+#pragma GCC visibility push(default)
 namespace nibble {
 
 namespace detail {
@@ -203,3 +204,4 @@ void check_arity(const Node& node, const OpRow& row);
 std::span<const OpRow> op_table();
 
 }  // namespace nibble
+#pragma GCC visibility pop
