@@ -7,6 +7,7 @@
 #include <string>
 #include <string_view>
 
+#pragma GCC visibility push(default)
 namespace nibble {
 
 /// The whole file as bytes. Throws Error{io} naming the file.
@@ -26,3 +27,4 @@ void check_writable(const std::filesystem::path& path);
 std::optional<uint64_t> size_of_file(const std::filesystem::path& path);
 
 }  // namespace nibble
+#pragma GCC visibility pop

@@ -7,6 +7,7 @@
 #include <string_view>
 #include <vector>
 
+#pragma GCC visibility push(default)
 namespace nibble {
 
 /// 1234567 -> "1,234,567".
@@ -27,3 +28,4 @@ std::string did_you_mean(std::string_view wanted, std::span<const std::string> n
 std::string join_choices(std::span<const std::string> names);
 
 }  // namespace nibble
+#pragma GCC visibility pop
