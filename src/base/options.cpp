@@ -141,6 +141,14 @@ std::string text_of(const OptionValue& value) {
 
 }  // namespace
 
+std::vector<OptionChoice> option_choices(const std::vector<Choice>& rows) {
+  std::vector<OptionChoice> choices;
+  for (const Choice& row : rows) {
+    choices.push_back({std::string(row.name), std::string(row.summary)});
+  }
+  return choices;
+}
+
 std::vector<std::string> choice_names(const OptionSpec& spec) {
   std::vector<std::string> names;
   for (const OptionChoice& choice : spec.choices) names.push_back(choice.name);

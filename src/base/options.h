@@ -15,6 +15,8 @@
 #include <variant>
 #include <vector>
 
+#include "nibble/choice.h"
+
 namespace nibble {
 
 enum class OptionKind : uint8_t { toggle, integer, number, choice, text, list };
@@ -26,6 +28,9 @@ struct OptionChoice {
   std::string name;
   std::string summary;  // for help; may be empty
 };
+
+/// The rows of a table as choices.
+std::vector<OptionChoice> option_choices(const std::vector<Choice>& rows);
 
 /// What an option is called and what it takes.
 struct OptionSpec {

@@ -12,6 +12,7 @@ namespace {
 struct Arguments {
   std::string model;
   std::string output;
+  std::string target{default_target().name};
   DataArguments data;
   TrainArguments training;
   CommonOptions common;
@@ -36,6 +37,11 @@ int run(const Arguments& arguments) {
          "{} has no quantized weights; use `nibble qat` to start from a float model",
          arguments.model);
   }
+  const Target& target = find_target(arguments.target);
+  // Training leaves the types as they are: what cannot be written is refused before it.
+  if (const auto reason = why_not_written(model, target)) {
+    fail(ErrorCode::unsupported, "{}: {}", arguments.model, *reason);
+  }
   const TrainingData data = open_training_data(arguments.data, &model, arguments.common.seed);
   store_preprocess_of(model, *data.training);
   ProgressBar progress;
@@ -43,7 +49,7 @@ int run(const Arguments& arguments) {
       arguments.training.resolve(finetune_defaults(), arguments.common, &progress);
   const TrainResult result =
       train_quantized(model, nullptr, *data.training, *data.validation, options);
-  const uint64_t bytes = save_model(result.graph, arguments.output);
+  const uint64_t bytes = save_model(result.graph, arguments.output, target);
   progress.clear();
   print_training_summary(result, arguments.output, bytes, arguments.common.json);
   return 0;
@@ -59,6 +65,7 @@ std::function<int()> declare_finetune(CLI::App& app) {
   app.add_option("-o,--output", arguments->output, "ONNX file to write, in QDQ form")
       ->type_name("FILE")
       ->required();
+  declare_target(app, arguments->target);
   arguments->data.declare(app);
   static const TrainOptions defaults = finetune_defaults();
   arguments->training.declare(app, &defaults);

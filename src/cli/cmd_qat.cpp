@@ -35,7 +35,7 @@ int run(const Arguments& arguments) {
       arguments.common, &progress);
   const TrainResult result =
       train_quantized(start.graph, &start.float_graph, *data.training, *data.validation, options);
-  const uint64_t bytes = save_model(result.graph, arguments.output);
+  const uint64_t bytes = save_model(result.graph, arguments.output, find_target(start.target));
   progress.clear();
   print_training_summary(result, arguments.output, bytes, arguments.common.json);
   return 0;

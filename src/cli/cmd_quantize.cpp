@@ -16,18 +16,11 @@ namespace {
 struct Arguments {
   std::string model;
   std::string output;
-  std::string target = "onnxruntime";
   bool force = false;
   DataArguments data;
   QuantizeArguments quantization;
   CommonOptions common;
 };
-
-Target target_named(const std::string& name) {
-  if (name == "openvino") return Target::openvino;
-  if (name == "tensorrt") return Target::tensorrt;
-  return Target::onnxruntime;
-}
 
 // "5.52 KB -> 2.01 KB, 2.75 times smaller". The model's own size is not known if it came from a
 // pipe.
@@ -94,6 +87,8 @@ void print_summary(const Arguments& arguments, const Quantized& result,
                                  {"parameters", skipped.parameters},
                                  {"reason", skipped.reason}});
     }
+    json["notes"] = result.ranges.notes;
+    for (const std::string& note : result.report.notes) json["notes"].push_back(note);
     print_json(json);
     return;
   }
@@ -109,12 +104,14 @@ void print_summary(const Arguments& arguments, const Quantized& result,
          data == 0 ? "in float" : fmt::format("{} bits", data));
   }
   print_left_in_float(result.report);
+  for (const auto* notes : {&result.ranges.notes, &result.report.notes}) {
+    for (const std::string& note : *notes) tell("{}.\n", note);
+  }
 }
 
 int run(const Arguments& arguments) {
   check_output_file(arguments.output);
-  QuantizeSettings settings = arguments.quantization.resolve(arguments.common);
-  settings.options.symmetric_activations = arguments.target == "tensorrt";
+  const QuantizeSettings settings = arguments.quantization.resolve(arguments.common);
   const Graph model = load_onnx(arguments.model);
   const std::optional<uint64_t> before = size_of_file(arguments.model);
   ProgressBar progress;
@@ -122,7 +119,8 @@ int run(const Arguments& arguments) {
       [&] { return "quantizing " + arguments.model; },
       [&] { return quantize_model(model, arguments.data, settings, arguments.common, progress); });
   if (!arguments.force) require_quantized(result);
-  const uint64_t after = save_model(result.graph, arguments.output, target_named(arguments.target));
+  const uint64_t after =
+      save_model(result.graph, arguments.output, find_target(settings.options.target));
   progress.clear();
   print_summary(arguments, result, before, after);
   return 0;
@@ -140,11 +138,6 @@ std::function<int()> declare_quantize(CLI::App& app) {
   arguments->quantization.declare(app);
   add_option(app, {.flag = "--force", .help = "Write the file even if nothing could be quantized"},
              arguments->force);
-  add_option(app,
-             {.flag = "--target",
-              .help = "The runtime that the file is meant for",
-              .choices = {{"onnxruntime"}, {"openvino"}, {"tensorrt"}}},
-             arguments->target);
   arguments->common.declare(app);
   return [arguments] { return run(*arguments); };
 }

@@ -142,7 +142,7 @@ void store_preprocess_of(Graph& graph, const Dataset& dataset) {
     store_preprocess(graph, *preprocess);
 }
 
-uint64_t save_model(const Graph& graph, const std::string& path, Target target) {
+uint64_t save_model(const Graph& graph, const std::string& path, const Target& target) {
   return with_context([&] { return "saving " + path; },
                       [&] {
                         const std::string bytes = serialize_onnx(graph, target);
@@ -161,6 +161,14 @@ bool is_quantized(const Graph& graph) {
     if (graph.value({i}).type.quant) return true;
   }
   return false;
+}
+
+void declare_target(CLI::App& app, std::string& target) {
+  add_option(app,
+             {.flag = "--target",
+              .help = "The runtime that the file is meant for",
+              .choices = option_choices(target_choices())},
+             target);
 }
 
 void declare_arithmetic(CLI::App& app, Arithmetic& arithmetic) {

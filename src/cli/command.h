@@ -13,6 +13,7 @@
 #include "cli/option_flags.h"
 #include "cli/output.h"
 #include "cli/progress_bar.h"
+#include "nibble/choice.h"
 #include "nibble/data.h"
 #include "nibble/graph.h"
 #include "nibble/onnx.h"
@@ -84,13 +85,15 @@ void store_preprocess_of(Graph& graph, const Dataset& dataset);
 
 /// Writes the model as save_onnx() does; the bytes of the file. (A device or a pipe has no size.)
 uint64_t save_model(const Graph& graph, const std::string& path,
-                    Target target = Target::onnxruntime);
+                    const Target& target = default_target());
 /// "8.87 MB", or "?" for a device or a pipe.
 std::string size_text(const std::string& path);
 
 /// Some value of the graph has a quantized type.
 bool is_quantized(const Graph& graph);
 
+/// --target, of commands without the table of quantization.
+void declare_target(CLI::App& app, std::string& target);
 /// --arithmetic.
 void declare_arithmetic(CLI::App& app, Arithmetic& arithmetic);
 

@@ -69,9 +69,10 @@ QuantizeSettings QuantizeArguments::resolve(const CommonOptions& common) const {
 }
 
 Quantized quantize_model(const Graph& model, const DataArguments& data,
-                         const QuantizeSettings& settings, const CommonOptions& common,
+                         const QuantizeSettings& given, const CommonOptions& common,
                          ProgressBar& progress) {
-  check_settings(settings);
+  check_settings(given);
+  QuantizeSettings settings = given;
   check_is_float(model);
   Quantized result;
   result.float_graph = prepare_for_quantization(model);
@@ -82,7 +83,9 @@ Quantized quantize_model(const Graph& model, const DataArguments& data,
       random_subset(training, settings.calibration, common.seed);
   store_preprocess_of(result.float_graph, *training);
   result.ranges =
-      analyze(result.float_graph, *calibration, {.threads = common.threads, .progress = &progress});
+      analyze(result.float_graph, *calibration,
+              {.predict_errors = false, .threads = common.threads, .progress = &progress});
+  settings.options.samples = calibration.get();
   result.plan = settings.plan;
   if (settings.budget.average_weight_bits || settings.budget.file_bytes) {
     ChooseOptions options = choose_options(settings);
@@ -90,6 +93,7 @@ Quantized quantize_model(const Graph& model, const DataArguments& data,
     result.plan =
         choose_bits(result.float_graph, result.ranges, *calibration, settings.budget, options).plan;
   }
+  result.target = settings.options.target;
   result.graph =
       quantize(result.float_graph, result.ranges, result.plan, settings.options, &result.report);
   return result;

@@ -26,6 +26,7 @@ struct Quantized {
   BitPlan plan;
   Graph graph;
   QuantizeReport report;
+  std::string target;  // that the graph is made for
 };
 
 /// Calibrates on the training split, chooses bits if a budget is given, quantizes. Throws Error.

@@ -1,10 +1,13 @@
 #include "quant/settings.h"
 
+#include <algorithm>
 #include <array>
 #include <nlohmann/json.hpp>
 
 #include "base/check.h"
 #include "base/option_rows.h"
+#include "nibble/ranges.h"
+#include "nibble/target.h"
 
 namespace nibble {
 namespace {
@@ -14,11 +17,6 @@ using Bits = std::vector<std::pair<std::string, int>>;
 
 const Bits kWeightBits = {{"8", 8}, {"6", 6}, {"4", 4}, {"3", 3}, {"2", 2}};
 const Bits kActivationBits = {{"8", 8}, {"6", 6}, {"4", 4}, {"3", 3}, {"2", 2}, {"none", 0}};
-
-const std::vector<std::pair<std::string, ObserverKind>> kObservers = {
-    {"min-max", ObserverKind::min_max},
-    {"mse", ObserverKind::mse},
-    {"percentile", ObserverKind::percentile}};
 
 std::vector<OptionRow<LayerBits>> make_layer_rows() {
   return {
@@ -49,12 +47,11 @@ OptionRow<QuantizeSettings> plain(OptionSpec spec, Member QuantizeOptions::*memb
   return option<QuantizeSettings>(
       std::move(spec), [member](auto& s) -> auto& { return s.options.*member; });
 }
-template <typename T>
-OptionRow<QuantizeSettings> choice(OptionSpec spec,
-                                   const std::vector<std::pair<std::string, T>>& choices,
-                                   T QuantizeOptions::*member) {
-  return choice_option<QuantizeSettings>(
-      std::move(spec), choices, [member](auto& s) -> auto& { return s.options.*member; });
+// One of the rows of another table, by name.
+OptionRow<QuantizeSettings> row_of(const std::vector<Choice>& rows, OptionSpec spec,
+                                   std::string QuantizeOptions::*member) {
+  spec.choices = option_choices(rows);
+  return plain(std::move(spec), member);
 }
 
 std::vector<OptionRow<QuantizeSettings>> make_rows() {
@@ -83,14 +80,23 @@ std::vector<OptionRow<QuantizeSettings>> make_rows() {
                      "one per output channel)",
              .least = 0},
             &QuantizeOptions::weight_block_size));
-  add(choice({.flag = "--weight-observer",
+  add(row_of(observer_choices(),
+             {.flag = "--weight-observer",
               .key = "weight_observer",
               .help = "How the range of a weight is clipped"},
-             kObservers, &QuantizeOptions::weight_observer));
-  add(choice({.flag = "--activation-observer",
+             &QuantizeOptions::weight_observer));
+  add(row_of(observer_choices(),
+             {.flag = "--activation-observer",
               .key = "activation_observer",
               .help = "How the range of an activation is clipped"},
-             kObservers, &QuantizeOptions::activation_observer));
+             &QuantizeOptions::activation_observer));
+  add(row_of(rounding_choices(),
+             {.flag = "--rounding", .key = "rounding", .help = "How weights are rounded"},
+             &QuantizeOptions::rounding));
+  add(row_of(
+      target_choices(),
+      {.flag = "--target", .key = "target", .help = "The runtime that the file is meant for"},
+      &QuantizeOptions::target));
   add(plain({.flag = "--calibration",
              .key = "calibration",
              .help = "Training samples to calibrate on",
@@ -156,13 +162,19 @@ void check_settings(const QuantizeSettings& settings) {
     fail(ErrorCode::invalid_argument,
          "dynamic quantization is 8 bits for weights and activations alike");
   }
+  const auto weight_only = [](const auto& layer) { return layer.second.activation_bits == 0; };
+  if (settings.options.weight_block_size > 0 && settings.plan.fallback.activation_bits != 0 &&
+      std::ranges::none_of(settings.plan.layers, weight_only)) {
+    fail(ErrorCode::invalid_argument,
+         "weights in blocks of {} need activations in float (--activations none); layers that run "
+         "as integers have one weight scale per output channel",
+         settings.options.weight_block_size);
+  }
 }
 
 ChooseOptions choose_options(const QuantizeSettings& settings) {
   ChooseOptions options{.activation_bits = settings.plan.fallback.activation_bits,
-                        .first_and_last_8bit = settings.options.first_and_last_8bit,
-                        .skip = settings.options.skip,
-                        .threads = settings.options.threads};
+                        .quantize = settings.options};
   for (const auto& [node, bits] : settings.plan.layers) {
     options.fixed_weight_bits[node] = bits.weight_bits;
   }
