@@ -6,6 +6,7 @@
 #include <string_view>
 
 #include "nibble/graph.h"
+#include "nibble/target.h"
 
 namespace nibble {
 
@@ -16,15 +17,13 @@ Graph load_onnx(const std::filesystem::path& path);
 /// The same from memory; external data is looked up in `directory`.
 Graph parse_onnx(std::string_view bytes, const std::filesystem::path& directory = {});
 
-/// The runtime that an exported file must be valid for.
-enum class Target : uint8_t { onnxruntime, openvino, tensorrt };
-
 /// Writes QDQ form: each quantized value becomes QuantizeLinear -> DequantizeLinear (constants:
-/// DequantizeLinear of the integers). The opset is raised where a type needs it (int4: 21). The
-/// file is complete or untouched.
+/// DequantizeLinear of the integers), valid for the runtime `target`. The opset is raised where a
+/// type needs it (int4: 21). The file is complete or untouched. Throws Error{unsupported} for types
+/// or operators that the runtime does not have.
 void save_onnx(const Graph& graph, const std::filesystem::path& path,
-               Target target = Target::onnxruntime);
-std::string serialize_onnx(const Graph& graph, Target target = Target::onnxruntime);
+               const Target& target = default_target());
+std::string serialize_onnx(const Graph& graph, const Target& target = default_target());
 
 /// ONNX TensorProto files (.pb).
 Tensor load_tensor_proto(const std::filesystem::path& path);

@@ -10,6 +10,7 @@
 #include "nibble/data.h"
 #include "nibble/graph.h"
 #include "nibble/ranges.h"
+#include "nibble/target.h"
 
 namespace nibble {
 
@@ -26,6 +27,29 @@ struct BitPlan {
   LayerBits fallback;
   std::map<std::string, LayerBits> layers;
   const LayerBits& of(const std::string& node) const;
+};
+
+/// The rounding methods, by name: how weights are rounded to codes.
+std::vector<Choice> rounding_choices();
+
+struct QuantizeOptions {
+  std::string weight_observer = "mse";  // of observer_choices(); the next too
+  std::string activation_observer = "mse";
+  std::string rounding = "nearest";  // of weights; of rounding_choices()
+  /// The runtime that the graph is meant for (of target_choices()): its row says which types the
+  /// activations have.
+  std::string target = "onnxruntime";
+  /// 0: one weight scale per output channel. Else weight-only layers (activation_bits 0) have one
+  /// per block of this many weights along the reduction axis, where it is longer than that.
+  int64_t weight_block_size = 0;
+  bool first_and_last_8bit = true;  // the first and last weighted layers never go under 8 bits
+  bool dynamic =
+      false;  // activation ranges at run time: DynamicQuantizeLinear and MatMulInteger/ConvInteger
+  /// The bias takes back the mean error that rounding the weights causes, by the measured means of
+  /// the layer's data.
+  bool bias_correction = true;
+  std::vector<std::string> skip;  // node names that stay in float
+  int threads = 0;                // 0: one per core
 };
 
 /// What choose_bits must keep to; exactly one is set.
@@ -46,13 +70,12 @@ struct ChooseOptions {
   std::vector<int> candidates = {8, 4};
   int activation_bits = 8;
   int64_t samples = 64;
-  bool first_and_last_8bit = true;  // as in QuantizeOptions: these layers have no choice
   /// Layers (node names) whose weight bits are given: no choice, but part of the budget. 0: in
   /// float, as if skipped.
   std::map<std::string, int> fixed_weight_bits;
-  /// Node names that stay in float, as in QuantizeOptions: no choice, and no part of an average.
-  std::vector<std::string> skip;
-  int threads = 0;
+  /// How quantize() will then be called: what it would do is measured. Its `skip` has no choice and
+  /// is no part of an average. Not `dynamic`.
+  QuantizeOptions quantize = {};
   ProgressSink* progress = nullptr;
 };
 
@@ -67,25 +90,6 @@ struct BitChoice {
 /// Error{invalid_argument} if the budget cannot be met, saying what can.
 BitChoice choose_bits(const Graph& graph, const RangeReport& ranges, const Dataset& data,
                       const Budget& budget, const ChooseOptions& options = {});
-
-struct QuantizeOptions {
-  ObserverKind weight_observer = ObserverKind::mse;
-  ObserverKind activation_observer = ObserverKind::mse;
-  /// 0: one weight scale per output channel. Else weight-only layers (activation_bits 0) have one
-  /// per block of this many weights along the reduction axis, where it is longer than that.
-  int64_t weight_block_size = 0;
-  bool first_and_last_8bit = true;  // the first and last weighted layers never go under 8 bits
-  /// Activations are signed with zero point 0, [-127, 127] at 8 bits, as TensorRT needs; else
-  /// unsigned with any zero point, which wastes no codes. Not together with `dynamic`.
-  bool symmetric_activations = false;
-  bool dynamic =
-      false;  // activation ranges at run time: DynamicQuantizeLinear and MatMulInteger/ConvInteger
-  /// The bias takes back the mean error that rounding the weights causes, by the measured means of
-  /// the layer's data.
-  bool bias_correction = true;
-  std::vector<std::string> skip;  // node names that stay in float
-  int threads = 0;                // 0: one per core
-};
 
 struct QuantizeReport {
   struct Skipped {

@@ -9,6 +9,7 @@
 #include <string_view>
 #include <vector>
 
+#include "nibble/choice.h"
 #include "nibble/data.h"
 #include "nibble/graph.h"
 
@@ -63,12 +64,8 @@ struct Moments {
   double power() const;   // mean of the squares
 };
 
-/// How the range of a tensor is turned into a scale.
-enum class ObserverKind : uint8_t {
-  min_max,
-  mse,         // the clipping that minimises the mean squared error
-  percentile,  // clips 0.01 % on each side
-};
+/// The observers, by name: how the range of a tensor is turned into a scale.
+std::vector<Choice> observer_choices();
 
 /// Predicted signal-to-quantization-noise ratio, in dB, of a tensor at a bit-width.
 struct BitError {

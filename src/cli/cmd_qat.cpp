@@ -33,7 +33,7 @@ int run(const Arguments& arguments) {
       arguments.common, &progress);
   const TrainResult result =
       train_quantized(start.graph, &start.float_graph, *data.training, *data.validation, options);
-  save_onnx(result.graph, arguments.output);
+  save_onnx(result.graph, arguments.output, find_target(start.target));
   progress.clear();
   print_training_summary(result, arguments.output, arguments.common.json);
   return 0;

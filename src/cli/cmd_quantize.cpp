@@ -14,17 +14,10 @@ namespace {
 struct Arguments {
   std::string model;
   std::string output;
-  std::string target = "onnxruntime";
   DataArguments data;
   QuantizeArguments quantization;
   CommonOptions common;
 };
-
-Target target_named(const std::string& name) {
-  if (name == "openvino") return Target::openvino;
-  if (name == "tensorrt") return Target::tensorrt;
-  return Target::onnxruntime;
-}
 
 void print_summary(const Arguments& arguments, const Quantized& result, uint64_t before) {
   const auto after = static_cast<uint64_t>(std::filesystem::file_size(arguments.output));
@@ -68,7 +61,7 @@ int run(const Arguments& arguments) {
                      return quantize_model(model, arguments.data, arguments.quantization,
                                            arguments.common, progress);
                    });
-  save_onnx(result.graph, arguments.output, target_named(arguments.target));
+  save_onnx(result.graph, arguments.output, find_target(result.target));
   progress.clear();
   print_summary(arguments, result, before);
   return 0;
@@ -82,14 +75,8 @@ std::function<int()> declare_quantize(CLI::App& app) {
   app.add_option("-o,--output", arguments->output, "ONNX file to write, in QDQ form")->required();
   arguments->data.declare(app);
   arguments->quantization.declare(app);
-  app.add_option("--target", arguments->target, "The runtime that the file is meant for")
-      ->check(CLI::IsMember({"onnxruntime", "openvino", "tensorrt"}))
-      ->capture_default_str();
   arguments->common.declare(app);
-  return [arguments] {
-    arguments->quantization.symmetric_activations = arguments->target == "tensorrt";
-    return run(*arguments);
-  };
+  return [arguments] { return run(*arguments); };
 }
 
 }  // namespace nibble::cli

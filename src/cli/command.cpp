@@ -139,6 +139,21 @@ bool is_quantized(const Graph& graph) {
   return false;
 }
 
+std::vector<std::string> names_of(const std::vector<Choice>& choices) {
+  std::vector<std::string> names;
+  for (const Choice& choice : choices) names.emplace_back(choice.name);
+  return names;
+}
+
+std::string describe_choices(const std::string& what, const std::vector<Choice>& choices,
+                             const std::string& usual) {
+  std::string text = what + ": ";
+  for (size_t i = 0; i < choices.size(); ++i) {
+    text += fmt::format("{}{} ({})", i > 0 ? ", " : "", choices[i].name, choices[i].summary);
+  }
+  return text + "; default " + usual;
+}
+
 CLI::Validator positive() {
   const auto test = [](const std::string& text) -> std::string {
     double number = 0;

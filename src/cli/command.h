@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "cli/progress_bar.h"
+#include "nibble/choice.h"
 #include "nibble/data.h"
 #include "nibble/graph.h"
 
@@ -79,6 +80,12 @@ void store_preprocess_of(Graph& graph, const Dataset& dataset);
 
 /// Some value of the graph has a quantized type.
 bool is_quantized(const Graph& graph);
+
+/// The names of a table's rows, for CLI11's list of what is accepted.
+std::vector<std::string> names_of(const std::vector<Choice>& choices);
+/// "What it is: a (summary), b (summary); default a"
+std::string describe_choices(const std::string& what, const std::vector<Choice>& choices,
+                             const std::string& usual);
 
 /// Accepts numbers above zero (CLI11's own message prints the largest double there is).
 CLI::Validator positive();

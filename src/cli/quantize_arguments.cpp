@@ -2,7 +2,7 @@
 
 #include <fmt/format.h>
 
-#include <map>
+#include <algorithm>
 #include <set>
 
 #include "base/check.h"
@@ -11,21 +11,13 @@
 namespace nibble::cli {
 namespace {
 
-const std::map<std::string, ObserverKind>& observers() {
-  static const std::map<std::string, ObserverKind> names = {
-      {"min-max", ObserverKind::min_max},
-      {"mse", ObserverKind::mse},
-      {"percentile", ObserverKind::percentile}};
-  return names;
-}
-
-ObserverKind observer_named(const std::string& name) {
-  const auto it = observers().find(name);
-  if (it == observers().end()) {
-    fail(ErrorCode::invalid_argument, "observer '{}' is unknown; choose min-max, mse or percentile",
-         name);
-  }
-  return it->second;
+// A config file is not checked by CLI11.
+void check_choice(const std::vector<Choice>& choices, std::string_view kind,
+                  const std::string& name) {
+  const std::vector<std::string> names = names_of(choices);
+  if (std::ranges::find(names, name) != names.end()) return;
+  fail(ErrorCode::invalid_argument, "{} '{}' is unknown; choose one of {}", kind, name,
+       fmt::join(names, ", "));
 }
 
 // What --config and the flags say together; a flag wins over the file.
@@ -72,10 +64,9 @@ void read_config(const std::string& path, Settings& settings) {
         const Json config = Json::parse(read_file(path), nullptr, false, true);
         if (!config.is_object()) fail(ErrorCode::invalid_argument, "the file is not a JSON object");
         static const std::set<std::string> known = {
-            "weights",    "activations", "weight_observer",     "activation_observer",
-            "block_size", "calibration", "average_bits",        "max_bytes",
-            "skip",       "dynamic",     "first_and_last_8bit", "bias_correction",
-            "layers"};
+            "weights", "activations", "weight_observer",     "activation_observer", "rounding",
+            "target",  "block_size",  "calibration",         "average_bits",        "max_bytes",
+            "skip",    "dynamic",     "first_and_last_8bit", "bias_correction",     "layers"};
         for (const auto& [key, value] : config.items()) {
           if (!known.contains(key)) {
             fail(ErrorCode::invalid_argument, "the key '{}' is unknown; known are: {}", key,
@@ -90,11 +81,13 @@ void read_config(const std::string& path, Settings& settings) {
                 bits_from_json(config["activations"], "activations");
           }
           if (config.contains("weight_observer")) {
-            settings.options.weight_observer = observer_named(config["weight_observer"]);
+            settings.options.weight_observer = config["weight_observer"].get<std::string>();
           }
           if (config.contains("activation_observer")) {
-            settings.options.activation_observer = observer_named(config["activation_observer"]);
+            settings.options.activation_observer = config["activation_observer"].get<std::string>();
           }
+          settings.options.rounding = config.value("rounding", settings.options.rounding);
+          settings.options.target = config.value("target", settings.options.target);
           if (config.contains("average_bits"))
             settings.budget.average_weight_bits = config["average_bits"].get<double>();
           if (config.contains("max_bytes"))
@@ -133,6 +126,10 @@ void check_settings(const Settings& settings, const QuantizeArguments& arguments
     fail(ErrorCode::invalid_argument, "a block of {} weights makes no sense",
          settings.options.weight_block_size);
   }
+  check_choice(observer_choices(), "observer", settings.options.weight_observer);
+  check_choice(observer_choices(), "observer", settings.options.activation_observer);
+  check_choice(rounding_choices(), "rounding method", settings.options.rounding);
+  check_choice(target_choices(), "target", settings.options.target);
   const bool all_8bit =
       settings.plan.fallback == LayerBits{} && settings.plan.layers.empty() && !budget;
   if (settings.options.dynamic && !all_8bit) {
@@ -151,11 +148,12 @@ Settings resolve(const QuantizeArguments& arguments, int threads) {
   }
   QuantizeOptions& options = settings.options;
   options.threads = threads;
-  if (!arguments.weight_observer.empty())
-    options.weight_observer = observer_named(arguments.weight_observer);
+  if (!arguments.weight_observer.empty()) options.weight_observer = arguments.weight_observer;
   if (!arguments.activation_observer.empty()) {
-    options.activation_observer = observer_named(arguments.activation_observer);
+    options.activation_observer = arguments.activation_observer;
   }
+  if (!arguments.rounding.empty()) options.rounding = arguments.rounding;
+  if (!arguments.target.empty()) options.target = arguments.target;
   const bool budget = arguments.average_bits > 0 || arguments.max_bytes > 0;
   if (budget) settings.budget = {};
   if (arguments.average_bits > 0) settings.budget.average_weight_bits = arguments.average_bits;
@@ -163,7 +161,6 @@ Settings resolve(const QuantizeArguments& arguments, int threads) {
   if (arguments.block_size > 0) options.weight_block_size = arguments.block_size;
   if (arguments.dynamic) options.dynamic = true;
   if (arguments.all_layers_low) options.first_and_last_8bit = false;
-  settings.options.symmetric_activations = arguments.symmetric_activations;
   if (arguments.no_bias_correction) options.bias_correction = false;
   if (arguments.calibration > 0) settings.calibration = arguments.calibration;
   options.skip.insert(options.skip.end(), arguments.skip.begin(), arguments.skip.end());
@@ -219,13 +216,20 @@ void QuantizeArguments::declare(CLI::App& app) {
                  "Weights share a scale in blocks of this size along the reduction axis")
       ->check(positive())
       ->group(group);
-  app.add_option("--weight-observer", weight_observer, "min-max, mse or percentile; default mse")
-      ->check(CLI::IsMember({"min-max", "mse", "percentile"}))
-      ->group(group);
-  app.add_option("--activation-observer", activation_observer,
-                 "min-max, mse or percentile; default mse")
-      ->check(CLI::IsMember({"min-max", "mse", "percentile"}))
-      ->group(group);
+  const auto one_of = [&](const char* flag, std::string& value, const std::string& what,
+                          const std::vector<Choice>& choices, const std::string& usual) {
+    app.add_option(flag, value, describe_choices(what, choices, usual))
+        ->check(CLI::IsMember(names_of(choices)))
+        ->group(group);
+  };
+  const QuantizeOptions usual;
+  one_of("--weight-observer", weight_observer, "How a weight's scale is found", observer_choices(),
+         usual.weight_observer);
+  one_of("--activation-observer", activation_observer, "How an activation's scale is found",
+         observer_choices(), usual.activation_observer);
+  one_of("--rounding", rounding, "How weights are rounded", rounding_choices(), usual.rounding);
+  one_of("--target", target, "The runtime that the file is meant for", target_choices(),
+         usual.target);
   app.add_option("--calibration", calibration, "Training samples to calibrate on; default 512")
       ->check(positive())
       ->group(group);
@@ -260,15 +264,14 @@ Quantized quantize_model(const Graph& model, const DataArguments& data,
   result.plan = settings.plan;
   if (settings.budget.average_weight_bits || settings.budget.file_bytes) {
     ChooseOptions options{.activation_bits = settings.plan.fallback.activation_bits,
-                          .first_and_last_8bit = settings.options.first_and_last_8bit,
-                          .skip = settings.options.skip,
-                          .threads = common.threads,
+                          .quantize = settings.options,
                           .progress = &progress};
     for (const auto& [node, bits] : settings.plan.layers)
       options.fixed_weight_bits[node] = bits.weight_bits;
     result.plan =
         choose_bits(result.float_graph, result.ranges, *calibration, settings.budget, options).plan;
   }
+  result.target = settings.options.target;
   result.graph =
       quantize(result.float_graph, result.ranges, result.plan, settings.options, &result.report);
   return result;

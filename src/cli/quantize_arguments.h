@@ -19,6 +19,8 @@ struct QuantizeArguments {
   std::string config;
   std::string weight_observer;
   std::string activation_observer;
+  std::string rounding;
+  std::string target;
   double average_bits = 0;
   int64_t max_bytes = 0;
   int64_t block_size = 0;
@@ -26,7 +28,6 @@ struct QuantizeArguments {
   bool dynamic = false;
   bool all_layers_low = false;
   bool no_bias_correction = false;
-  bool symmetric_activations = false;  // not an option: what the target needs
   std::vector<std::string> skip;
   void declare(CLI::App& app);
 };
@@ -37,6 +38,7 @@ struct Quantized {
   BitPlan plan;
   Graph graph;
   QuantizeReport report;
+  std::string target;  // that the graph is made for
 };
 
 /// Calibrates on the training split, chooses bits if a budget is given, quantizes. Throws Error.

@@ -13,55 +13,6 @@
 namespace nibble {
 namespace {
 
-// What each runtime reads.
-QdqOptions qdq_options(Target target) {
-  switch (target) {
-    case Target::onnxruntime:
-      return {};
-    case Target::openvino:  // int4 yes, int2 no
-      return {.smallest_weight_bits = 4, .smallest_unblocked_weight_bits = 4};
-    case Target::tensorrt:  // int4 only in blocks; a DequantizeLinear of int32 is refused
-      return {
-          .smallest_weight_bits = 4, .smallest_unblocked_weight_bits = 8, .integer_bias = false};
-  }
-  return {};
-}
-
-// The opset that brought the integer arithmetic of ONNX; 0 for other operators.
-int opset_of_integer_operator(std::string_view op) {
-  if (op == "DynamicQuantizeLinear") return 11;
-  const bool integer = op == "QuantizeLinear" || op == "DequantizeLinear" || op == "ConvInteger" ||
-                       op == "MatMulInteger" || op == "QLinearConv" || op == "QLinearMatMul";
-  return integer ? 10 : 0;
-}
-
-// TensorRT quantizes symmetrically, activations to int8.
-void require_tensorrt_types(const Graph& graph) {
-  for (NodeId id : graph.nodes()) {
-    const Node& node = graph.node(id);
-    if (!node.domain.empty() || opset_of_integer_operator(node.op) == 0 ||
-        node.op == "QuantizeLinear" || node.op == "DequantizeLinear") {
-      continue;
-    }
-    fail(ErrorCode::unsupported,
-         "TensorRT has no {}; quantize with symmetric int8 activations, and not dynamically, to "
-         "export for it",
-         describe(node));
-  }
-  for (int32_t i = 0; i < graph.value_count(); ++i) {
-    const Value& value = graph.value({i});
-    if (!value.type.quant || value.type.quant->storage == DType::i32) continue;
-    const QuantParams& quant = *value.type.quant;
-    const bool symmetric = is_signed(quant.storage) &&
-                           std::ranges::all_of(quant.zero_point, [](int32_t z) { return z == 0; });
-    if (symmetric && bits_of(quant.storage) <= 8) continue;
-    fail(ErrorCode::unsupported,
-         "TensorRT needs symmetric int8 types, but '{}' is {}; quantize with symmetric int8 "
-         "activations to export for it",
-         value.name, to_string(value.type));
-  }
-}
-
 bool has_quantized_types(const Graph& graph) {
   for (int32_t i = 0; i < graph.value_count(); ++i) {
     if (graph.value({i}).type.quant) return true;
@@ -125,11 +76,12 @@ void write_model(const Graph& graph, onnx::ModelProto& proto) {
 
 }  // namespace
 
-std::string serialize_onnx(const Graph& source, Target target) {
+std::string serialize_onnx(const Graph& source, const Target& target) {
   Graph graph = source;
-  if (target == Target::tensorrt) require_tensorrt_types(graph);
+  if (const auto reason = why_not_written(graph, target))
+    fail(ErrorCode::unsupported, "{}", *reason);
   const bool typed = has_quantized_types(graph);
-  if (typed) insert_qdq(graph, qdq_options(target));
+  if (typed) insert_qdq(graph, target);
   const int opset = needed_opset_of_nodes(graph);
   if (typed || opset > graph.opset()) {
     raise_opset(graph, opset);
@@ -143,7 +95,7 @@ std::string serialize_onnx(const Graph& source, Target target) {
   return serialize_proto(proto);
 }
 
-void save_onnx(const Graph& graph, const std::filesystem::path& path, Target target) {
+void save_onnx(const Graph& graph, const std::filesystem::path& path, const Target& target) {
   with_context([&] { return fmt::format("saving {}", path.string()); },
                [&] { write_file(path, serialize_onnx(graph, target)); });
 }

@@ -6,10 +6,9 @@
 //         %y_quantized:u8 = QuantizeLinear(%y, %y_scale, %y_zero_point)
 //         readers of %y read DequantizeLinear(%y_quantized, %y_scale, %y_zero_point)
 //
-// Weights go into the smallest element type that holds their codes, and that the runtime computes
-// with (see two_bit_weights.h). Activations are stored in 8
-// bits at least; where their codes use less, a Clip before QuantizeLinear keeps them in range, in
-// standard operators.
+// Weights go into the smallest element type that holds their codes and that the target computes
+// with. Activations are stored in 8 bits at least; where their codes use less, a Clip before
+// QuantizeLinear keeps them in range, in standard operators.
 #include "passes/insert_qdq.h"
 
 #include <algorithm>
@@ -18,7 +17,6 @@
 #include "base/check.h"
 #include "passes/graph_editor.h"
 #include "passes/pass.h"
-#include "passes/two_bit_weights.h"
 
 namespace nibble {
 namespace {
@@ -44,11 +42,11 @@ DType smallest_storage(const QuantParams& quant, int least_bits) {
 
 class Inserter {
  public:
-  Inserter(Graph& graph, const QdqOptions& options)
-      : graph_(graph),
-        editor_(graph),
-        options_(options),
-        above_two_bits_(weights_above_two_bits(graph)) {}
+  Inserter(Graph& graph, const Target& target) : graph_(graph), editor_(graph), target_(target) {
+    if (target.weights_above_two_bits != nullptr) {
+      above_two_bits_ = target.weights_above_two_bits(graph);
+    }
+  }
 
   int run() {
     int inserted = 0;
@@ -79,7 +77,7 @@ class Inserter {
 
   Graph& graph_;
   GraphEditor editor_;
-  const QdqOptions& options_;
+  const Target& target_;
   std::set<ValueId> above_two_bits_;
 };
 
@@ -119,12 +117,12 @@ Node Inserter::qdq(const char* op, ValueId input, const Pair& pair, ValueId outp
 void Inserter::insert_for_constant(ValueId id) {
   QuantParams quant = *graph_.value(id).type.quant;
   const Tensor codes = graph_.value(id).data;
-  if (quant.storage == DType::i32 && !options_.integer_bias) {
+  if (quant.storage == DType::i32 && !target_.integer_bias) {
     graph_.value(id).data = dequantize_tensor(codes, quant);
     return;
   }
-  int least = quant.granularity == Granularity::per_block ? options_.smallest_weight_bits
-                                                          : options_.smallest_unblocked_weight_bits;
+  int least = quant.granularity == Granularity::per_block ? target_.least_weight_bits
+                                                          : target_.least_unblocked_weight_bits;
   if (above_two_bits_.contains(id)) least = std::max(least, 4);
   if (quant.storage != DType::i32) quant.storage = smallest_storage(quant, least);
   const std::string name = graph_.value(id).name;
@@ -223,7 +221,14 @@ int opset_for(const QuantParams& quant) {
   return quant.granularity == Granularity::per_channel ? 13 : 10;
 }
 
-int insert_qdq(Graph& graph, const QdqOptions& options) { return Inserter(graph, options).run(); }
-int insert_qdq(Graph& graph) { return insert_qdq(graph, {}); }
+int opset_of_integer_operator(std::string_view op) {
+  if (op == "DynamicQuantizeLinear") return 11;
+  const bool integer = op == "QuantizeLinear" || op == "DequantizeLinear" || op == "ConvInteger" ||
+                       op == "MatMulInteger" || op == "QLinearConv" || op == "QLinearMatMul";
+  return integer ? 10 : 0;
+}
+
+int insert_qdq(Graph& graph, const Target& target) { return Inserter(graph, target).run(); }
+int insert_qdq(Graph& graph) { return insert_qdq(graph, default_target()); }
 
 }  // namespace nibble

@@ -1,23 +1,17 @@
-// What insert_qdq may be told beyond the defaults.
+// insert_qdq for a given runtime, and the opsets that quantized types need.
 #pragma once
 
-#include "nibble/graph.h"
+#include "nibble/target.h"
 
 namespace nibble {
 
-struct QdqOptions {
-  /// Smallest element type that weights are stored in: 2 (where two_bit_weights.h allows it), 4 or
-  /// 8 bits.
-  int smallest_weight_bits = 2;
-  /// The same for weights that are not quantized in blocks.
-  int smallest_unblocked_weight_bits = 2;
-  /// Biases are int32 constants behind DequantizeLinear; off: plain floats.
-  bool integer_bias = true;
-};
-
-int insert_qdq(Graph& graph, const QdqOptions& options);
+/// Types into QuantizeLinear and DequantizeLinear, stored as the runtime reads them. Returns the
+/// number of values.
+int insert_qdq(Graph& graph, const Target& target);
 
 /// The opset that QuantizeLinear and DequantizeLinear need for this storage.
 int opset_for(const QuantParams& quant);
+/// The opset that brought an operator of ONNX's integer arithmetic; 0 for other operators.
+int opset_of_integer_operator(std::string_view op);
 
 }  // namespace nibble

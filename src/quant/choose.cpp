@@ -5,11 +5,10 @@
 #include "base/check.h"
 #include "nibble/quantize.h"
 #include "nibble/runtime.h"
-#include "ops/roles.h"
 #include "quant/file_size.h"
 #include "quant/knapsack.h"
 #include "quant/layers.h"
-#include "ranges/observer.h"
+#include "ranges/grid.h"
 
 namespace nibble {
 namespace {
@@ -54,10 +53,10 @@ class OutputProbe {
     for (const int64_t dim : data_.sample_shape().dims()) shape.push_back(dim);
     Program program = compile(graph, {.arithmetic = Arithmetic::f32,
                                       .input_shapes = {{input_, shape}},
-                                      .threads = options_.threads});
+                                      .threads = options_.quantize.threads});
     size_t i = 0;
     for (int64_t begin = 0; begin < samples_; begin += batch_) {
-      const Tensor batch = read_batch(data_, begin, batch_, options_.threads);
+      const Tensor batch = read_batch(data_, begin, batch_, options_.quantize.threads);
       for (const Tensor& output : program.run(std::span(&batch, 1))) {
         if (output.dtype() == DType::f32) body(i++, output.data<float>());
       }
@@ -73,20 +72,6 @@ class OutputProbe {
   std::vector<std::vector<float>> reference_;
 };
 
-// The graph with only this layer's weight rounded to `bits` bits.
-Graph with_rounded_weight(const Graph& graph, const Layer& layer, int bits, ThreadPool& pool) {
-  Graph rounded = graph;
-  const Node& node = graph.node(layer.id);
-  const Tensor& weight = graph.value(node.inputs[1]).data;
-  const QuantParams params =
-      weight_params(weight, {.axis = WeightIndex(node, weight.shape()).scale_axis()}, bits,
-                    QuantizeOptions{}.weight_observer, pool);
-  rounded.node(layer.id).inputs[1] =
-      rounded.add_constant(rounded.unique_value_name("rounded_weight"),
-                           dequantize_tensor(quantize_tensor(weight, params), params));
-  return rounded;
-}
-
 struct Candidates {
   std::vector<Layer> layers;
   std::vector<std::vector<int>> bits;  // by layer, widest first
@@ -99,7 +84,8 @@ BitPlan given_plan(const ChooseOptions& options) {
   for (const auto& [node, bits] : options.fixed_weight_bits) {
     plan.layers[node] = {bits, options.activation_bits};
   }
-  for (const std::string& node : options.skip) plan.layers[node] = {0, options.activation_bits};
+  for (const std::string& node : options.quantize.skip)
+    plan.layers[node] = {0, options.activation_bits};
   return plan;
 }
 
@@ -117,8 +103,8 @@ Candidates find_candidates(const Graph& graph, const ChooseOptions& options) {
   }
   QuantizeReport report;
   Candidates found;
-  QuantizeOptions quantize_options{.first_and_last_8bit = false};
-  quantize_options.skip = options.skip;
+  QuantizeOptions quantize_options = options.quantize;
+  quantize_options.first_and_last_8bit = false;
   found.layers = find_layers(graph, given_plan(options), quantize_options, report);
   std::vector<NodeId> ids;
   for (const Layer& layer : found.layers) ids.push_back(layer.id);
@@ -128,48 +114,108 @@ Candidates find_candidates(const Graph& graph, const ChooseOptions& options) {
     const bool is_fixed = fixed != options.fixed_weight_bits.end();
     std::vector<int> choices = is_fixed ? std::vector{fixed->second} : bits;
     // quantize() keeps these at 8 bits at least.
-    if (options.first_and_last_8bit && ends[i]) choices = {std::max(is_fixed ? choices[0] : 8, 8)};
+    if (options.quantize.first_and_last_8bit && ends[i])
+      choices = {std::max(is_fixed ? choices[0] : 8, 8)};
     found.bits.push_back(std::move(choices));
     found.weights.push_back(graph.value(graph.node(ids[i]).inputs[1]).data.elements());
   }
   return found;
 }
 
-// What the budget leaves for weights, in units of cost; cost(layer, bits) in the same unit.
+// The network as quantize() would make it with all layers that have a choice at the same bits; one
+// for each bit-width there is to choose.
+class Variants {
+ public:
+  Variants(const Graph& graph, const RangeReport& ranges, const Candidates& candidates,
+           const ChooseOptions& options) {
+    for (const int bits : options.candidates) {
+      BitPlan plan = given_plan(options);
+      for (const Layer& layer : candidates.layers) {
+        if (options.fixed_weight_bits.contains(layer.name)) continue;
+        plan.layers[layer.name] = {bits, options.activation_bits};
+      }
+      graphs_.emplace(bits, quantize(graph, ranges, plan, options.quantize));
+    }
+  }
+
+  const Graph& widest() const { return graphs_.rbegin()->second; }
+  /// One in which a layer that may have `bits` bits has them. A layer without a choice has its bits
+  /// in all of them.
+  const Graph& at(int bits) const {
+    const auto found = graphs_.find(bits);
+    return found == graphs_.end() ? widest() : found->second;
+  }
+
+ private:
+  std::map<int, Graph> graphs_;
+};
+
+Tensor real_constant(const Value& value) {
+  return value.type.quant ? dequantize_tensor(value.data, *value.type.quant) : value.data;
+}
+
+// `graph` with the weight and the bias that this layer has in `quantized`, in reals.
+Graph with_layer_of(const Graph& graph, const Graph& quantized, const Layer& layer) {
+  Graph result = graph;
+  const std::vector<NodeId> nodes = quantized.nodes();
+  const auto found =
+      std::ranges::find_if(nodes, [&](NodeId id) { return quantized.node(id).name == layer.name; });
+  check(found != nodes.end(), "quantize() keeps the names of layers");
+  const Node& source = quantized.node(*found);
+  for (size_t i = 1; i < 3; ++i) {
+    if (!source.input(i) || !quantized.value(source.inputs[i]).is_constant()) continue;
+    const ValueId rounded = result.add_constant(result.unique_value_name("rounded"),
+                                                real_constant(quantized.value(source.inputs[i])));
+    Node& node = result.node(layer.id);
+    if (node.inputs.size() <= i) node.inputs.resize(i + 1);
+    node.inputs[i] = rounded;
+  }
+  return result;
+}
+
+// What the budget leaves for weights, and what each choice costs, in the same unit.
 struct Costs {
   bool in_bytes = false;
   int64_t available = 0;
-  int64_t of(int64_t weights, int bits) const {
-    return in_bytes ? stored_weight_bytes(weights, bits) : weights * bits;
-  }
+  std::vector<std::vector<int64_t>> of;  // by layer and choice
 };
 
-Costs find_costs(const Graph& graph, const RangeReport& ranges, const Budget& budget,
-                 const Candidates& candidates, const ChooseOptions& options) {
-  if (budget.average_weight_bits.has_value() == budget.file_bytes.has_value()) {
-    fail(ErrorCode::invalid_argument,
-         "a budget is either an average of bits or a file size, exactly one of them");
+Costs find_costs(const Budget& budget, const Candidates& candidates, const Variants& variants,
+                 const Target& target) {
+  Costs costs{.in_bytes = budget.file_bytes.has_value()};
+  int64_t all_weights = 0;
+  for (size_t i = 0; i < candidates.layers.size(); ++i) {
+    all_weights += candidates.weights[i];
+    costs.of.emplace_back();
+    for (const int bits : candidates.bits[i]) costs.of[i].push_back(bits * candidates.weights[i]);
   }
-  int64_t all = 0;
-  for (const int64_t weights : candidates.weights) all += weights;
-  if (budget.average_weight_bits) {
+  if (!costs.in_bytes) {
     // Rounding must not make 4.1 bits of 10 weights 40.999.
-    const double bits = *budget.average_weight_bits * static_cast<double>(all);
-    return {false, static_cast<int64_t>(std::floor(bits + 1e-6))};
+    const double bits = *budget.average_weight_bits * static_cast<double>(all_weights);
+    costs.available = static_cast<int64_t>(std::floor(bits + 1e-6));
+    return costs;
   }
-  BitPlan all_8bit = given_plan(options);
-  for (const Layer& layer : candidates.layers)
-    all_8bit.layers[layer.name] = {8, options.activation_bits};
-  QuantizeOptions quantize_options{.threads = options.threads};
-  quantize_options.skip = options.skip;
-  const Graph widest = quantize(graph, ranges, all_8bit, quantize_options);
-  return {true, *budget.file_bytes - (estimate_file_bytes(widest) - all)};
+  std::map<int, std::map<std::string, int64_t>> stored;
+  const auto bytes_at = [&](int bits, const std::string& layer) {
+    if (!stored.contains(bits)) stored[bits] = stored_weight_bytes(variants.at(bits), target);
+    return stored[bits].at(layer);
+  };
+  costs.available = *budget.file_bytes - estimate_file_bytes(variants.widest(), target);
+  const std::map<std::string, int64_t> widest = stored_weight_bytes(variants.widest(), target);
+  for (size_t i = 0; i < candidates.layers.size(); ++i) {
+    const std::string& name = candidates.layers[i].name;
+    costs.available += widest.at(name);
+    for (size_t k = 0; k < candidates.bits[i].size(); ++k) {
+      costs.of[i][k] = bytes_at(candidates.bits[i][k], name);
+    }
+  }
+  return costs;
 }
 
 [[noreturn]] void refuse(const Costs& costs, const Candidates& candidates, const Budget& budget) {
   int64_t least = 0, weights = 0;
   for (size_t i = 0; i < candidates.layers.size(); ++i) {
-    least += costs.of(candidates.weights[i], candidates.bits[i].back());
+    least += costs.of[i].back();
     weights += candidates.weights[i];
   }
   if (costs.in_bytes) {
@@ -182,28 +228,41 @@ Costs find_costs(const Graph& graph, const RangeReport& ranges, const Budget& bu
        *budget.average_weight_bits, static_cast<double>(least) / static_cast<double>(weights));
 }
 
+void check_budget(const Budget& budget, const ChooseOptions& options) {
+  if (budget.average_weight_bits.has_value() == budget.file_bytes.has_value()) {
+    fail(ErrorCode::invalid_argument,
+         "a budget is either an average of bits or a file size, exactly one of them");
+  }
+  if (options.quantize.dynamic) {
+    fail(ErrorCode::invalid_argument, "dynamic quantization is 8 bits: there is nothing to choose");
+  }
+}
+
 }  // namespace
 
 BitChoice choose_bits(const Graph& graph, const RangeReport& ranges, const Dataset& data,
                       const Budget& budget, const ChooseOptions& options) {
+  check_budget(budget, options);
   const Graph prepared = prepare_for_quantization(graph);
   const Candidates candidates = find_candidates(prepared, options);
   if (candidates.layers.empty()) {
     fail(ErrorCode::invalid_argument, "the model has no layer whose weights can be quantized");
   }
-  const Costs costs = find_costs(prepared, ranges, budget, candidates, options);
+  const Variants variants(prepared, ranges, candidates, options);
+  const Costs costs =
+      find_costs(budget, candidates, variants, find_target(options.quantize.target));
   const OutputProbe probe(prepared, data, options);
-  ThreadPool pool(options.threads);
 
   BitChoice choice{.plan = given_plan(options)};
   std::vector<std::vector<KnapsackOption>> items;
   for (size_t i = 0; i < candidates.layers.size(); ++i) {
     const Layer& layer = candidates.layers[i];
     std::vector<KnapsackOption> item;
-    for (const int bits : candidates.bits[i]) {
-      const double sqnr = probe.sqnr_of(with_rounded_weight(prepared, layer, bits, pool));
+    for (size_t k = 0; k < candidates.bits[i].size(); ++k) {
+      const int bits = candidates.bits[i][k];
+      const double sqnr = probe.sqnr_of(with_layer_of(prepared, variants.at(bits), layer));
       choice.sensitivities.push_back({layer.name, bits, sqnr, candidates.weights[i]});
-      item.push_back({costs.of(candidates.weights[i], bits), std::pow(10.0, -sqnr / 10)});
+      item.push_back({costs.of[i][k], std::pow(10.0, -sqnr / 10)});
     }
     items.push_back(std::move(item));
     report_progress(options.progress, "measuring sensitivity", static_cast<int64_t>(i) + 1,

@@ -6,6 +6,7 @@
 #include "base/check.h"
 #include "quant/weights.h"
 #include "ranges/observer.h"
+#include "ranges/rounding.h"
 
 namespace nibble {
 namespace {
@@ -40,10 +41,11 @@ class Rewriter {
     if (node.op == "Gemm" && node.attributes.integer("transB", 0) != 0) weight = transposed(weight);
     const int axis = conv ? 0 : 1;
     QuantParams params = weight_params(weight, {.axis = axis}, layer.bits.weight_bits,
-                                       options_.weight_observer, pool_);
+                                       find_observer(options_.weight_observer), pool_);
     const int64_t channels = weight.shape()[axis];
-    const Tensor codes =
-        pack_integers(DType::i8, weight.shape(), unpack_integers(quantize_tensor(weight, params)));
+    const Tensor codes = pack_integers(
+        DType::i8, weight.shape(),
+        unpack_integers(round_weight(find_rounding(options_.rounding), weight, params, pool_)));
 
     const DynamicData& data = quantized_data(node.inputs[0]);
     Node product{.op = conv ? "ConvInteger" : "MatMulInteger", .name = name("integer")};
@@ -146,7 +148,8 @@ void quantize_dynamically(Graph& graph, const std::vector<Layer>& layers,
                      return;
                    }
                    layer.bits.activation_bits = 0;
-                   quantize_layer(graph, layer, {}, options, pool);
+                   const LayerTask task{.layer = layer};
+                   quantize_layers(graph, std::span(&task, 1), options, pool);
                  });
   }
 }

@@ -1,9 +1,12 @@
 #include "quant/file_size.h"
 
-#include "passes/pass.h"
+#include "ops/roles.h"
+#include "passes/insert_qdq.h"
 
 namespace nibble {
 namespace {
+
+int64_t model_bytes(const Graph& exported);
 
 // A protobuf field of up to 127 bytes has two bytes of tag and length.
 constexpr int64_t kField = 2;
@@ -22,7 +25,7 @@ int64_t attribute_bytes(const std::string& name, const Attribute& attribute) {
       return static_cast<int64_t>(tensor.bytes()) + 16;
     }
     int64_t operator()(const std::shared_ptr<const Graph>& body) const {
-      return estimate_file_bytes(*body);
+      return model_bytes(*body);
     }
     int64_t operator()(const std::vector<int64_t>& values) const {
       return 2 * static_cast<int64_t>(values.size());
@@ -72,16 +75,8 @@ int64_t node_bytes(const Graph& graph, const Node& node) {
   return bytes;
 }
 
-}  // namespace
-
-int64_t stored_weight_bytes(int64_t weights, int bits) {
-  const int64_t stored_bits = bits == 2 ? 2 : bits <= 4 ? 4 : bits <= 8 ? 8 : 16;
-  return (weights * stored_bits + 7) / 8;
-}
-
-int64_t estimate_file_bytes(const Graph& graph) {
-  Graph exported = graph;
-  insert_qdq(exported);
+// Of a graph without quantized types.
+int64_t model_bytes(const Graph& exported) {
   int64_t bytes = 64 + static_cast<int64_t>(exported.opaque_model_fields.size());
   for (const auto& [key, value] : exported.metadata) {
     bytes += kField + text_bytes(key) + text_bytes(value);
@@ -92,6 +87,29 @@ int64_t estimate_file_bytes(const Graph& graph) {
   }
   for (const NodeId id : exported.nodes()) bytes += node_bytes(exported, exported.node(id));
   return bytes;
+}
+
+}  // namespace
+
+std::map<std::string, int64_t> stored_weight_bytes(const Graph& graph, const Target& target) {
+  Graph exported = graph;
+  insert_qdq(exported, target);
+  std::map<std::string, int64_t> bytes;
+  for (const NodeId id : exported.nodes()) {
+    const Node& node = exported.node(id);
+    if (!is_weighted(node) || !node.input(1)) continue;
+    const auto made_by = exported.producer(node.inputs[1]);
+    if (!made_by || exported.node(*made_by).op != "DequantizeLinear") continue;
+    const Value& codes = exported.value(exported.node(*made_by).inputs[0]);
+    bytes[node.name] = static_cast<int64_t>(codes.data.bytes());
+  }
+  return bytes;
+}
+
+int64_t estimate_file_bytes(const Graph& graph, const Target& target) {
+  Graph exported = graph;
+  insert_qdq(exported, target);
+  return model_bytes(exported);
 }
 
 }  // namespace nibble

@@ -2,16 +2,19 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
+#include <string>
 
-#include "nibble/graph.h"
+#include "nibble/target.h"
 
 namespace nibble {
 
-/// Bytes of `weights` integers of `bits` bits in a file: packed as int2, int4 (3 bits too) or int8.
-int64_t stored_weight_bytes(int64_t weights, int bits);
+/// Estimate of serialize_onnx(graph, target).size() in QDQ form, within a few percent: constants
+/// exactly, names and node headers by the encoding of protobuf.
+int64_t estimate_file_bytes(const Graph& graph, const Target& target);
 
-/// Estimate of serialize_onnx(graph).size() in QDQ form, within a few percent: constants exactly,
-/// names and node headers by the encoding of protobuf.
-int64_t estimate_file_bytes(const Graph& graph);
+/// Bytes that the weight of each quantized layer takes in a file for `target`, without its scales;
+/// by node name.
+std::map<std::string, int64_t> stored_weight_bytes(const Graph& graph, const Target& target);
 
 }  // namespace nibble

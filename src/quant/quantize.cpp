@@ -4,11 +4,13 @@
 #include <algorithm>
 
 #include "base/check.h"
+#include "base/table.h"
 #include "quant/dynamic.h"
 #include "quant/layers.h"
 #include "quant/value_types.h"
 #include "quant/weights.h"
 #include "ranges/observer.h"
+#include "ranges/rounding.h"
 
 namespace nibble {
 namespace {
@@ -60,16 +62,17 @@ class Quantizer {
     for (const Layer& layer : layers) {
       const ValueId data = graph_.node(layer.id).inputs[0];
       const std::optional<QuantParams> quant = graph_.value(data).type.quant;
-      const LayerInput input{layer.quantizes_data() && quant ? &*quant : nullptr, find_range(data)};
+      const LayerTask task{layer, layer.quantizes_data() ? quant : std::nullopt, find_range(data)};
       with_context([&] { return "quantizing " + describe(graph_.node(layer.id)); },
-                   [&] { quantize_layer(graph_, layer, input, options_, pool_); });
+                   [&] { quantize_layers(graph_, std::span(&task, 1), options_, pool_); });
     }
     remove_idle_copies(graph_, copies_);
   }
 
  private:
   Symmetry symmetry() const {
-    return options_.symmetric_activations ? Symmetry::symmetric : Symmetry::asymmetric;
+    const bool symmetric = find_target(options_.target).symmetric_activations;
+    return symmetric ? Symmetry::symmetric : Symmetry::asymmetric;
   }
 
   const TensorRange* find_range(ValueId id) const {
@@ -96,6 +99,7 @@ class Quantizer {
       const TensorRange*& best = widest[entry.group];
       if (best == nullptr || width(*range) > width(*best)) best = range;
     }
+    const ObserverRow& observer = find_observer(options_.activation_observer);
     std::map<ValueId, QuantParams> params;
     for (const auto& [value, entry] : types.activations) {
       auto it = params.find(entry.group);
@@ -103,7 +107,7 @@ class Quantizer {
         const TensorRange& range = *widest.at(entry.group);
         it = params
                  .emplace(entry.group, activation_params(range.total, range.histogram, entry.bits,
-                                                         options_.activation_observer, symmetry()))
+                                                         observer, symmetry()))
                  .first;
       }
       graph_.value(value).type.quant = it->second;
@@ -116,7 +120,7 @@ class Quantizer {
     if (value.type.quant) return;
     Moments moments;
     moments.add(value.data.data<float>());
-    QuantParams params = activation_params(moments, {}, 8, ObserverKind::min_max, symmetry());
+    QuantParams params = activation_params(moments, {}, 8, find_observer("min-max"), symmetry());
     value.data = quantize_tensor(value.data, params);
     value.type.quant = std::move(params);
   }
@@ -128,15 +132,32 @@ class Quantizer {
   std::map<ValueId, ValueId> copies_;
 };
 
+void check_options(const QuantizeOptions& options) {
+  find_observer(options.weight_observer);
+  find_observer(options.activation_observer);
+  const Target& target = find_target(options.target);
+  if (options.dynamic && !target.integer_operators) {
+    fail(ErrorCode::invalid_argument,
+         "dynamic quantization needs operators on integers, which {} does not have; quantize "
+         "statically for it",
+         target.title);
+  }
+  const RoundingRow& rounding = find_rounding(options.rounding);
+  if (rounding.need != RoundingNeed::nothing) {
+    fail(ErrorCode::unsupported,
+         "the rounding method '{}' needs calibration data, which quantize() "
+         "does not have",
+         rounding.name);
+  }
+}
+
 }  // namespace
+
+std::vector<Choice> rounding_choices() { return choices_of(roundings()); }
 
 Graph quantize(const Graph& graph, const RangeReport& ranges, const BitPlan& plan,
                const QuantizeOptions& options, QuantizeReport* report) {
-  if (options.dynamic && options.symmetric_activations) {
-    fail(ErrorCode::invalid_argument,
-         "dynamic quantization finds asymmetric uint8 activations at run time: they cannot be "
-         "symmetric int8, as TensorRT needs them");
-  }
+  check_options(options);
   Graph quantized = prepare_for_quantization(graph);
   QuantizeReport own;
   QuantizeReport& notes = report == nullptr ? own : *report;

@@ -6,6 +6,7 @@
 #include "base/check.h"
 #include "ops/roles.h"
 #include "ranges/observer.h"
+#include "ranges/rounding.h"
 
 namespace nibble {
 namespace {
@@ -40,10 +41,11 @@ WeightGrouping grouping_of(const WeightIndex& index, const Shape& weight, const 
 }
 
 // Sum of |codes| of each output channel.
-std::vector<double> channel_sums(std::span<const int32_t> codes, const WeightIndex& index) {
+std::vector<double> channel_sums(const Tensor& codes, const WeightIndex& index) {
   std::vector<double> sums(static_cast<size_t>(index.outputs()), 0);
-  for (size_t i = 0; i < codes.size(); ++i) {
-    sums[static_cast<size_t>(index.output(static_cast<int64_t>(i)))] += std::abs(codes[i]);
+  const std::vector<int32_t> integers = unpack_integers(codes);
+  for (size_t i = 0; i < integers.size(); ++i) {
+    sums[static_cast<size_t>(index.output(static_cast<int64_t>(i)))] += std::abs(integers[i]);
   }
   return sums;
 }
@@ -57,21 +59,20 @@ class AccumulatorGuard {
         reach_(std::max(input.qmax - input.zero_point[0], input.zero_point[0] - input.qmin)),
         bias_(bias) {}
 
-  void widen(const Tensor& weight, const WeightIndex& index, QuantParams& params) const {
-    for (int round = 0; round < 64; ++round) {
-      const std::vector<double> sums =
-          channel_sums(unpack_integers(quantize_tensor(weight, params)), index);
-      bool changed = false;
-      for (size_t c = 0; c < sums.size(); ++c) {
-        float& scale = params.scale[params.scale.size() == 1 ? 0 : c];
-        const double wanted =
-            wanted_scale(sums[c], c, scale, round == 0 && params.scale.size() > 1);
-        if (wanted == static_cast<double>(scale)) continue;
-        scale = static_cast<float>(wanted);
-        changed = true;
-      }
-      if (!changed) return;
+  // Changes the scales that `codes` show to be too small; false if none is. A scale may shrink,
+  // for the bias of a channel without weights, only where `may_shrink`.
+  bool widen(const Tensor& codes, const WeightIndex& index, QuantParams& params,
+             bool may_shrink) const {
+    const std::vector<double> sums = channel_sums(codes, index);
+    bool changed = false;
+    for (size_t c = 0; c < sums.size(); ++c) {
+      float& scale = params.scale[params.scale.size() == 1 ? 0 : c];
+      const double wanted = wanted_scale(sums[c], c, scale, may_shrink && params.scale.size() > 1);
+      if (wanted == static_cast<double>(scale)) continue;
+      scale = static_cast<float>(wanted);
+      changed = true;
     }
+    return changed;
   }
 
  private:
@@ -91,11 +92,11 @@ class AccumulatorGuard {
 };
 
 // Mean of the layer's data, by input channel; empty if it was not measured in these channels.
-std::vector<double> input_means(const LayerInput& input, int64_t channels) {
+std::vector<double> input_means(const TensorRange* range, int64_t channels) {
   std::vector<double> means;
-  if (input.range == nullptr || input.range->channel_axis != 1) return means;
-  if (static_cast<int64_t>(input.range->channels.size()) != channels) return means;
-  for (const Moments& channel : input.range->channels) means.push_back(channel.mean);
+  if (range == nullptr || range->channel_axis != 1) return means;
+  if (static_cast<int64_t>(range->channels.size()) != channels) return means;
+  for (const Moments& channel : range->channels) means.push_back(channel.mean);
   return means;
 }
 
@@ -149,43 +150,101 @@ QuantParams bias_params(const QuantParams& input, const QuantParams& weight, siz
   return params;
 }
 
+// One weighted layer on its way: its grid, its codes, its bias.
+class LayerQuantizer {
+ public:
+  LayerQuantizer(const Graph& graph, const LayerTask& task, const QuantizeOptions& options,
+                 ThreadPool& pool)
+      : task_(task),
+        node_(graph.node(task.layer.id)),
+        weight_(graph.value(node_.inputs[1]).data),
+        values_(read_weight(graph.value(node_.inputs[1]), node_)),
+        index_(node_, weight_.shape()),
+        bias_(read_bias(graph, node_, index_.outputs())),
+        had_bias_(!bias_.empty()),
+        integer_(task.input_quant && task.layer.bits.weight_bits <= 8 &&
+                 task.input_quant->bits() <= 8) {
+    params_ = weight_params(
+        weight_, grouping_of(index_, weight_.shape(), task.layer, options.weight_block_size),
+        task.layer.bits.weight_bits, find_observer(options.weight_observer), pool);
+  }
+
+  WeightToRound to_round() const { return {weight_, params_}; }
+  void take(Tensor codes) { codes_ = std::move(codes); }
+
+  // Where the layer's sums might leave int32, its grid gets coarser: it must then be rounded again.
+  bool widen(bool may_shrink) {
+    if (!integer_) return false;
+    return AccumulatorGuard(*task_.input_quant, bias_).widen(codes_, index_, params_, may_shrink);
+  }
+
+  void correct_bias() {
+    const std::vector<double> means = input_means(task_.input_range, index_.inputs());
+    const bool takes_bias = find_op(node_.op, node_.domain)->weights.bias >= 0;
+    if (!takes_bias || means.empty()) return;
+    nibble::correct_bias(bias_, values_, dequantize_tensor(codes_, params_), index_, means);
+  }
+
+  void write(Graph& graph) {
+    const NodeId id = task_.layer.id;
+    const std::string& name = task_.layer.name;
+    if (!bias_.empty()) {
+      Tensor real = Tensor::of<float>({index_.outputs()}, std::span<const float>(bias_));
+      const std::string stem = name + (had_bias_ ? "" : "_bias");
+      std::optional<QuantParams> quant;
+      if (integer_) {
+        quant = bias_params(*task_.input_quant, params_, bias_.size());
+        real = quantize_tensor(real, *quant);
+      }
+      replace_constant(graph, id, 2, std::move(real), std::move(quant), stem);
+    }
+    replace_constant(graph, id, 1, std::move(codes_), std::move(params_), name);
+  }
+
+ private:
+  const LayerTask& task_;
+  const Node node_;
+  const Tensor weight_;
+  const std::vector<float> values_;
+  const WeightIndex index_;
+  std::vector<float> bias_;
+  bool had_bias_;
+  bool integer_;
+  QuantParams params_;
+  Tensor codes_;
+};
+
+void round_all(std::vector<LayerQuantizer>& layers, const RoundingRow& rounding, ThreadPool& pool) {
+  std::vector<WeightToRound> weights;
+  for (const LayerQuantizer& layer : layers) weights.push_back(layer.to_round());
+  std::vector<Tensor> codes = rounding.round({.weights = weights}, pool);
+  for (size_t i = 0; i < layers.size(); ++i) layers[i].take(std::move(codes[i]));
+}
+
+// Rounds again and again while a grid has to get coarser.
+void make_fit(std::vector<LayerQuantizer>& layers, const RoundingRow& rounding, ThreadPool& pool) {
+  for (int attempt = 0; attempt < 64; ++attempt) {
+    bool changed = false;
+    for (LayerQuantizer& layer : layers) changed |= layer.widen(attempt == 0);
+    if (!changed) return;
+    round_all(layers, rounding, pool);
+  }
+}
+
 }  // namespace
 
-void quantize_layer(Graph& graph, const Layer& layer, const LayerInput& input,
-                    const QuantizeOptions& options, ThreadPool& pool) {
-  const Node& node = graph.node(layer.id);
-  const Tensor weight = graph.value(node.inputs[1]).data;
-  const std::vector<float> values = read_weight(graph.value(node.inputs[1]), node);
-  const WeightIndex index(node, weight.shape());
-  std::vector<float> bias = read_bias(graph, node, index.outputs());
-  const bool takes_bias = find_op(node.op, node.domain)->weights.bias >= 0;
-  const bool integer =
-      input.quant != nullptr && layer.bits.weight_bits <= 8 && input.quant->bits() <= 8;
-
-  QuantParams params =
-      weight_params(weight, grouping_of(index, weight.shape(), layer, options.weight_block_size),
-                    layer.bits.weight_bits, options.weight_observer, pool);
-  const bool had_bias = !bias.empty();
-  const std::vector<double> means = input_means(input, index.inputs());
-  if (options.bias_correction && takes_bias && !means.empty()) {
-    if (integer) AccumulatorGuard(*input.quant, bias).widen(weight, index, params);
-    const Tensor rounded = dequantize_tensor(quantize_tensor(weight, params), params);
-    correct_bias(bias, values, rounded, index, means);
+void quantize_layers(Graph& graph, std::span<const LayerTask> scope, const QuantizeOptions& options,
+                     ThreadPool& pool) {
+  const RoundingRow& rounding = find_rounding(options.rounding);
+  std::vector<LayerQuantizer> layers;
+  for (const LayerTask& task : scope) layers.emplace_back(graph, task, options, pool);
+  round_all(layers, rounding, pool);
+  make_fit(layers, rounding, pool);
+  if (options.bias_correction) {
+    for (LayerQuantizer& layer : layers) layer.correct_bias();
+    make_fit(layers, rounding, pool);
   }
-  if (integer) AccumulatorGuard(*input.quant, bias).widen(weight, index, params);
-  Tensor codes = quantize_tensor(weight, params);
-  if (!bias.empty()) {
-    Tensor real = Tensor::of<float>({index.outputs()}, std::span<const float>(bias));
-    const std::string stem = layer.name + (had_bias ? "" : "_bias");
-    if (integer) {
-      QuantParams quant = bias_params(*input.quant, params, bias.size());
-      Tensor integers = quantize_tensor(real, quant);
-      replace_constant(graph, layer.id, 2, std::move(integers), std::move(quant), stem);
-    } else {
-      replace_constant(graph, layer.id, 2, std::move(real), std::nullopt, stem);
-    }
-  }
-  replace_constant(graph, layer.id, 1, std::move(codes), std::move(params), layer.name);
+  for (LayerQuantizer& layer : layers) layer.write(graph);
 }
 
 }  // namespace nibble

@@ -11,11 +11,15 @@
 #include "ops/roles.h"
 #include "ranges/collector.h"
 #include "ranges/observer.h"
+#include "ranges/rounding.h"
 
 namespace nibble {
 namespace {
 
+// How the errors of a RangeReport are predicted.
 constexpr std::array kPredictedBits = {8, 6, 4, 3, 2};
+constexpr std::string_view kPredictedObserver = "mse";
+constexpr std::string_view kPredictedRounding = "nearest";
 
 // The model's one input, and how many samples it takes at a time (0: any number).
 struct Feed {
@@ -69,23 +73,29 @@ std::map<ValueId, Collector> weight_collectors(const Graph& graph) {
   return found;
 }
 
+// Mean squared error of the weight at `bits` bits.
+double weight_error(const TensorRange& range, const Tensor& weight, int bits, ThreadPool& pool) {
+  const int axis = range.channels.size() > 1 ? range.channel_axis : -1;
+  const QuantParams params =
+      weight_params(weight, {.axis = axis}, bits, find_observer(kPredictedObserver), pool);
+  const Tensor codes = round_weight(find_rounding(kPredictedRounding), weight, params, pool);
+  return squared_error(weight, codes, params) / static_cast<double>(weight.elements());
+}
+
+double activation_error(const TensorRange& range, int bits) {
+  const CodeRange codes = activation_codes(bits);
+  const Grid grid = find_observer(kPredictedObserver)
+                        .activation(range.total, range.histogram, codes, Symmetry::asymmetric);
+  return rounding_error(range.total, range.histogram, grid, codes);
+}
+
 std::vector<BitError> predict_errors(const TensorRange& range, const Tensor* weight,
                                      ThreadPool& pool) {
   std::vector<BitError> errors;
   const double signal = range.total.power();
   for (const int bits : kPredictedBits) {
-    double noise = 0;
-    if (weight != nullptr) {
-      const QuantParams params =
-          weight_params(*weight, {.axis = range.channels.size() > 1 ? range.channel_axis : -1},
-                        bits, ObserverKind::mse, pool);
-      noise = squared_error(*weight, params) / static_cast<double>(weight->elements());
-    } else {
-      const QuantParams params =
-          activation_params(range.total, range.histogram, bits, ObserverKind::mse);
-      noise = rounding_error(range.total, range.histogram, params.scale[0], params.zero_point[0],
-                             activation_codes(bits));
-    }
+    const double noise = weight != nullptr ? weight_error(range, *weight, bits, pool)
+                                           : activation_error(range, bits);
     errors.push_back({bits, sqnr_db(signal, noise)});
   }
   return errors;

@@ -2,43 +2,37 @@
 #pragma once
 
 #include <span>
+#include <string_view>
 
 #include "base/thread_pool.h"
 #include "nibble/ranges.h"
+#include "ranges/grid.h"
 
 namespace nibble {
 
-/// The codes of a bit-width: where they are stored, and the first and last one used.
-struct CodeRange {
-  DType storage = DType::i8;
-  int32_t qmin = -127;
-  int32_t qmax = 127;
+/// An observer; its file in observers/ holds its row, and observers/list.h names it.
+struct ObserverRow {
+  std::string_view name;
+  std::string_view summary;
+  /// The grid of a tensor of which these are the values, not all of them zero.
+  Grid (*activation)(const Moments& moments, const Histogram& histogram, const CodeRange& codes,
+                     Symmetry symmetry);
+  /// The scale of a group of weights. `widest` (above 0) is the least one that clips none of them.
+  float (*weight)(std::span<const float> weights, const CodeRange& codes, float widest);
 };
-/// Which codes stand for zero: any one, or code 0 in the middle of as many negative as positive
-/// ones.
-enum class Symmetry : uint8_t { asymmetric, symmetric };
-
-/// 0 to 2^bits - 1, in u8 up to 8 bits, else u16; symmetric: 2^(bits-1) - 1 codes on each side of
-/// 0, in i8 or i16. `bits` from 2 to 16.
-CodeRange activation_codes(int bits, Symmetry symmetry = Symmetry::asymmetric);
-/// Symmetric: [-127,127] at 8 bits (and likewise above 4), but all codes at 4 bits and fewer, where
-/// the extra one at the negative end matters: [-8,7], [-4,3] (both in i4), [-2,1] (i2).
-CodeRange weight_codes(int bits);
-
-/// Mean squared error of rounding values with this distribution. Exact for values spread evenly
-/// within each bin; exact zeros and the part of a bin outside [minimum, maximum] are accounted for.
-double rounding_error(const Moments& moments, const Histogram& histogram, float scale,
-                      int32_t zero_point, const CodeRange& codes);
+std::span<const ObserverRow> observers();
+/// Throws Error{invalid_argument} naming those that there are.
+const ObserverRow& find_observer(std::string_view name);
 
 /// Per-tensor parameters for `bits` bits. Zero has a code of its own (symmetric: code 0); a tensor
 /// that is all zero gets scale 1.
 QuantParams activation_params(const Moments& moments, const Histogram& histogram, int bits,
-                              ObserverKind observer, Symmetry symmetry = Symmetry::asymmetric);
+                              const ObserverRow& observer,
+                              Symmetry symmetry = Symmetry::asymmetric);
 
 /// The scale of one group of weights (zero point 0). 1 if all are zero.
-float weight_scale(std::span<const float> weights, const CodeRange& codes, ObserverKind observer);
-/// Sum of squared errors of rounding `weights` with this scale.
-double squared_error(std::span<const float> weights, float scale, const CodeRange& codes);
+float weight_scale(std::span<const float> weights, const CodeRange& codes,
+                   const ObserverRow& observer);
 
 /// Symmetric parameters of a whole weight: per output channel along `axis`, or per tensor if `axis`
 /// is negative, or in blocks of `block_size` (> 0) along `axis`.
@@ -47,11 +41,6 @@ struct WeightGrouping {
   int64_t block_size = 0;
 };
 QuantParams weight_params(const Tensor& weight, WeightGrouping grouping, int bits,
-                          ObserverKind observer, ThreadPool& pool);
-/// Sum of squared differences between the weight and its rounding by `params` (zero point 0).
-double squared_error(const Tensor& weight, const QuantParams& params);
-
-/// 10 log10(signal / noise), at most 150 (nothing lost).
-double sqnr_db(double signal, double noise);
+                          const ObserverRow& observer, ThreadPool& pool);
 
 }  // namespace nibble

@@ -267,12 +267,12 @@ TEST(serialize, tensorrt_takes_symmetric_int8_only) {
   ModelBuilder b;
   b.input("x", {-1, 2});
   Graph graph = with_quantized_weight(b, "x", symmetric(DType::i8, 127));
-  EXPECT_NO_THROW(serialize_onnx(graph, Target::tensorrt));
+  EXPECT_NO_THROW(serialize_onnx(graph, find_target("tensorrt")));
   graph.value(graph.inputs[0]).type.quant =
       QuantParams{.storage = DType::u8, .qmin = 0, .qmax = 255, .scale = {1}, .zero_point = {128}};
-  EXPECT_NO_THROW(serialize_onnx(graph, Target::onnxruntime));
+  EXPECT_NO_THROW(serialize_onnx(graph, find_target("onnxruntime")));
   try {
-    serialize_onnx(graph, Target::tensorrt);
+    serialize_onnx(graph, find_target("tensorrt"));
     FAIL() << "no error";
   } catch (const Error& error) {
     EXPECT_NE(std::string(error.what()).find("'x'"), std::string::npos) << error.what();
@@ -283,8 +283,8 @@ TEST(serialize, openvino_gets_no_two_bit_integers) {
   ModelBuilder b;
   b.input("x", {-1, 2});
   const Graph graph = with_quantized_weight(b, "x", symmetric(DType::i2, 1), "Gemm");
-  EXPECT_EQ(parse(serialize_onnx(graph, Target::openvino)).opset_import(0).version(), 21);
-  EXPECT_EQ(parse(serialize_onnx(graph, Target::onnxruntime)).opset_import(0).version(), 25);
+  EXPECT_EQ(parse(serialize_onnx(graph, find_target("openvino"))).opset_import(0).version(), 21);
+  EXPECT_EQ(parse(serialize_onnx(graph, find_target("onnxruntime"))).opset_import(0).version(), 25);
 }
 
 TEST(save, writes_a_file_that_loads_and_nothing_on_failure) {

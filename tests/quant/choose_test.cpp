@@ -8,6 +8,7 @@
 #include "nibble/error.h"
 #include "nibble/onnx.h"
 #include "nibble/quantize.h"
+#include "output_error.h"
 #include "quant/file_size.h"
 #include "quant/knapsack.h"
 #include "quant/layers.h"
@@ -99,7 +100,7 @@ struct Fixture {
 
 TEST(choose_bits, keeps_to_an_average) {
   const Fixture f;
-  const ChooseOptions options{.candidates = {8, 4, 2}, .first_and_last_8bit = false};
+  const ChooseOptions options{.candidates = {8, 4, 2}, .quantize = {.first_and_last_8bit = false}};
   double last_noise = 1e300;
   for (const double average : {2.0, 3.0, 4.0, 5.5, 8.0}) {
     const BitChoice choice =
@@ -118,8 +119,9 @@ TEST(choose_bits, keeps_to_an_average) {
 
 TEST(choose_bits, more_bits_are_less_noise_for_every_layer) {
   const Fixture f;
-  const BitChoice choice = choose_bits(f.graph, f.ranges, f.data, {.average_weight_bits = 8},
-                                       {.candidates = {2, 4, 8}, .first_and_last_8bit = false});
+  const BitChoice choice =
+      choose_bits(f.graph, f.ranges, f.data, {.average_weight_bits = 8},
+                  {.candidates = {2, 4, 8}, .quantize = {.first_and_last_8bit = false}});
   for (size_t i = 1; i < choice.sensitivities.size(); ++i) {
     const Sensitivity& a = choice.sensitivities[i - 1];
     const Sensitivity& b = choice.sensitivities[i];
@@ -146,7 +148,7 @@ TEST(choose_bits, a_file_size_is_kept_and_used) {
             .size());
   };
   const int64_t budget = (bytes(8) + bytes(4)) / 2;
-  const ChooseOptions options{.candidates = {8, 4}, .first_and_last_8bit = false};
+  const ChooseOptions options{.candidates = {8, 4}, .quantize = {.first_and_last_8bit = false}};
   const BitChoice choice = choose_bits(f.graph, f.ranges, f.data, {.file_bytes = budget}, options);
   const Graph graph = quantize(f.graph, f.ranges, choice.plan, {.first_and_last_8bit = false});
   const auto size = static_cast<double>(serialize_onnx(graph).size());
@@ -157,7 +159,7 @@ TEST(choose_bits, a_file_size_is_kept_and_used) {
 // conv1: 216 weights, conv2: 576, conv3: 32.
 TEST(choose_bits, given_bits_count_in_the_average_and_are_kept) {
   const Fixture f;
-  ChooseOptions options{.candidates = {8, 4, 2}, .first_and_last_8bit = false};
+  ChooseOptions options{.candidates = {8, 4, 2}, .quantize = {.first_and_last_8bit = false}};
   options.fixed_weight_bits = {{"conv2", 3}};
   const BitChoice choice =
       choose_bits(f.graph, f.ranges, f.data, {.average_weight_bits = 4.2}, options);
@@ -168,7 +170,7 @@ TEST(choose_bits, given_bits_count_in_the_average_and_are_kept) {
                      choice.plan.of("conv3").weight_bits * 32;
   EXPECT_DOUBLE_EQ(choice.average_weight_bits, sum / 824);
   options.fixed_weight_bits = {{"conv1", 16}, {"conv2", 4}};
-  options.first_and_last_8bit = true;
+  options.quantize.first_and_last_8bit = true;
   const BitChoice wide =
       choose_bits(f.graph, f.ranges, f.data, {.average_weight_bits = 8}, options);
   EXPECT_EQ(wide.plan.of("conv1").weight_bits, 16);
@@ -179,9 +181,9 @@ TEST(choose_bits, given_bits_count_in_the_average_and_are_kept) {
 
 TEST(choose_bits, skipped_layers_stay_in_float_and_do_not_count) {
   const Fixture f;
-  ChooseOptions skips{.candidates = {8, 4}, .first_and_last_8bit = false};
-  skips.skip = {"conv1", "relu1"};
-  ChooseOptions in_float{.candidates = {8, 4}, .first_and_last_8bit = false};
+  ChooseOptions skips{.candidates = {8, 4}, .quantize = {.first_and_last_8bit = false}};
+  skips.quantize.skip = {"conv1", "relu1"};
+  ChooseOptions in_float{.candidates = {8, 4}, .quantize = {.first_and_last_8bit = false}};
   in_float.fixed_weight_bits = {{"conv1", 0}};
   for (const ChooseOptions& options : {skips, in_float}) {
     const BitChoice choice =
@@ -199,14 +201,12 @@ TEST(choose_bits, skipped_layers_stay_in_float_and_do_not_count) {
 
 TEST(choose_bits, a_file_size_counts_skipped_layers_as_floats) {
   const Fixture f;
-  ChooseOptions options{.candidates = {8, 4}, .first_and_last_8bit = false};
-  options.skip = {"conv1"};
-  QuantizeOptions quantize_options{.first_and_last_8bit = false};
-  quantize_options.skip = options.skip;
+  ChooseOptions options{.candidates = {8, 4}, .quantize = {.first_and_last_8bit = false}};
+  options.quantize.skip = {"conv1"};
   const auto bytes = [&](int bits) {
     const BitPlan plan{.fallback = {bits, 8}, .layers = {}};
     return static_cast<int64_t>(
-        serialize_onnx(quantize(f.graph, f.ranges, plan, quantize_options)).size());
+        serialize_onnx(quantize(f.graph, f.ranges, plan, options.quantize)).size());
   };
   // Between the sizes there is room for conv3 at 8 bits, not for conv2.
   const int64_t budget = (bytes(8) + bytes(4)) / 2;
@@ -233,14 +233,70 @@ TEST(choose_bits, says_what_can_be_had) {
             std::string::npos);
 }
 
-TEST(file_size, estimate_is_near_the_file) {
+TEST(choose_bits, a_file_size_is_kept_for_every_target) {
+  const Fixture f;
+  for (const Target& target : targets()) {
+    ChooseOptions options{.candidates = {8, 4, 2}};
+    options.quantize.first_and_last_8bit = false;
+    options.quantize.target = target.name;
+    const auto size_of = [&](const BitPlan& plan) {
+      const Graph q = quantize(f.graph, f.ranges, plan, options.quantize);
+      return static_cast<int64_t>(serialize_onnx(q, target).size());
+    };
+    const int64_t most = size_of({.fallback = {8, 8}, .layers = {}});
+    const int64_t least = size_of({.fallback = {2, 8}, .layers = {}});
+    const int64_t budget = (most + 3 * least) / 4;
+    const BitChoice choice =
+        choose_bits(f.graph, f.ranges, f.data, {.file_bytes = budget}, options);
+    EXPECT_LE(static_cast<double>(size_of(choice.plan)), 1.02 * static_cast<double>(budget))
+        << target.name;
+    // Where fewer bits take no less room, none are given up.
+    if (most == least) {
+      EXPECT_EQ(choice.average_weight_bits, 8) << target.name;
+    }
+  }
+}
+
+TEST(choose_bits, measures_what_quantize_will_do) {
+  const Graph graph = testing::perceptron(12, 64);
+  const Synthetic rows(64, {12});
+  const RangeReport ranges = analyze(graph, rows);
+  const auto measured = [&](const QuantizeOptions& quantize_options) {
+    const ChooseOptions options{
+        .candidates = {4}, .activation_bits = 0, .quantize = quantize_options};
+    const BitChoice choice = choose_bits(graph, ranges, rows, {.average_weight_bits = 4}, options);
+    return choice.sensitivities;
+  };
+  const auto truth = [&](const std::string& layer, const QuantizeOptions& quantize_options) {
+    BitPlan plan{.fallback = {0, 0}, .layers = {{layer, {4, 0}}}};
+    return testing::output_sqnr(graph, quantize(graph, ranges, plan, quantize_options), rows);
+  };
+  QuantizeOptions usual{.first_and_last_8bit = false};
+  QuantizeOptions wide = usual, blocks = usual, uncorrected = usual;
+  wide.weight_observer = "min-max";
+  blocks.weight_block_size = 8;
+  uncorrected.bias_correction = false;
+  for (const QuantizeOptions& options : {usual, wide, blocks, uncorrected}) {
+    for (const Sensitivity& s : measured(options)) {
+      EXPECT_NEAR(s.sqnr_db, truth(s.node, options), 1e-3) << s.node;
+    }
+  }
+  EXPECT_NE(measured(usual)[0].sqnr_db, measured(wide)[0].sqnr_db);
+  EXPECT_GT(measured(blocks)[1].sqnr_db, measured(usual)[1].sqnr_db);
+}
+
+TEST(file_size, estimate_is_near_the_file_for_every_target) {
   const Graph graph = testing::residual();
   const RangeReport ranges = analyze(graph, Synthetic(8, {3, 6, 6}));
-  for (const LayerBits bits :
-       {LayerBits{8, 8}, LayerBits{4, 8}, LayerBits{4, 0}, LayerBits{2, 4}}) {
-    const Graph q = quantize(graph, ranges, {.fallback = bits, .layers = {}});
-    const auto size = static_cast<double>(serialize_onnx(q).size());
-    EXPECT_NEAR(static_cast<double>(estimate_file_bytes(q)), size, 0.05 * size) << size;
+  for (const Target& target : targets()) {
+    for (const LayerBits bits :
+         {LayerBits{8, 8}, LayerBits{4, 8}, LayerBits{4, 0}, LayerBits{2, 4}, LayerBits{2, 0}}) {
+      const Graph q = quantize(graph, ranges, {.fallback = bits, .layers = {}},
+                               {.target = std::string(target.name)});
+      const auto size = static_cast<double>(serialize_onnx(q, target).size());
+      EXPECT_NEAR(static_cast<double>(estimate_file_bytes(q, target)), size, 0.05 * size)
+          << target.name << " " << bits.weight_bits;
+    }
   }
 }
 

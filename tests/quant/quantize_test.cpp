@@ -10,6 +10,7 @@
 #include "nibble/error.h"
 #include "nibble/onnx.h"
 #include "nibble/runtime.h"
+#include "output_error.h"
 #include "ranges/observer.h"
 #include "support/synthetic_data.h"
 
@@ -17,6 +18,7 @@ namespace nibble {
 namespace {
 
 using testing::NetworkBuilder;
+using testing::outputs;
 using testing::Synthetic;
 
 const Value& value_named(const Graph& graph, const std::string& name) {
@@ -37,25 +39,8 @@ Graph quantized(const Graph& graph, LayerBits bits, const QuantizeOptions& optio
   return quantize(graph, ranges_of(graph), {.fallback = bits, .layers = {}}, options);
 }
 
-std::vector<float> outputs(const Graph& graph, const Dataset& data) {
-  Shape shape{data.size()};
-  for (const int64_t dim : data.sample_shape().dims()) shape.push_back(dim);
-  const std::string input = graph.value(graph.inputs[0]).name;
-  Program program =
-      compile(graph, {.arithmetic = Arithmetic::fake_quantize, .input_shapes = {{input, shape}}});
-  const Tensor batch = read_batch(data, 0, data.size(), 1);
-  const std::span<const float> result = program.run(std::span(&batch, 1))[0].data<float>();
-  return {result.begin(), result.end()};
-}
-
 double output_sqnr(const Graph& reference, const Graph& graph) {
-  const std::vector<float> a = outputs(reference, images(16)), b = outputs(graph, images(16));
-  double signal = 0, noise = 0;
-  for (size_t i = 0; i < a.size(); ++i) {
-    signal += static_cast<double>(a[i]) * a[i];
-    noise += std::pow(static_cast<double>(a[i]) - b[i], 2);
-  }
-  return sqnr_db(signal, noise);
+  return testing::output_sqnr(reference, graph, images(16));
 }
 
 std::string message_of(auto&& body) {
@@ -231,7 +216,8 @@ TEST(quantize, blocks_are_better_than_channels) {
     const Graph result =
         quantize(graph, analyze(graph, Synthetic(64, {12})), {.fallback = {4, 0}, .layers = {}},
                  {.weight_block_size = block, .first_and_last_8bit = false});
-    return squared_error(real, *value_named(result, "fc2_w").type.quant);
+    const Value& weight = value_named(result, "fc2_w");
+    return squared_error(real, weight.data, *weight.type.quant);
   };
   EXPECT_LT(error(32), error(0));
   EXPECT_LT(error(8), 0.7 * error(0));
@@ -413,7 +399,7 @@ double integer_difference(const Graph& graph) {
 TEST(quantize_symmetric, activations_are_int8_around_zero_and_run_as_integers) {
   for (const Graph& graph : {testing::three_convs(), testing::residual()}) {
     for (const int bits : {8, 4}) {
-      const Graph result = quantized(graph, {bits, bits}, {.symmetric_activations = true});
+      const Graph result = quantized(graph, {bits, bits}, {.target = "tensorrt"});
       int activations = 0;
       for (int32_t i = 0; i < result.value_count(); ++i) {
         const Value& value = result.value({i});
@@ -432,9 +418,9 @@ TEST(quantize_symmetric, activations_are_int8_around_zero_and_run_as_integers) {
 
 TEST(quantize_symmetric, can_be_written_for_tensorrt_and_means_the_same) {
   const Graph graph = testing::residual();
-  EXPECT_THROW(serialize_onnx(quantized(graph, {8, 8}), Target::tensorrt), Error);
-  const Graph result = quantized(graph, {8, 8}, {.symmetric_activations = true});
-  const Graph again = parse_onnx(serialize_onnx(result, Target::tensorrt));
+  EXPECT_THROW(serialize_onnx(quantized(graph, {8, 8}), find_target("tensorrt")), Error);
+  const Graph result = quantized(graph, {8, 8}, {.target = "tensorrt"});
+  const Graph again = parse_onnx(serialize_onnx(result, find_target("tensorrt")));
   EXPECT_EQ(value_named(again, "x").type.quant->storage, DType::i8);
   EXPECT_GT(output_sqnr(result, again), 40);  // its biases are floats
 }
@@ -442,11 +428,11 @@ TEST(quantize_symmetric, can_be_written_for_tensorrt_and_means_the_same) {
 TEST(quantize_symmetric, excludes_dynamic_quantization) {
   const Graph graph = testing::three_convs();
   const auto quantize_both = [&] {
-    quantized(graph, {8, 8}, {.symmetric_activations = true, .dynamic = true});
+    quantized(graph, {8, 8}, {.target = "tensorrt", .dynamic = true});
   };
   EXPECT_NE(message_of(quantize_both).find("dynamic"), std::string::npos);
   const Graph dynamic = quantized(graph, {8, 8}, {.dynamic = true});
-  const auto write = [&] { serialize_onnx(dynamic, Target::tensorrt); };
+  const auto write = [&] { serialize_onnx(dynamic, find_target("tensorrt")); };
   EXPECT_NE(message_of(write).find("TensorRT has no"), std::string::npos);
 }
 

@@ -11,8 +11,9 @@
 namespace nibble {
 namespace {
 
-constexpr ObserverKind kObservers[] = {ObserverKind::min_max, ObserverKind::mse,
-                                       ObserverKind::percentile};
+const ObserverRow& min_max() { return find_observer("min-max"); }
+const ObserverRow& mse() { return find_observer("mse"); }
+const ObserverRow& percentile() { return find_observer("percentile"); }
 
 enum class Law { normal, laplace, relu, relu6, uniform, outliers };
 constexpr Law kLaws[] = {Law::normal, Law::laplace, Law::relu,
@@ -45,7 +46,8 @@ struct Seen {
 
 double true_error(const std::vector<float>& values, const QuantParams& params) {
   const Tensor real = Tensor::of<float>({static_cast<int64_t>(values.size())}, std::span(values));
-  return squared_error(real, params) / static_cast<double>(values.size());
+  return squared_error(real, quantize_tensor(real, params), params) /
+         static_cast<double>(values.size());
 }
 
 TEST(observer, zero_is_exact_whatever_the_range) {
@@ -56,9 +58,9 @@ TEST(observer, zero_is_exact_whatever_the_range) {
         static_cast<float>(size * random.normal()),
         static_cast<float>(size * random.normal() * std::exp(8 * (random.uniform() - 0.5)))};
     const Seen seen(values);
-    for (const ObserverKind kind : kObservers) {
+    for (const ObserverRow& row : observers()) {
       for (const int bits : {2, 3, 4, 8, 16}) {
-        const QuantParams params = activation_params(seen.moments, seen.histogram, bits, kind);
+        const QuantParams params = activation_params(seen.moments, seen.histogram, bits, row);
         EXPECT_GT(params.scale[0], 0);
         EXPECT_TRUE(std::isfinite(params.scale[0]));
         ASSERT_GE(params.zero_point[0], params.qmin);
@@ -75,8 +77,7 @@ TEST(observer, min_max_rounds_within_half_a_step) {
     const std::vector<float> values = draw(law, 20000);
     const Seen seen(values);
     for (const int bits : {2, 4, 8}) {
-      const QuantParams params =
-          activation_params(seen.moments, seen.histogram, bits, ObserverKind::min_max);
+      const QuantParams params = activation_params(seen.moments, seen.histogram, bits, min_max());
       const Tensor real = Tensor::of<float>({20000}, std::span(values));
       const Tensor rounded = dequantize_tensor(quantize_tensor(real, params), params);
       for (size_t i = 0; i < values.size(); ++i) {
@@ -90,11 +91,12 @@ TEST(observer, predicted_error_is_the_true_one) {
   for (const Law law : kLaws) {
     const std::vector<float> values = draw(law, 30000);
     const Seen seen(values);
-    for (const ObserverKind kind : kObservers) {
+    for (const ObserverRow& row : observers()) {
       for (const int bits : {2, 3, 4, 6, 8}) {
-        const QuantParams params = activation_params(seen.moments, seen.histogram, bits, kind);
-        const double predicted = rounding_error(seen.moments, seen.histogram, params.scale[0],
-                                                params.zero_point[0], activation_codes(bits));
+        const QuantParams params = activation_params(seen.moments, seen.histogram, bits, row);
+        const double predicted =
+            rounding_error(seen.moments, seen.histogram, {params.scale[0], params.zero_point[0]},
+                           activation_codes(bits));
         const double truth = true_error(values, params);
         EXPECT_NEAR(predicted / truth, 1, law == Law::outliers ? 0.15 : 0.06)
             << "law " << static_cast<int>(law) << " bits " << bits;
@@ -108,19 +110,18 @@ TEST(observer, mse_is_never_worse_than_the_others_and_better_where_it_matters) {
     const std::vector<float> values = draw(law, 30000);
     const Seen seen(values);
     for (const int bits : {2, 3, 4, 8}) {
-      const auto error = [&](ObserverKind kind) {
-        return true_error(values, activation_params(seen.moments, seen.histogram, bits, kind));
+      const auto error = [&](const ObserverRow& row) {
+        return true_error(values, activation_params(seen.moments, seen.histogram, bits, row));
       };
-      EXPECT_LE(error(ObserverKind::mse), 1.05 * error(ObserverKind::min_max));
-      EXPECT_LE(error(ObserverKind::mse), 1.05 * error(ObserverKind::percentile));
+      EXPECT_LE(error(mse()), 1.05 * error(min_max()));
+      EXPECT_LE(error(mse()), 1.05 * error(percentile()));
     }
   }
   const std::vector<float> values = draw(Law::outliers, 30000);
   const Seen seen(values);
   EXPECT_LT(
-      true_error(values, activation_params(seen.moments, seen.histogram, 4, ObserverKind::mse)),
-      0.3 * true_error(values,
-                       activation_params(seen.moments, seen.histogram, 4, ObserverKind::min_max)));
+      true_error(values, activation_params(seen.moments, seen.histogram, 4, mse())),
+      0.3 * true_error(values, activation_params(seen.moments, seen.histogram, 4, min_max())));
 }
 
 TEST(observer, symmetric_activations_have_code_zero_in_the_middle) {
@@ -128,26 +129,25 @@ TEST(observer, symmetric_activations_have_code_zero_in_the_middle) {
     const std::vector<float> values = draw(law, 30000);
     const Seen seen(values);
     for (const int bits : {2, 4, 8, 16}) {
-      const auto params = [&](ObserverKind kind) {
-        return activation_params(seen.moments, seen.histogram, bits, kind, Symmetry::symmetric);
+      const auto params = [&](const ObserverRow& row) {
+        return activation_params(seen.moments, seen.histogram, bits, row, Symmetry::symmetric);
       };
-      for (const ObserverKind kind : kObservers) {
-        EXPECT_EQ(params(kind).storage, bits == 16 ? DType::i16 : DType::i8);
-        EXPECT_EQ(params(kind).zero_point[0], 0);
-        EXPECT_EQ(params(kind).qmin, -params(kind).qmax);
-        EXPECT_EQ(params(kind).qmax, (1 << (bits - 1)) - 1);
+      for (const ObserverRow& row : observers()) {
+        EXPECT_EQ(params(row).storage, bits == 16 ? DType::i16 : DType::i8);
+        EXPECT_EQ(params(row).zero_point[0], 0);
+        EXPECT_EQ(params(row).qmin, -params(row).qmax);
+        EXPECT_EQ(params(row).qmax, (1 << (bits - 1)) - 1);
       }
       const float reach = std::max(-seen.moments.minimum, seen.moments.maximum);
-      EXPECT_FLOAT_EQ(params(ObserverKind::min_max).scale[0],
+      EXPECT_FLOAT_EQ(params(min_max()).scale[0],
                       reach / static_cast<float>((1 << (bits - 1)) - 1));
-      EXPECT_LE(true_error(values, params(ObserverKind::mse)),
-                1.05 * true_error(values, params(ObserverKind::min_max)));
+      EXPECT_LE(true_error(values, params(mse())), 1.05 * true_error(values, params(min_max())));
     }
   }
   const Seen zeros(std::vector<float>(10, 0.0F));
-  for (const ObserverKind kind : kObservers) {
+  for (const ObserverRow& row : observers()) {
     const QuantParams params =
-        activation_params(zeros.moments, zeros.histogram, 8, kind, Symmetry::symmetric);
+        activation_params(zeros.moments, zeros.histogram, 8, row, Symmetry::symmetric);
     EXPECT_EQ(params.scale[0], 1.0F);
     EXPECT_EQ(params.zero_point[0], 0);
   }
@@ -156,8 +156,7 @@ TEST(observer, symmetric_activations_have_code_zero_in_the_middle) {
 TEST(observer, percentile_clips_one_in_ten_thousand_on_each_side) {
   const std::vector<float> values = draw(Law::normal, 200000);
   const Seen seen(values);
-  const QuantParams params =
-      activation_params(seen.moments, seen.histogram, 8, ObserverKind::percentile);
+  const QuantParams params = activation_params(seen.moments, seen.histogram, 8, percentile());
   const double low = params.scale[0] * static_cast<double>(-params.zero_point[0]);
   const auto below = std::ranges::count_if(values, [&](float value) { return value < low; });
   EXPECT_NEAR(static_cast<double>(below), 20, 12);
@@ -167,16 +166,16 @@ TEST(observer, error_falls_with_every_bit) {
   for (const Law law : kLaws) {
     const std::vector<float> values = draw(law, 20000);
     const Seen seen(values);
-    for (const ObserverKind kind : kObservers) {
+    for (const ObserverRow& row : observers()) {
       double activation = 1e30, weight = 1e30;
       for (int bits = 2; bits <= 8; ++bits) {
         const double a =
-            true_error(values, activation_params(seen.moments, seen.histogram, bits, kind));
-        const double w = squared_error(values, weight_scale(values, weight_codes(bits), kind),
+            true_error(values, activation_params(seen.moments, seen.histogram, bits, row));
+        const double w = squared_error(values, weight_scale(values, weight_codes(bits), row),
                                        weight_codes(bits));
         // Percentile clipping has a floor of its own.
-        EXPECT_LE(a, activation * (kind == ObserverKind::percentile ? 1.01 : 1)) << bits;
-        EXPECT_LE(w, weight * (kind == ObserverKind::percentile ? 1.01 : 1)) << bits;
+        EXPECT_LE(a, activation * (row.name == "percentile" ? 1.01 : 1)) << bits;
+        EXPECT_LE(w, weight * (row.name == "percentile" ? 1.01 : 1)) << bits;
         activation = a;
         weight = w;
       }
@@ -189,9 +188,8 @@ TEST(observer, mse_weight_scale_beats_every_scale_of_a_fine_grid) {
     const std::vector<float> values = draw(law, 2000, 3);
     for (const int bits : {2, 3, 4, 8}) {
       const CodeRange codes = weight_codes(bits);
-      const float widest = weight_scale(values, codes, ObserverKind::min_max);
-      const double found =
-          squared_error(values, weight_scale(values, codes, ObserverKind::mse), codes);
+      const float widest = weight_scale(values, codes, min_max());
+      const double found = squared_error(values, weight_scale(values, codes, mse()), codes);
       double least = 1e30;
       for (int i = 200; i <= 1000; ++i) {
         least =
@@ -204,24 +202,24 @@ TEST(observer, mse_weight_scale_beats_every_scale_of_a_fine_grid) {
 
 TEST(observer, degenerate_tensors_have_finite_scales) {
   const Seen zeros(std::vector<float>(10, 0.0F));
-  for (const ObserverKind kind : kObservers) {
-    const QuantParams params = activation_params(zeros.moments, zeros.histogram, 8, kind);
+  for (const ObserverRow& row : observers()) {
+    const QuantParams params = activation_params(zeros.moments, zeros.histogram, 8, row);
     EXPECT_EQ(params.scale[0], 1.0F);
     EXPECT_EQ(params.zero_point[0], 0);
     for (const float constant : {3.5F, -0.02F, 1e-25F, 3e38F}) {
       const std::vector<float> values(5, constant);
       const Seen seen(values);
-      const QuantParams c = activation_params(seen.moments, seen.histogram, 8, kind);
+      const QuantParams c = activation_params(seen.moments, seen.histogram, 8, row);
       EXPECT_TRUE(std::isfinite(c.scale[0]));
       const float back =
           dequantize_tensor(quantize_tensor(Tensor::scalar(constant), c), c).data<float>()[0];
       // The percentile observer sees bins, not values.
       EXPECT_NEAR(back, constant,
-                  (kind == ObserverKind::percentile ? 2e-3 : 1e-6) * std::abs(constant) + 1e-24);
+                  (row.name == "percentile" ? 2e-3 : 1e-6) * std::abs(constant) + 1e-24);
     }
-    EXPECT_EQ(weight_scale(std::vector<float>(9, 0.0F), weight_codes(8), kind), 1.0F);
+    EXPECT_EQ(weight_scale(std::vector<float>(9, 0.0F), weight_codes(8), row), 1.0F);
   }
-  EXPECT_EQ(activation_params({}, {}, 8, ObserverKind::mse).scale[0], 1.0F);
+  EXPECT_EQ(activation_params({}, {}, 8, mse()).scale[0], 1.0F);
 }
 
 TEST(observer, weight_groups_are_channels_or_blocks) {
@@ -229,11 +227,11 @@ TEST(observer, weight_groups_are_channels_or_blocks) {
   std::vector<float> values(4 * 6);
   for (size_t i = 0; i < values.size(); ++i) values[i] = static_cast<float>(i) - 11.5F;
   const Tensor weight = Tensor::of<float>({4, 6}, std::span(values));
-  const QuantParams channels = weight_params(weight, {.axis = 1}, 8, ObserverKind::min_max, pool);
+  const QuantParams channels = weight_params(weight, {.axis = 1}, 8, min_max(), pool);
   ASSERT_EQ(channels.scale.size(), 6U);
   EXPECT_FLOAT_EQ(channels.scale[0], 11.5F / 127);
   const QuantParams blocks =
-      weight_params(weight, {.axis = 1, .block_size = 4}, 4, ObserverKind::min_max, pool);
+      weight_params(weight, {.axis = 1, .block_size = 4}, 4, min_max(), pool);
   ASSERT_EQ(blocks.scale.size(), 8U);
   EXPECT_FLOAT_EQ(blocks.scale[0], 11.5F / 8);  // -11.5 takes the code -8
   EXPECT_FLOAT_EQ(blocks.scale[7], 11.5F / 7);

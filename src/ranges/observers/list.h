@@ -1,0 +1,25 @@
+// The observers: one row each, in the file of the same name.
+#pragma once
+
+#include <vector>
+
+#include "ranges/observer.h"
+
+namespace nibble {
+
+ObserverRow min_max_observer();
+ObserverRow mse_observer();
+ObserverRow percentile_observer();
+
+// One to a line, as help lists them.
+// clang-format off
+inline std::vector<ObserverRow> observer_rows() {
+  return {
+      min_max_observer(),
+      mse_observer(),
+      percentile_observer(),
+  };
+}
+// clang-format on
+
+}  // namespace nibble

@@ -1,0 +1,23 @@
+// The whole range: nothing is clipped.
+#include <algorithm>
+
+#include "ranges/observers/list.h"
+
+namespace nibble {
+namespace {
+
+Grid activation_grid(const Moments& moments, const Histogram&, const CodeRange& codes,
+                     Symmetry symmetry) {
+  return grid_over(std::min(0.0, static_cast<double>(moments.minimum)),
+                   std::max(0.0, static_cast<double>(moments.maximum)), codes, symmetry);
+}
+
+float scale_of_weights(std::span<const float>, const CodeRange&, float widest) { return widest; }
+
+}  // namespace
+
+ObserverRow min_max_observer() {
+  return {"min-max", "clips nothing", activation_grid, scale_of_weights};
+}
+
+}  // namespace nibble

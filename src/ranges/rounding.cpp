@@ -1,0 +1,37 @@
+#include "ranges/rounding.h"
+
+#include <algorithm>
+
+#include "base/table.h"
+
+namespace nibble {
+namespace {
+
+std::vector<RoundingRow>& registry() {
+  static std::vector<RoundingRow> rows;
+  return rows;
+}
+
+}  // namespace
+
+std::span<const RoundingRow> roundings() { return registry(); }
+
+const RoundingRow& find_rounding(std::string_view name) {
+  return find_row(roundings(), "rounding method", name);
+}
+
+RoundingRegistration::RoundingRegistration(const RoundingRow& row) {
+  std::vector<RoundingRow>& rows = registry();
+  const auto at = std::ranges::lower_bound(rows, row.name, {}, &RoundingRow::name);
+  check(at == rows.end() || at->name != row.name, "two rounding methods have the same name");
+  rows.insert(at, row);
+}
+
+Tensor round_weight(const RoundingRow& rounding, const Tensor& weight, const QuantParams& params,
+                    ThreadPool& pool) {
+  check(rounding.need == RoundingNeed::nothing, "this rounding method needs calibration data");
+  const WeightToRound one{weight, params};
+  return rounding.round({.weights = std::span(&one, 1)}, pool)[0];
+}
+
+}  // namespace nibble

@@ -1,0 +1,57 @@
+// Rounding methods: from a weight and its grid to its codes.
+#pragma once
+
+#include <span>
+#include <string_view>
+#include <vector>
+
+#include "base/thread_pool.h"
+#include "nibble/ranges.h"
+
+namespace nibble {
+
+/// What a method has to know beyond the weights and their grids; it also says how many weights it
+/// rounds at once: those of a layer, or those of a block of layers.
+enum class RoundingNeed : uint8_t {
+  nothing,
+  second_moments,  // of the layer's data
+  layer_samples,   // the layer's data and float results
+  block_samples,   // the same of a block
+};
+
+/// One weight to be rounded. The grid has zero point 0.
+struct WeightToRound {
+  const Tensor& weight;  // f32, finite
+  const QuantParams& params;
+};
+
+/// What is rounded at once: one weight, or those of a block in execution order.
+struct RoundingScope {
+  std::span<const WeightToRound> weights;
+};
+
+/// A rounding method. Its file holds the row and registers it with a RoundingRegistration, in
+/// whatever module has what it needs: nearest in `ranges`, one that trains in `train`.
+struct RoundingRow {
+  std::string_view name;
+  std::string_view summary;
+  RoundingNeed need = RoundingNeed::nothing;
+  /// The codes of each weight of the scope, in its storage type, from qmin to qmax.
+  std::vector<Tensor> (*round)(const RoundingScope& scope, ThreadPool& pool) = nullptr;
+};
+
+/// By name.
+std::span<const RoundingRow> roundings();
+/// Throws Error{invalid_argument} naming those that there are.
+const RoundingRow& find_rounding(std::string_view name);
+
+/// Adds a row while the program or a library is loaded, before any thread asks for rows.
+struct RoundingRegistration {
+  explicit RoundingRegistration(const RoundingRow& row);
+};
+
+/// The codes of one weight by a method that needs nothing else.
+Tensor round_weight(const RoundingRow& rounding, const Tensor& weight, const QuantParams& params,
+                    ThreadPool& pool);
+
+}  // namespace nibble

@@ -1,0 +1,20 @@
+// Each weight by itself to the nearest code, ties to the even one.
+#include "ranges/rounding.h"
+
+namespace nibble {
+namespace {
+
+std::vector<Tensor> round_to_nearest(const RoundingScope& scope, ThreadPool&) {
+  std::vector<Tensor> codes;
+  for (const WeightToRound& one : scope.weights) {
+    codes.push_back(quantize_tensor(one.weight, one.params));
+  }
+  return codes;
+}
+
+const RoundingRegistration kNearest({.name = "nearest",
+                                     .summary = "each weight to the nearest code",
+                                     .round = round_to_nearest});
+
+}  // namespace
+}  // namespace nibble
