@@ -33,24 +33,24 @@ CodePoint first_code_point(std::string_view text) {
   return {value, length};
 }
 
-struct CodeRange {
+struct CodePoints {
   uint32_t first;
   uint32_t last;
 };
 
-bool in_any(uint32_t code, std::span<const CodeRange> ranges) {
-  return std::any_of(ranges.begin(), ranges.end(), [code](const CodeRange& range) {
+bool in_any(uint32_t code, std::span<const CodePoints> ranges) {
+  return std::any_of(ranges.begin(), ranges.end(), [code](const CodePoints& range) {
     return code >= range.first && code <= range.last;
   });
 }
 
 int cells_of(uint32_t code) {
-  static constexpr CodeRange kZero[] = {
+  static constexpr CodePoints kZero[] = {
       {0x300, 0x36F}, {0x200B, 0x200F}, {0x20D0, 0x20FF}, {0xFE00, 0xFE0F}};
-  static constexpr CodeRange kWide[] = {{0x1100, 0x115F},   {0x2E80, 0x303E},  {0x3041, 0xA4CF},
-                                        {0xAC00, 0xD7A3},   {0xF900, 0xFAFF},  {0xFE30, 0xFE6F},
-                                        {0xFF00, 0xFF60},   {0xFFE0, 0xFFE6},  {0x1F300, 0x1F64F},
-                                        {0x1F900, 0x1F9FF}, {0x20000, 0x3FFFD}};
+  static constexpr CodePoints kWide[] = {{0x1100, 0x115F},   {0x2E80, 0x303E},  {0x3041, 0xA4CF},
+                                         {0xAC00, 0xD7A3},   {0xF900, 0xFAFF},  {0xFE30, 0xFE6F},
+                                         {0xFF00, 0xFF60},   {0xFFE0, 0xFFE6},  {0x1F300, 0x1F64F},
+                                         {0x1F900, 0x1F9FF}, {0x20000, 0x3FFFD}};
   if (in_any(code, kZero)) return 0;
   return in_any(code, kWide) ? 2 : 1;
 }

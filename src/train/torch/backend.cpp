@@ -98,7 +98,7 @@ class TorchBackend final : public TrainBackend {
       const torch::Tensor scale = torch::tensor(params.scale).requires_grad_(true);
       const torch::Tensor output =
           nibble::fake_quantize(x, spread_groups(scale, params, x.sizes()),
-                                code_range(params, x.sizes(), torch::kCPU), 1.0);
+                                clamp_range(params, x.sizes(), torch::kCPU), 1.0);
       output.backward(to_torch(upstream));
       return FakeQuantized{from_torch(output), from_torch(x.grad()), from_torch(scale.grad())};
     });

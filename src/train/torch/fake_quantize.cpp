@@ -33,7 +33,7 @@ struct LearnedStep : torch::autograd::Function<LearnedStep> {
 }  // namespace
 
 torch::Tensor fake_quantize(const torch::Tensor& x, const torch::Tensor& scale,
-                            const CodeRange& range, double gradient_scale) {
+                            const ClampRange& range, double gradient_scale) {
   return LearnedStep::apply(x, scale, range.low, range.high, gradient_scale);
 }
 
@@ -63,8 +63,8 @@ torch::Tensor spread_groups(const torch::Tensor& entries, const QuantParams& par
       .narrow(params.axis, 0, shape[axis]);
 }
 
-CodeRange code_range(const QuantParams& params, const torch::IntArrayRef& shape,
-                     torch::Device device) {
+ClampRange clamp_range(const QuantParams& params, const torch::IntArrayRef& shape,
+                       torch::Device device) {
   std::vector<float> low, high;
   for (int32_t zero_point : params.zero_point) {
     low.push_back(static_cast<float>(params.qmin - zero_point));

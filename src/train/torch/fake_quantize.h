@@ -9,7 +9,7 @@ namespace nibble {
 
 /// The codes a tensor may take, relative to the zero point: round(x / scale) is clamped to
 /// [low, high]. The tensors broadcast against x.
-struct CodeRange {
+struct ClampRange {
   torch::Tensor low;
   torch::Tensor high;
 };
@@ -21,7 +21,7 @@ struct CodeRange {
 ///   d/dscale = round(v) - v inside; low for v <= low; high for v >= high; times `gradient_scale`
 ///              and summed over the elements that share a scale.
 torch::Tensor fake_quantize(const torch::Tensor& x, const torch::Tensor& scale,
-                            const CodeRange& range, double gradient_scale);
+                            const ClampRange& range, double gradient_scale);
 
 /// LSQ's 1 / sqrt(count * high): brings the step size's gradient to the proportion of the weights'.
 double lsq_gradient_scale(int64_t count, const QuantParams& params);
@@ -36,7 +36,7 @@ torch::Tensor spread_groups(const torch::Tensor& entries, const QuantParams& par
                             const torch::IntArrayRef& shape);
 
 /// qmin - zero_point and qmax - zero_point, shaped to broadcast against a tensor of `shape`.
-CodeRange code_range(const QuantParams& params, const torch::IntArrayRef& shape,
-                     torch::Device device);
+ClampRange clamp_range(const QuantParams& params, const torch::IntArrayRef& shape,
+                       torch::Device device);
 
 }  // namespace nibble

@@ -147,7 +147,7 @@ void Network::add_constants(const Graph* float_graph) {
     if (!value.type.quant || value.type.quant->storage == DType::i32) return;
     const auto sizes = constant.sizes();
     Quantizer& quantizer = quantizers_[static_cast<size_t>(add_quantizer(id, *value.type.quant))];
-    quantizer.range = code_range(quantizer.params, sizes, device_);
+    quantizer.range = clamp_range(quantizer.params, sizes, device_);
     const auto groups = static_cast<int64_t>(quantizer.params.scale.size());
     quantizer.gradient_scale = lsq_gradient_scale(constant.numel() / groups, quantizer.params);
   };
@@ -171,7 +171,7 @@ void Network::add_activation_quantizers() {
            graph_.value(value).name);
     }
     Quantizer& quantizer = quantizers_[static_cast<size_t>(add_quantizer(value, *quant))];
-    quantizer.range = code_range(*quant, {}, device_);
+    quantizer.range = clamp_range(*quant, {}, device_);
   };
   for (ValueId input : graph_.inputs) quantize(input);
   for (NodeId id : graph_.nodes()) {

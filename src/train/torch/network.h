@@ -57,7 +57,7 @@ class Network {
     QuantParams params;
     size_t parameter = 0;    // index into parameters_
     torch::Tensor previous;  // the scale before the optimizer's step
-    CodeRange range;
+    ClampRange range;
     double gradient_scale = 0;  // 0: not known before the first forward pass
   };
   /// A bias of 32 bits: its scale is that of the layer's input times those of the weight.
