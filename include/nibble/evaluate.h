@@ -35,6 +35,7 @@ struct Evaluation {
   Interval interval;           // 95 %
   std::vector<uint8_t> right;  // per sample, in data set order: what paired tests need
   std::vector<int32_t> predicted;
+  std::string note;  // what the user should know of how the graph was run, a sentence; else empty
   double accuracy() const {
     return samples == 0 ? 0 : static_cast<double>(correct) / static_cast<double>(samples);
   }
@@ -49,8 +50,9 @@ struct EvaluateOptions {
 
 /// Top-1 accuracy of the graph's first output: the class of the largest element (the first of equal
 /// ones); with a single element, class 1 above 0.5 (a sigmoid's output); -1, hence wrong, if a
-/// score is NaN. A graph whose batch is fixed is run with that batch. Error{invalid_argument}: the
-/// samples do not fit the input, or a label is beyond the classes the output tells apart.
+/// score is NaN. A graph whose batch is fixed is run with that batch, one that would mix the
+/// samples of a batch with one at a time. Error{invalid_argument}: the samples do not fit the
+/// input, or a label is beyond the classes the output tells apart.
 Evaluation evaluate(const Graph& graph, const Dataset& data, const EvaluateOptions& options = {});
 
 struct PairedTest {

@@ -77,8 +77,8 @@ struct TensorRange {
   std::string name;  // of the graph value
   std::string node;  // that reads the weight or computes the activation
   bool is_weight = false;
-  Shape shape;  // activations: the first dimension is unknown
-  Moments total;
+  Shape shape;           // activations: the first dimension is unknown
+  Moments total;         // of no values for an activation that had no elements
   int channel_axis = 0;  // 0 for most weights, 1 for activations
   std::vector<Moments> channels;
   Histogram histogram;
@@ -91,11 +91,13 @@ struct TensorRange {
 struct RangeReport {
   int64_t samples = 0;
   std::vector<TensorRange> tensors;  // in execution order
+  std::vector<std::string> notes;    // what the user should know, in sentences
   const TensorRange* find(std::string_view name) const;
 };
 
 struct AnalyzeOptions {
   int batch = 32;
+  bool predict_errors = true;  // TensorRange::errors, which quantize() does not need
   int threads = 0;
   ProgressSink* progress = nullptr;
 };
@@ -105,7 +107,8 @@ struct AnalyzeOptions {
 Graph prepare_for_quantization(const Graph& graph);
 
 /// Runs `data` through prepare_for_quantization(graph) and gathers the range of every weight and
-/// every activation. The result does not depend on the number of threads. Throws
+/// every activation. The result does not depend on the number of threads, nor on how many samples
+/// are run at a time: a network that would mix them gets one. Throws
 /// Error{invalid_data} naming the value and the sample that is NaN or infinite, or if the data set
 /// is empty; Error{invalid_argument} if the samples do not fit the model's one input.
 RangeReport analyze(const Graph& graph, const Dataset& data, const AnalyzeOptions& options = {});

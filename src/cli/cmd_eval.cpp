@@ -82,6 +82,9 @@ void print_text(const std::vector<std::string>& models,
          i == 0 ? "" : format_difference(compare_paired(evaluations[0], evaluations[i]))});
   }
   fmt::print("{}", table.to_string(output_columns()));
+  for (size_t i = 0; i < models.size(); ++i) {
+    if (!evaluations[i].note.empty()) fmt::print("{}: {}.\n", models[i], evaluations[i].note);
+  }
 }
 
 int run(const Arguments& arguments) {

@@ -9,6 +9,7 @@
 #include "nibble/runtime.h"
 #include "ops/op.h"
 #include "ops/roles.h"
+#include "ranges/batching.h"
 #include "ranges/collector.h"
 #include "ranges/observer.h"
 #include "ranges/rounding.h"
@@ -21,13 +22,8 @@ constexpr std::array kPredictedBits = {8, 6, 4, 3, 2};
 constexpr std::string_view kPredictedObserver = "mse";
 constexpr std::string_view kPredictedRounding = "nearest";
 
-// The model's one input, and how many samples it takes at a time (0: any number).
-struct Feed {
-  std::string input;
-  int64_t fixed_batch = 0;
-};
-
-Feed find_feed(const Graph& graph, const Dataset& data) {
+// The model's one input, which the samples must fit.
+std::string find_input(const Graph& graph, const Dataset& data) {
   if (graph.inputs.size() != 1) {
     fail(ErrorCode::invalid_argument, "range analysis needs a model with one input, this has {}",
          graph.inputs.size());
@@ -39,7 +35,7 @@ Feed find_feed(const Graph& graph, const Dataset& data) {
   }
   const Shape& shape = input.type.shape;
   const Shape sample = data.sample_shape();
-  if (!shape.has_rank()) return {input.name};
+  if (!shape.has_rank()) return input.name;
   bool fits = shape.rank() == sample.rank() + 1;
   for (int axis = 0; fits && axis < sample.rank(); ++axis) {
     fits = shape[axis + 1] < 0 || shape[axis + 1] == sample[axis];
@@ -48,7 +44,7 @@ Feed find_feed(const Graph& graph, const Dataset& data) {
     fail(ErrorCode::invalid_argument, "samples of {} are {}, but input '{}' is {}", data.describe(),
          sample.to_string(), input.name, shape.to_string());
   }
-  return {input.name, std::max<int64_t>(shape[0], 0)};
+  return input.name;
 }
 
 // Float constants that some node reads as a weight (input 1 of a weighted layer) or that have two
@@ -64,6 +60,7 @@ std::map<ValueId, Collector> weight_collectors(const Graph& graph) {
       const bool is_weight = weighted && i == 1;
       if (!value.is_constant() || value.data.dtype() != DType::f32) continue;
       if (!is_weight && value.data.shape().rank() < 2) continue;
+      if (value.data.elements() == 0) continue;
       const int axis = is_weight && value.data.shape().rank() > 1
                            ? WeightIndex(node, value.data.shape()).scale_axis()
                            : 0;
@@ -83,7 +80,7 @@ double weight_error(const TensorRange& range, const Tensor& weight, int bits, Th
 }
 
 double activation_error(const TensorRange& range, int bits) {
-  const CodeRange codes = activation_codes(bits);
+  const BitCodes codes = activation_codes(bits);
   const Grid grid = find_observer(kPredictedObserver)
                         .activation(range.total, range.histogram, codes, Symmetry::asymmetric);
   return rounding_error(range.total, range.histogram, grid, codes);
@@ -133,15 +130,16 @@ class Analysis {
   }
 
   RangeReport run() {
-    const Feed feed = find_feed(graph_, data_);
-    const int64_t batch = feed.fixed_batch > 0 ? feed.fixed_batch : std::max(options_.batch, 1);
+    const std::string input = find_input(graph_, data_);
+    batching_ = find_batching(graph_, data_, std::max(options_.batch, 1), options_.threads);
+    const int64_t batch = batching_.size;
     int64_t done = 0;
     report_progress(options_.progress, "analyzing ranges", 0, data_.size());
     // A shorter last batch needs a program of its own; a model with a fixed batch leaves it out.
     for (const int64_t size : {batch, data_.size() % batch}) {
       if (size == 0 || done + size > data_.size()) continue;
-      if (feed.fixed_batch > 0 && size != batch) continue;
-      Program program = compile_for(feed.input, size);
+      if (batching_.fixed && size != batch) continue;
+      Program program = compile_for(input, size);
       program.observe([&](ValueId id, const Tensor& tensor) { observe(id, tensor, done); });
       for (; done + size <= data_.size(); done += size) {
         const Tensor samples = read_batch(data_, done, size, options_.threads);
@@ -170,7 +168,10 @@ class Analysis {
     if (tensor.dtype() != DType::f32) return;
     Collector& collector = activations_[id];
     if (collector.empty()) {
-      const int axis = tensor.shape().rank() > 1 ? 1 : -1;
+      // Along axis 1 lie channels, unless samples do ([sequence, batch, features]).
+      const auto batch_axis = batching_.batch_axis.find(id);
+      const bool samples_at_1 = batch_axis != batching_.batch_axis.end() && batch_axis->second == 1;
+      const int axis = tensor.shape().rank() > 1 && !samples_at_1 ? 1 : -1;
       collector = Collector(graph_.value(id).name, producer_[id], axis, false);
     }
     collector.add(tensor, first_sample, pool_);
@@ -178,6 +179,7 @@ class Analysis {
 
   RangeReport report(int64_t samples) {
     RangeReport report{.samples = samples};
+    if (!batching_.note.empty()) report.notes.push_back(batching_.note);
     std::vector<const Tensor*> data;
     for (const ValueId id : reporting_order(graph_)) {
       const bool is_weight = weights_.contains(id);
@@ -187,6 +189,7 @@ class Analysis {
       report.tensors.push_back(collector.finish());
       data.push_back(is_weight ? &graph_.value(id).data : nullptr);
     }
+    if (!options_.predict_errors) return report;
     pool_.parallel_for(static_cast<int64_t>(report.tensors.size()), [&](int64_t i) {
       TensorRange& range = report.tensors[static_cast<size_t>(i)];
       range.errors = predict_errors(range, data[static_cast<size_t>(i)], pool_);
@@ -201,6 +204,7 @@ class Analysis {
   std::map<ValueId, Collector> weights_;
   std::map<ValueId, Collector> activations_;
   std::map<ValueId, std::string> producer_;
+  Batching batching_;
 };
 
 }  // namespace

@@ -54,6 +54,7 @@ void Collector::refuse(const Tensor& tensor, int64_t first_sample) const {
 
 void Collector::add(const Tensor& tensor, int64_t first_sample, ThreadPool& pool) {
   const ChannelView view(tensor.shape(), axis_);
+  seen_ = true;
   if (tensor.elements() == 0) return;
   if (channels_.empty()) {
     channels_.resize(static_cast<size_t>(view.channels));

@@ -21,7 +21,8 @@ class Collector {
   /// Throws Error{invalid_data} naming the value and the sample (first_sample + its place along
   /// axis 0) of a NaN or infinity. The extent of the channel axis must not change.
   void add(const Tensor& tensor, int64_t first_sample, ThreadPool& pool);
-  bool empty() const { return channels_.empty(); }
+  /// Nothing was added, not even a tensor without elements.
+  bool empty() const { return !seen_; }
   /// All but `errors`, which needs a search (predict_errors).
   TensorRange finish() const;
 
@@ -32,6 +33,7 @@ class Collector {
   std::string node_;
   int axis_ = 0;
   bool is_weight_ = false;
+  bool seen_ = false;
   Shape shape_;
   std::vector<Moments> channels_;
   std::vector<Histogram> histograms_;  // one per slice of the channels

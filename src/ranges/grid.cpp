@@ -9,7 +9,7 @@ namespace nibble {
 namespace {
 
 // The grid for [low, high], which includes zero.
-Grid affine_grid(double low, double high, const CodeRange& codes) {
+Grid affine_grid(double low, double high, const BitCodes& codes) {
   const double scale = (high - low) / (static_cast<double>(codes.qmax) - codes.qmin);
   if (!(scale >= kSmallestScale)) return {1.0F, codes.qmin};
   const auto rounded = static_cast<float>(scale);
@@ -18,27 +18,31 @@ Grid affine_grid(double low, double high, const CodeRange& codes) {
           static_cast<int32_t>(std::clamp<double>(std::nearbyint(zero), codes.qmin, codes.qmax))};
 }
 
-Grid symmetric_grid(double reach, const CodeRange& codes) {
+Grid symmetric_grid(double reach, const BitCodes& codes) {
   const double scale = reach / codes.qmax;
   return {scale >= kSmallestScale ? static_cast<float>(scale) : 1.0F, 0};
 }
 
+// As std::nearbyint for |x| within 2^51, without a call: what is added leaves no bits below the
+// point.
+double round_half_to_even(double x) { return (x + 0x1.8p52) - 0x1.8p52; }
+
 // Integral of the squared rounding error from 0 to x, on the grid of step 1 with codes in
 // [low, high]: whole cells contribute 1/12, and d^3/3 continues beyond the last code as clipping.
 double error_integral(double x, double low, double high) {
-  const double code = std::clamp(std::nearbyint(x), low, high);
+  const double code = round_half_to_even(std::clamp(x, low, high));
   const double d = x - code;
   return code / 12 + d * d * d / 3;
 }
 
 double point_error(double x, double low, double high) {
-  const double d = x - std::clamp(std::nearbyint(x), low, high);
+  const double d = x - round_half_to_even(std::clamp(x, low, high));
   return d * d;
 }
 
 }  // namespace
 
-CodeRange activation_codes(int bits, Symmetry symmetry) {
+BitCodes activation_codes(int bits, Symmetry symmetry) {
   check(bits >= 2 && bits <= 16, "activations take 2 to 16 bits");
   if (symmetry == Symmetry::symmetric) {
     const int32_t most = (1 << (bits - 1)) - 1;
@@ -47,20 +51,20 @@ CodeRange activation_codes(int bits, Symmetry symmetry) {
   return {bits <= 8 ? DType::u8 : DType::u16, 0, (1 << bits) - 1};
 }
 
-CodeRange weight_codes(int bits) {
+BitCodes weight_codes(int bits) {
   check(bits >= 2 && bits <= 16, "weights take 2 to 16 bits");
   const int32_t half = 1 << (bits - 1);
   if (bits > 4) return {bits <= 8 ? DType::i8 : DType::i16, 1 - half, half - 1};
   return {bits == 2 ? DType::i2 : DType::i4, -half, half - 1};
 }
 
-Grid grid_over(double low, double high, const CodeRange& codes, Symmetry symmetry) {
+Grid grid_over(double low, double high, const BitCodes& codes, Symmetry symmetry) {
   if (symmetry == Symmetry::symmetric) return symmetric_grid(std::max(-low, high), codes);
   return affine_grid(low, high, codes);
 }
 
 double rounding_error(const Moments& moments, const Histogram& histogram, const Grid& grid,
-                      const CodeRange& codes) {
+                      const BitCodes& codes, double enough) {
   if (moments.count == 0) return 0;
   const double low = static_cast<double>(codes.qmin) - grid.zero_point;
   const double high = static_cast<double>(codes.qmax) - grid.zero_point;
@@ -68,6 +72,9 @@ double rounding_error(const Moments& moments, const Histogram& histogram, const 
   const double width = histogram.bin_width() / step;
   const double minimum = static_cast<double>(moments.minimum) / step;
   const double maximum = static_cast<double>(moments.maximum) / step;
+  // The sum only grows, but for its own rounding, which 1e-9 is far above.
+  const auto count_of_all = static_cast<double>(moments.count);
+  const double stop = enough / (step * step) * count_of_all * (1 + 1e-9) + 1e-9 * count_of_all;
   double sum = 0;
   double left = histogram.low() / step;
   double previous = 0;
@@ -88,11 +95,12 @@ double rounding_error(const Moments& moments, const Histogram& histogram, const 
       if (values > 0) sum += values * point_error(std::clamp(a, minimum, maximum), low, high);
     }
     left = right;
+    if (sum > stop) break;
   }
-  return std::max(0.0, sum) * step * step / static_cast<double>(moments.count);
+  return std::max(0.0, sum) * step * step / count_of_all;
 }
 
-double squared_error(std::span<const float> weights, float scale, const CodeRange& codes) {
+double squared_error(std::span<const float> weights, float scale, const BitCodes& codes) {
   const auto low = static_cast<float>(codes.qmin);
   const auto high = static_cast<float>(codes.qmax);
   double sum = 0;

@@ -52,7 +52,9 @@ Json tensor_json(const TensorRange& range) {
 std::string to_json(const RangeReport& report) {
   Json tensors = Json::array();
   for (const TensorRange& range : report.tensors) tensors.push_back(tensor_json(range));
-  return Json{{"samples", report.samples}, {"tensors", std::move(tensors)}}.dump();
+  Json json{{"samples", report.samples}, {"tensors", std::move(tensors)}};
+  if (!report.notes.empty()) json["notes"] = report.notes;
+  return json.dump();
 }
 
 }  // namespace nibble

@@ -8,7 +8,7 @@
 namespace nibble {
 namespace {
 
-float min_max_scale(std::span<const float> weights, const CodeRange& codes) {
+float min_max_scale(std::span<const float> weights, const BitCodes& codes) {
   double scale = 0;
   for (const float weight : weights) {
     const double w = weight;
@@ -32,7 +32,7 @@ std::vector<Choice> observer_choices() { return choices_of(observers()); }
 
 QuantParams activation_params(const Moments& moments, const Histogram& histogram, int bits,
                               const ObserverRow& observer, Symmetry symmetry) {
-  const CodeRange codes = activation_codes(bits, symmetry);
+  const BitCodes codes = activation_codes(bits, symmetry);
   const Grid grid = observer.activation(moments, histogram, codes, symmetry);
   return {.storage = codes.storage,
           .qmin = codes.qmin,
@@ -41,7 +41,7 @@ QuantParams activation_params(const Moments& moments, const Histogram& histogram
           .zero_point = {grid.zero_point}};
 }
 
-float weight_scale(std::span<const float> weights, const CodeRange& codes,
+float weight_scale(std::span<const float> weights, const BitCodes& codes,
                    const ObserverRow& observer) {
   const float widest = min_max_scale(weights, codes);
   return widest >= kSmallestScale ? observer.weight(weights, codes, widest) : 1.0F;
@@ -49,7 +49,7 @@ float weight_scale(std::span<const float> weights, const CodeRange& codes,
 
 QuantParams weight_params(const Tensor& weight, WeightGrouping grouping, int bits,
                           const ObserverRow& observer, ThreadPool& pool) {
-  const CodeRange codes = weight_codes(bits);
+  const BitCodes codes = weight_codes(bits);
   QuantParams params{.storage = codes.storage, .qmin = codes.qmin, .qmax = codes.qmax};
   if (grouping.axis >= 0) {
     params.granularity =

@@ -15,10 +15,10 @@ struct ObserverRow {
   std::string_view name;
   std::string_view summary;
   /// The grid of a tensor of which these are the values, not all of them zero.
-  Grid (*activation)(const Moments& moments, const Histogram& histogram, const CodeRange& codes,
+  Grid (*activation)(const Moments& moments, const Histogram& histogram, const BitCodes& codes,
                      Symmetry symmetry);
   /// The scale of a group of weights. `widest` (above 0) is the least one that clips none of them.
-  float (*weight)(std::span<const float> weights, const CodeRange& codes, float widest);
+  float (*weight)(std::span<const float> weights, const BitCodes& codes, float widest);
 };
 std::span<const ObserverRow> observers();
 /// Throws Error{invalid_argument} naming those that there are.
@@ -31,7 +31,7 @@ QuantParams activation_params(const Moments& moments, const Histogram& histogram
                               Symmetry symmetry = Symmetry::asymmetric);
 
 /// The scale of one group of weights (zero point 0). 1 if all are zero.
-float weight_scale(std::span<const float> weights, const CodeRange& codes,
+float weight_scale(std::span<const float> weights, const BitCodes& codes,
                    const ObserverRow& observer);
 
 /// Symmetric parameters of a whole weight: per output channel along `axis`, or per tensor if `axis`

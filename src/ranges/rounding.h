@@ -1,6 +1,7 @@
 // Rounding methods: from a weight and its grid to its codes.
 #pragma once
 
+#include <functional>
 #include <span>
 #include <string_view>
 #include <vector>
@@ -10,22 +11,31 @@
 
 namespace nibble {
 
-/// What a method has to know beyond the weights and their grids; it also says how many weights it
-/// rounds at once: those of a layer, or those of a block of layers.
+/// What a method has to know beyond the weight and its grid.
 enum class RoundingNeed : uint8_t {
   nothing,
-  second_moments,  // of the layer's data
-  layer_samples,   // the layer's data and float results
-  block_samples,   // the same of a block
+  layer_samples,  // the layer's data and results; second moments of the data are sums over these
+};
+
+/// The samples of a layer, which stream: a method keeps what it wants of them.
+class LayerSamples {
+ public:
+  virtual ~LayerSamples() = default;
+  using Visitor = std::function<void(const Tensor& data, const Tensor& result)>;
+  /// Calls `visit` with the data of each batch and the float network's result for it, without an
+  /// activation behind the layer. The tensors are borrowed.
+  virtual void visit(const Visitor& visit) const = 0;
 };
 
 /// One weight to be rounded. The grid has zero point 0.
 struct WeightToRound {
   const Tensor& weight;  // f32, finite
   const QuantParams& params;
+  const Node* node = nullptr;             // the layer, of a row that needs its samples
+  const LayerSamples* samples = nullptr;  // likewise
 };
 
-/// What is rounded at once: one weight, or those of a block in execution order.
+/// What is rounded at once, in execution order.
 struct RoundingScope {
   std::span<const WeightToRound> weights;
 };

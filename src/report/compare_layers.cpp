@@ -135,7 +135,7 @@ std::vector<LayerError> compare_layers(const Graph& reference, const Graph& quan
       reference, data, batch,
       {.arithmetic = Arithmetic::f32, .threads = options.threads, .optimize = false});
   SampleRunner actual(
-      quantized, data, batch,
+      quantized, data, expected.batch(),
       {.arithmetic = options.arithmetic, .threads = options.threads, .optimize = false});
   if (expected.batch() != actual.batch()) {
     fail(ErrorCode::invalid_argument, "the two models take batches of {} and {} samples",

@@ -62,7 +62,7 @@ Evaluation evaluate(const Graph& graph, const Dataset& data, const EvaluateOptio
   SampleRunner runner(graph, data, options.batch,
                       {.arithmetic = options.arithmetic, .threads = options.threads});
   BatchReader reader(data, data.size(), {.batch = runner.batch(), .threads = options.threads});
-  Evaluation evaluation;
+  Evaluation evaluation{.note = runner.note()};
   report_progress(options.progress, "evaluating", 0, data.size());
   while (const auto batch = reader.next()) {
     const Tensor& output = runner.run(batch->samples)[0];

@@ -93,6 +93,7 @@ std::string to_table(const RangeReport& report, int columns) {
   for (const bool is_weight : {true, false}) {
     for (const size_t error : {size_t{0}, size_t{2}}) text += worst_line(report, is_weight, error);
   }
+  for (const std::string& note : report.notes) text += note + ".\n";
   return text;
 }
 

@@ -1,9 +1,11 @@
 #include "report/sample_runner.h"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 
 #include "base/check.h"
+#include "ranges/batching.h"
 
 namespace nibble {
 namespace {
@@ -18,6 +20,33 @@ void round_to_bytes(Tensor& samples) {
   for (float& value : samples.data<float>()) {
     value = std::clamp(std::nearbyint(value), 0.0F, 255.0F);
   }
+}
+
+// `samples`, [count, ...], as the graph takes them.
+Tensor to_input(const Tensor& samples, const SampleInput& input) {
+  Shape shape = input.shape;
+  shape[0] = samples.shape()[0];
+  Tensor result = samples.reshaped(shape);
+  if (input.dtype == DType::u8) {
+    result = result.clone();
+    round_to_bytes(result);
+  }
+  return input.dtype == DType::f32 ? result : convert(result, input.dtype);
+}
+
+// With a batch of 1 for a network that would mix samples.
+SampleInput keeping_samples_apart(const Graph& graph, const Dataset& data, SampleInput input,
+                                  int threads) {
+  const Shape& declared = graph.value(graph.inputs.front()).type.shape;
+  const bool fixed = declared.has_rank() && declared.rank() > 0 && declared[0] > 0;
+  if (fixed || input.batch == 1) return input;
+  const std::array<int64_t, 2> indices = {0, data.size() / 2};
+  const BatchProbe probe =
+      probe_batch(graph, to_input(read_batch(data, indices, threads), input), threads);
+  if (probe.keeps_apart) return input;
+  input.batch = input.shape[0] = 1;
+  input.note = note_of_single_samples(probe);
+  return input;
 }
 
 // Dimensions after the first agree where they are known.
@@ -64,15 +93,11 @@ SampleInput sample_input(const Graph& graph, const Dataset& data, int64_t batch)
 
 SampleRunner::SampleRunner(const Graph& graph, const Dataset& data, int64_t batch,
                            const CompileOptions& options)
-    : input_(sample_input(graph, data, batch)), program_(compile_for(graph, input_, options)) {}
+    : input_(keeping_samples_apart(graph, data, sample_input(graph, data, batch), options.threads)),
+      program_(compile_for(graph, input_, options)) {}
 
 std::span<const Tensor> SampleRunner::run(const Tensor& samples) {
-  Tensor input = samples.reshaped(input_.shape);
-  if (input_.dtype == DType::u8) {
-    input = input.clone();
-    round_to_bytes(input);
-  }
-  if (input_.dtype != DType::f32) input = convert(input, input_.dtype);
+  const Tensor input = to_input(samples, input_);
   return program_.run(std::span(&input, 1));
 }
 

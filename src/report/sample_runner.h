@@ -14,6 +14,7 @@ struct SampleInput {
   DType dtype = DType::f32;
   Shape shape;        // [batch, sample...]
   int64_t batch = 1;  // the wanted one, or the graph's own if that is fixed
+  std::string note;   // why it is 1 where more was wanted, as a sentence; else empty
 };
 
 /// Throws Error{invalid_argument} if the graph has several inputs, or one that the samples do not
@@ -21,13 +22,14 @@ struct SampleInput {
 /// rounded and clamped: preprocess them with scale 1.
 SampleInput sample_input(const Graph& graph, const Dataset& data, int64_t batch);
 
-/// Compiled for the shape above.
+/// Compiled for the shape above; for one sample at a time where the network would mix several.
 class SampleRunner {
  public:
   SampleRunner(const Graph& graph, const Dataset& data, int64_t batch,
                const CompileOptions& options);
 
   int64_t batch() const { return input_.batch; }
+  const std::string& note() const { return input_.note; }
   Program& program() { return program_; }
   /// `samples` are a whole batch. The results borrow the program's memory.
   std::span<const Tensor> run(const Tensor& samples);

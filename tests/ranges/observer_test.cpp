@@ -187,7 +187,7 @@ TEST(observer, mse_weight_scale_beats_every_scale_of_a_fine_grid) {
   for (const Law law : {Law::normal, Law::laplace, Law::outliers}) {
     const std::vector<float> values = draw(law, 2000, 3);
     for (const int bits : {2, 3, 4, 8}) {
-      const CodeRange codes = weight_codes(bits);
+      const BitCodes codes = weight_codes(bits);
       const float widest = weight_scale(values, codes, min_max());
       const double found = squared_error(values, weight_scale(values, codes, mse()), codes);
       double least = 1e30;

@@ -99,6 +99,33 @@ TEST(Evaluate, a_fixed_batch_is_kept) {
   }
 }
 
+// A Reshape to [1,64] inside: the input's open batch takes one sample only.
+Graph one_at_a_time(int64_t batch) {
+  Builder b(5);
+  const ValueId x = b.input("x", {batch, 1, 8, 8});
+  const ValueId columns = b.op("Reshape", {x, b.integers({64, -1})});
+  const ValueId mean = b.op("ReduceMean", {columns}, {{"axes", std::vector<int64_t>{1}}});
+  const ValueId row = b.op("Reshape", {mean, b.integers({1, 64})});
+  b.graph.outputs = {b.op("MatMul", {row, b.constant(test::random_tensor({64, 10}, b.random))})};
+  return b.graph;
+}
+
+TEST(Evaluate, a_network_that_would_mix_samples_gets_one_at_a_time) {
+  const auto data = open_dataset("digits", {});
+  const Evaluation open = evaluate(one_at_a_time(-1), *data);
+  const Evaluation fixed = evaluate(one_at_a_time(1), *data);
+  EXPECT_EQ(open.predicted, fixed.predicted);
+  EXPECT_NE(open.note.find("one sample at a time"), std::string::npos);
+  EXPECT_TRUE(fixed.note.empty());
+}
+
+TEST(CompareLayers, a_network_that_would_mix_samples_gets_one_at_a_time) {
+  const auto data = open_dataset("digits", {});
+  const auto open = compare_layers(one_at_a_time(-1), one_at_a_time(-1), *data, 12);
+  for (const LayerError& layer : open) EXPECT_EQ(layer.cosine, 1) << layer.value;
+  EXPECT_FALSE(open.empty());
+}
+
 TEST(Evaluate, samples_are_flattened_for_an_input_of_two_dimensions) {
   Builder b(5);
   const ValueId x = b.input("x", {-1, 64});

@@ -13,14 +13,14 @@ constexpr int kShrinks = 60;      // down to 9 % of the range
 
 // The range of least error: first both ends shrink together, which outliers call for, then one end
 // at a time moves about the best until neither gains.
-Grid search_range(const Moments& moments, const Histogram& histogram, const CodeRange& codes,
+Grid search_range(const Moments& moments, const Histogram& histogram, const BitCodes& codes,
                   double low, double high) {
   double best_low = low, best_high = high;
   Grid best = grid_over(low, high, codes, Symmetry::asymmetric);
   double least = rounding_error(moments, histogram, best, codes);
   const auto attempt = [&](double bottom, double top) {
     const Grid grid = grid_over(bottom, top, codes, Symmetry::asymmetric);
-    const double error = rounding_error(moments, histogram, grid, codes);
+    const double error = rounding_error(moments, histogram, grid, codes, least);
     if (error >= least) return false;
     least = error;
     best = grid;
@@ -45,13 +45,13 @@ Grid search_range(const Moments& moments, const Histogram& histogram, const Code
 }
 
 // The same with zero point 0 and a range of [-reach, reach].
-Grid search_reach(const Moments& moments, const Histogram& histogram, const CodeRange& codes,
+Grid search_reach(const Moments& moments, const Histogram& histogram, const BitCodes& codes,
                   double reach) {
   Grid best;
   double least = std::numeric_limits<double>::infinity();
   const auto attempt = [&](double candidate) {
     const Grid grid = grid_over(0, candidate, codes, Symmetry::symmetric);
-    const double error = rounding_error(moments, histogram, grid, codes);
+    const double error = rounding_error(moments, histogram, grid, codes, least);
     if (error >= least) return false;
     least = error;
     best = grid;
@@ -67,7 +67,7 @@ Grid search_reach(const Moments& moments, const Histogram& histogram, const Code
 
 // With the codes fixed the best scale is a least squares fit; with the scale fixed the best codes
 // are the nearest ones. Alternating never makes the error larger.
-float refine_scale(std::span<const float> weights, float scale, const CodeRange& codes) {
+float refine_scale(std::span<const float> weights, float scale, const BitCodes& codes) {
   double least = squared_error(weights, scale, codes);
   for (int round = 0; round < 8; ++round) {
     double product = 0, squares = 0;
@@ -88,7 +88,7 @@ float refine_scale(std::span<const float> weights, float scale, const CodeRange&
   return scale;
 }
 
-Grid activation_grid(const Moments& moments, const Histogram& histogram, const CodeRange& codes,
+Grid activation_grid(const Moments& moments, const Histogram& histogram, const BitCodes& codes,
                      Symmetry symmetry) {
   const double low = std::min(0.0, static_cast<double>(moments.minimum));
   const double high = std::max(0.0, static_cast<double>(moments.maximum));
@@ -98,7 +98,7 @@ Grid activation_grid(const Moments& moments, const Histogram& histogram, const C
   return search_range(moments, histogram, codes, low, high);
 }
 
-float scale_of_weights(std::span<const float> weights, const CodeRange& codes, float widest) {
+float scale_of_weights(std::span<const float> weights, const BitCodes& codes, float widest) {
   float best = widest;
   double least = squared_error(weights, widest, codes);
   const auto attempt = [&](double scale) {

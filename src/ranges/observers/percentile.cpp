@@ -8,7 +8,7 @@ namespace {
 
 constexpr double kTailShare = 0.0001;  // clipped on each side
 
-Grid activation_grid(const Moments& moments, const Histogram& histogram, const CodeRange& codes,
+Grid activation_grid(const Moments& moments, const Histogram& histogram, const BitCodes& codes,
                      Symmetry symmetry) {
   const double low = std::max(std::min(0.0, static_cast<double>(moments.minimum)),
                               std::min(0.0, histogram.quantile(kTailShare)));
@@ -17,7 +17,7 @@ Grid activation_grid(const Moments& moments, const Histogram& histogram, const C
   return grid_over(low, high, codes, symmetry);
 }
 
-float scale_of_weights(std::span<const float> weights, const CodeRange& codes, float widest) {
+float scale_of_weights(std::span<const float> weights, const BitCodes& codes, float widest) {
   Histogram histogram;
   histogram.add(weights);
   const double low = std::min(0.0, histogram.quantile(kTailShare));
