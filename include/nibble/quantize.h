@@ -36,11 +36,13 @@ struct QuantizeOptions {
   std::string weight_observer = "mse";  // of observer_choices(); the next too
   std::string activation_observer = "mse";
   std::string rounding = "nearest";  // of weights; of rounding_choices()
+  const Dataset* samples = nullptr;  // what rounding methods that look at data run
   /// The runtime that the graph is meant for (of target_choices()): its row says which types the
   /// activations have.
   std::string target = "onnxruntime";
   /// 0: one weight scale per output channel. Else weight-only layers (activation_bits 0) have one
-  /// per block of this many weights along the reduction axis, where it is longer than that.
+  /// per block of this many weights along the reduction axis, where it is longer than that. Refused
+  /// if no layer is weight-only.
   int64_t weight_block_size = 0;
   bool first_and_last_8bit = true;  // the first and last weighted layers never go under 8 bits
   bool dynamic =
@@ -97,6 +99,7 @@ struct QuantizeReport {
     std::string reason;
   };
   std::vector<Skipped> why_not;
+  std::vector<std::string> notes;  // what else the user should know, in sentences
   int quantized_layers = 0;
 };
 /// The same graph, folded (BatchNorm, constants), its tensors now typed int8/int4/... A layer that

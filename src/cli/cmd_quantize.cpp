@@ -32,6 +32,8 @@ void print_summary(const Arguments& arguments, const Quantized& result, uint64_t
     for (const auto& skipped : result.report.why_not) {
       json["skipped"].push_back({{"node", skipped.node}, {"reason", skipped.reason}});
     }
+    json["notes"] = result.ranges.notes;
+    for (const std::string& note : result.report.notes) json["notes"].push_back(note);
     print_json(json);
     return;
   }
@@ -48,6 +50,9 @@ void print_summary(const Arguments& arguments, const Quantized& result, uint64_t
   if (!result.report.why_not.empty()) fmt::print("Left in float:\n");
   for (const auto& skipped : result.report.why_not)
     fmt::print("  {}: {}\n", skipped.node, skipped.reason);
+  for (const auto* notes : {&result.ranges.notes, &result.report.notes}) {
+    for (const std::string& note : *notes) fmt::print("{}.\n", note);
+  }
 }
 
 int run(const Arguments& arguments) {

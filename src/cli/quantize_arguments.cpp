@@ -126,6 +126,16 @@ void check_settings(const Settings& settings, const QuantizeArguments& arguments
     fail(ErrorCode::invalid_argument, "a block of {} weights makes no sense",
          settings.options.weight_block_size);
   }
+  const bool any_weight_only = settings.plan.fallback.activation_bits == 0 ||
+                               std::ranges::any_of(settings.plan.layers, [](const auto& layer) {
+                                 return layer.second.activation_bits == 0;
+                               });
+  if (settings.options.weight_block_size > 0 && !any_weight_only) {
+    fail(ErrorCode::invalid_argument,
+         "weights in blocks of {} need activations in float (--activations none); layers that run "
+         "as integers have one weight scale per output channel",
+         settings.options.weight_block_size);
+  }
   check_choice(observer_choices(), "observer", settings.options.weight_observer);
   check_choice(observer_choices(), "observer", settings.options.activation_observer);
   check_choice(rounding_choices(), "rounding method", settings.options.rounding);
@@ -249,7 +259,7 @@ void QuantizeArguments::declare(CLI::App& app) {
 Quantized quantize_model(const Graph& model, const DataArguments& data,
                          const QuantizeArguments& arguments, const CommonOptions& common,
                          ProgressBar& progress) {
-  const Settings settings = resolve(arguments, common.threads);
+  Settings settings = resolve(arguments, common.threads);
   check_is_float(model);
   Quantized result;
   result.float_graph = prepare_for_quantization(model);
@@ -260,7 +270,9 @@ Quantized quantize_model(const Graph& model, const DataArguments& data,
       random_subset(training, settings.calibration, common.seed);
   store_preprocess_of(result.float_graph, *training);
   result.ranges =
-      analyze(result.float_graph, *calibration, {.threads = common.threads, .progress = &progress});
+      analyze(result.float_graph, *calibration,
+              {.predict_errors = false, .threads = common.threads, .progress = &progress});
+  settings.options.samples = calibration.get();
   result.plan = settings.plan;
   if (settings.budget.average_weight_bits || settings.budget.file_bytes) {
     ChooseOptions options{.activation_bits = settings.plan.fallback.activation_bits,

@@ -8,6 +8,7 @@
 #include "quant/file_size.h"
 #include "quant/knapsack.h"
 #include "quant/layers.h"
+#include "ranges/batching.h"
 #include "ranges/grid.h"
 
 namespace nibble {
@@ -19,10 +20,9 @@ class OutputProbe {
   OutputProbe(const Graph& graph, const Dataset& data, const ChooseOptions& options)
       : data_(data), options_(options), samples_(std::min(options.samples, data.size())) {
     check(graph.inputs.size() == 1, "one input, as analyze() has checked");
-    const Value& input = graph.value(graph.inputs[0]);
-    input_ = input.name;
-    const Shape& shape = input.type.shape;
-    batch_ = shape.has_rank() && shape[0] > 0 ? shape[0] : std::min<int64_t>(samples_, 32);
+    input_ = graph.value(graph.inputs[0]).name;
+    batch_ =
+        find_batching(graph, data, std::min<int64_t>(samples_, 32), options.quantize.threads).size;
     samples_ = samples_ / batch_ * batch_;
     if (samples_ == 0) {
       fail(ErrorCode::invalid_data, "{} has too few samples to measure sensitivity on",
@@ -126,15 +126,17 @@ Candidates find_candidates(const Graph& graph, const ChooseOptions& options) {
 // for each bit-width there is to choose.
 class Variants {
  public:
-  Variants(const Graph& graph, const RangeReport& ranges, const Candidates& candidates,
-           const ChooseOptions& options) {
+  Variants(const Graph& graph, const RangeReport& ranges, const Dataset& data,
+           const Candidates& candidates, const ChooseOptions& options) {
+    QuantizeOptions quantize_options = options.quantize;
+    if (quantize_options.samples == nullptr) quantize_options.samples = &data;
     for (const int bits : options.candidates) {
       BitPlan plan = given_plan(options);
       for (const Layer& layer : candidates.layers) {
         if (options.fixed_weight_bits.contains(layer.name)) continue;
         plan.layers[layer.name] = {bits, options.activation_bits};
       }
-      graphs_.emplace(bits, quantize(graph, ranges, plan, options.quantize));
+      graphs_.emplace(bits, quantize(graph, ranges, plan, quantize_options));
     }
   }
 
@@ -248,7 +250,7 @@ BitChoice choose_bits(const Graph& graph, const RangeReport& ranges, const Datas
   if (candidates.layers.empty()) {
     fail(ErrorCode::invalid_argument, "the model has no layer whose weights can be quantized");
   }
-  const Variants variants(prepared, ranges, candidates, options);
+  const Variants variants(prepared, ranges, data, candidates, options);
   const Costs costs =
       find_costs(budget, candidates, variants, find_target(options.quantize.target));
   const OutputProbe probe(prepared, data, options);

@@ -43,10 +43,7 @@ class Rewriter {
     QuantParams params = weight_params(weight, {.axis = axis}, layer.bits.weight_bits,
                                        find_observer(options_.weight_observer), pool_);
     const int64_t channels = weight.shape()[axis];
-    const Tensor codes = pack_integers(
-        DType::i8, weight.shape(),
-        unpack_integers(round_weight(find_rounding(options_.rounding), weight, params, pool_)));
-
+    const Tensor codes = round_within_32_bits(weight, params);
     const DynamicData& data = quantized_data(node.inputs[0]);
     Node product{.op = conv ? "ConvInteger" : "MatMulInteger", .name = name("integer")};
     product.inputs = {data.codes, constant("weight", codes), data.zero_point};
@@ -74,6 +71,29 @@ class Rewriter {
   }
 
  private:
+  // The codes as int8. The scale of a channel whose sum with any data might leave int32 gets
+  // coarser, as it must where more than 66,000 products are summed and many weights are large.
+  Tensor round_within_32_bits(const Tensor& weight, QuantParams& params) const {
+    constexpr double kLargestSum = 2147483647.0 / 255;
+    const RoundingRow& rounding = find_rounding(options_.rounding);
+    for (;;) {
+      const std::vector<int32_t> codes =
+          unpack_integers(round_weight(rounding, weight, params, pool_));
+      std::vector<double> sums(params.scale.size(), 0);
+      for (size_t i = 0; i < codes.size(); ++i) {
+        const auto c = quant_group(params, weight.shape(), static_cast<int64_t>(i));
+        sums[static_cast<size_t>(c)] += std::abs(codes[i]);
+      }
+      bool changed = false;
+      for (size_t c = 0; c < sums.size(); ++c) {
+        if (sums[c] <= kLargestSum) continue;
+        params.scale[c] = static_cast<float>(params.scale[c] * (sums[c] / kLargestSum) * 1.01);
+        changed = true;
+      }
+      if (!changed) return pack_integers(DType::i8, weight.shape(), codes);
+    }
+  }
+
   struct DynamicData {
     ValueId codes, scale, zero_point;
   };

@@ -16,8 +16,8 @@ namespace nibble {
 ///         %m = Mul(%f, %t)
 ///         %y = Add(%m, %b)
 ///
-/// w_codes are symmetric per output channel. Layers of other operators (ConvTranspose) become
-/// weight-only.
+/// w_codes are symmetric per output channel, and such that no sum leaves int32. Layers of other
+/// operators (ConvTranspose) become weight-only.
 void quantize_dynamically(Graph& graph, const std::vector<Layer>& layers,
                           const QuantizeOptions& options);
 

@@ -2,10 +2,12 @@
 #include "nibble/quantize.h"
 
 #include <algorithm>
+#include <cmath>
 
 #include "base/check.h"
 #include "base/table.h"
 #include "quant/dynamic.h"
+#include "quant/float_samples.h"
 #include "quant/layers.h"
 #include "quant/value_types.h"
 #include "quant/weights.h"
@@ -47,22 +49,34 @@ void remove_idle_copies(Graph& graph, const std::map<ValueId, ValueId>& copies) 
   }
 }
 
+double largest(const Tensor& tensor) {
+  double most = 0;
+  for (const float x : tensor.data<float>())
+    most = std::max(most, std::abs(static_cast<double>(x)));
+  return most;
+}
+
 class Quantizer {
  public:
-  Quantizer(Graph& graph, const RangeReport& ranges, const QuantizeOptions& options)
-      : graph_(graph), options_(options), pool_(options.threads) {
+  /// `samples` of the layers for a rounding method that needs them, else null.
+  Quantizer(Graph& graph, const RangeReport& ranges, const QuantizeOptions& options,
+            const FloatSamples* samples)
+      : graph_(graph), options_(options), samples_(samples), pool_(options.threads) {
     for (const TensorRange& range : ranges.tensors) ranges_[range.name] = &range;
   }
 
   void run(const std::vector<Layer>& layers, int default_bits) {
     copies_ = copy_outputs_that_are_read(graph_);
     const ValueTypes types = plan_value_types(graph_, layers, default_bits);
-    type_activations(types);
+    type_activations(types, layers);
     for (const ValueId constant : types.constants) type_scalar(constant);
     for (const Layer& layer : layers) {
       const ValueId data = graph_.node(layer.id).inputs[0];
       const std::optional<QuantParams> quant = graph_.value(data).type.quant;
-      const LayerTask task{layer, layer.quantizes_data() ? quant : std::nullopt, find_range(data)};
+      const std::unique_ptr<LayerSamples> samples =
+          samples_ == nullptr ? nullptr : samples_->of(layer.name);
+      const LayerTask task{layer, layer.quantizes_data() ? quant : std::nullopt, find_range(data),
+                           samples.get()};
       with_context([&] { return "quantizing " + describe(graph_.node(layer.id)); },
                    [&] { quantize_layers(graph_, std::span(&task, 1), options_, pool_); });
     }
@@ -81,9 +95,28 @@ class Quantizer {
     return it == ranges_.end() ? nullptr : it->second;
   }
 
+  // By group, the scale at which the biases of the layers that read it keep 20 bits. A value that
+  // is zero in every sample (a dead Relu) may have any scale; then the bias is the whole result.
+  std::map<ValueId, double> finest_scales(const ValueTypes& types,
+                                          const std::vector<Layer>& layers) const {
+    std::map<ValueId, double> finest;
+    for (const Layer& layer : layers) {
+      const Node& node = graph_.node(layer.id);
+      const auto data = types.activations.find(node.inputs[0]);
+      if (!layer.quantizes_data() || !node.input(2) || data == types.activations.end()) continue;
+      const double bias = largest(graph_.value(node.inputs[2]).data);
+      const double weight = largest(graph_.value(node.inputs[1]).data);
+      if (!(bias > 0) || !(weight > 0)) continue;
+      const double wanted = bias / (weight / weight_codes(layer.bits.weight_bits).qmax) * 0x1p-20;
+      const auto [at, is_first] = finest.emplace(data->second.group, wanted);
+      if (!is_first) at->second = std::min(at->second, wanted);
+    }
+    return finest;
+  }
+
   // The widest range of each group speaks for it: moved codes are a part of it, concatenated ones
   // the whole.
-  void type_activations(const ValueTypes& types) {
+  void type_activations(const ValueTypes& types, const std::vector<Layer>& layers) {
     const auto width = [](const TensorRange& range) {
       return std::max(0.0, static_cast<double>(range.total.maximum)) -
              std::min(0.0, static_cast<double>(range.total.minimum));
@@ -100,6 +133,7 @@ class Quantizer {
       if (best == nullptr || width(*range) > width(*best)) best = range;
     }
     const ObserverRow& observer = find_observer(options_.activation_observer);
+    const std::map<ValueId, double> finest = finest_scales(types, layers);
     std::map<ValueId, QuantParams> params;
     for (const auto& [value, entry] : types.activations) {
       auto it = params.find(entry.group);
@@ -109,6 +143,11 @@ class Quantizer {
                  .emplace(entry.group, activation_params(range.total, range.histogram, entry.bits,
                                                          observer, symmetry()))
                  .first;
+        const auto fine = finest.find(entry.group);
+        if (width(range) == 0 && fine != finest.end()) {
+          float& scale = it->second.scale[0];
+          scale = std::min(scale, static_cast<float>(std::max(fine->second, kSmallestScale)));
+        }
       }
       graph_.value(value).type.quant = it->second;
     }
@@ -127,6 +166,7 @@ class Quantizer {
 
   Graph& graph_;
   const QuantizeOptions& options_;
+  const FloatSamples* samples_;
   ThreadPool pool_;
   std::map<std::string, const TensorRange*> ranges_;
   std::map<ValueId, ValueId> copies_;
@@ -142,13 +182,31 @@ void check_options(const QuantizeOptions& options) {
          "statically for it",
          target.title);
   }
-  const RoundingRow& rounding = find_rounding(options.rounding);
-  if (rounding.need != RoundingNeed::nothing) {
-    fail(ErrorCode::unsupported,
-         "the rounding method '{}' needs calibration data, which quantize() "
-         "does not have",
-         rounding.name);
+  if (find_rounding(options.rounding).need == RoundingNeed::nothing) return;
+  if (options.dynamic || options.samples == nullptr) {
+    fail(ErrorCode::invalid_argument, "the rounding method '{}' looks at data, and {}",
+         options.rounding,
+         options.dynamic ? "dynamic quantization has none" : "no samples are given");
   }
+}
+
+// Integer arithmetic takes one weight scale per output channel.
+void check_blocks(const std::vector<Layer>& layers, const QuantizeOptions& options,
+                  QuantizeReport& report) {
+  if (options.weight_block_size <= 0) return;
+  const auto integer = std::ranges::count_if(
+      layers, [&](const Layer& layer) { return options.dynamic || layer.quantizes_data(); });
+  if (integer == 0) return;
+  if (integer == std::ssize(layers)) {
+    fail(ErrorCode::invalid_argument,
+         "weights in blocks of {} need activations in float (none), but every layer quantizes "
+         "them; layers that run as integers have one weight scale per output channel",
+         options.weight_block_size);
+  }
+  report.notes.push_back(
+      fmt::format("{} of {} layers quantize their activations: they have one weight scale per "
+                  "output channel, not per block",
+                  integer, layers.size()));
 }
 
 }  // namespace
@@ -164,10 +222,17 @@ Graph quantize(const Graph& graph, const RangeReport& ranges, const BitPlan& pla
   notes = {};
   const std::vector<Layer> layers = find_layers(quantized, plan, options, notes);
   notes.quantized_layers = static_cast<int>(layers.size());
+  check_blocks(layers, options, notes);
   if (options.dynamic) {
     quantize_dynamically(quantized, layers, options);
   } else {
-    Quantizer(quantized, ranges, options).run(layers, std::max(8, plan.fallback.activation_bits));
+    const Graph real = quantized;
+    std::optional<FloatSamples> samples;
+    if (find_rounding(options.rounding).need != RoundingNeed::nothing) {
+      samples.emplace(real, *options.samples, options.threads);
+    }
+    Quantizer(quantized, ranges, options, samples ? &*samples : nullptr)
+        .run(layers, std::max(8, plan.fallback.activation_bits));
   }
   quantized.prune();
   quantized.validate();

@@ -57,6 +57,7 @@ class AccumulatorGuard {
   AccumulatorGuard(const QuantParams& input, std::span<const float> bias)
       : step_(input.scale[0]),
         reach_(std::max(input.qmax - input.zero_point[0], input.zero_point[0] - input.qmin)),
+        least_(static_cast<float>(std::max(kSmallestScale, 2 * kSmallestScale / step_))),
         bias_(bias) {}
 
   // Changes the scales that `codes` show to be too small; false if none is. A scale may shrink,
@@ -80,14 +81,15 @@ class AccumulatorGuard {
     const double bias = bias_.empty() ? 0 : std::abs(static_cast<double>(bias_[channel]));
     // 2^24: as many steps as a float has.
     if (sum == 0 && bias > 0 && may_shrink) {
-      return std::max(static_cast<double>(static_cast<float>(bias / (step_ * 0x1p24))), 0x1p-60);
+      return std::max(static_cast<double>(static_cast<float>(bias / (step_ * 0x1p24))), least_);
     }
     const double total = sum * reach_ + bias / (step_ * scale) + 1;
-    return total <= kLargestSum ? scale : scale * (total / kLargestSum) * 1.01;
+    return std::max(total <= kLargestSum ? scale : scale * (total / kLargestSum) * 1.01, least_);
   }
 
   double step_;
   double reach_;
+  double least_;  // scale whose product with step_ is a normal float: the bias has it
   std::span<const float> bias_;
 };
 
@@ -169,7 +171,7 @@ class LayerQuantizer {
         task.layer.bits.weight_bits, find_observer(options.weight_observer), pool);
   }
 
-  WeightToRound to_round() const { return {weight_, params_}; }
+  WeightToRound to_round() const { return {weight_, params_, &node_, task_.samples}; }
   void take(Tensor codes) { codes_ = std::move(codes); }
 
   // Where the layer's sums might leave int32, its grid gets coarser: it must then be rounded again.

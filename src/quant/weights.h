@@ -5,6 +5,7 @@
 
 #include "base/thread_pool.h"
 #include "quant/layers.h"
+#include "ranges/rounding.h"
 
 namespace nibble {
 
@@ -13,6 +14,7 @@ struct LayerTask {
   Layer layer;
   std::optional<QuantParams> input_quant;    // nullopt: the data stay in float
   const TensorRange* input_range = nullptr;  // nullptr: not measured
+  const LayerSamples* samples = nullptr;     // given if options.rounding needs them
 };
 
 /// Replaces the weights of `scope` (layers that options.rounding rounds at once) by integers and,

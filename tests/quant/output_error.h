@@ -8,8 +8,22 @@
 #include "nibble/data.h"
 #include "nibble/runtime.h"
 #include "ranges/grid.h"
+#include "support/synthetic_data.h"
 
 namespace nibble::testing {
+
+/// Data times a factor.
+class Scaled : public Synthetic {
+ public:
+  Scaled(Synthetic data, double by) : Synthetic(std::move(data)), by_(by) {}
+  void read(int64_t index, std::span<float> out) const override {
+    Synthetic::read(index, out);
+    for (float& x : out) x = static_cast<float>(x * by_);
+  }
+
+ private:
+  double by_;
+};
 
 /// The first output for all samples at once.
 inline std::vector<float> outputs(const Graph& graph, const Dataset& data) {

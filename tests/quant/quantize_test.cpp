@@ -223,6 +223,21 @@ TEST(quantize, blocks_are_better_than_channels) {
   EXPECT_LT(error(8), 0.7 * error(0));
 }
 
+TEST(quantize, blocks_are_refused_where_every_layer_runs_as_integers) {
+  const Graph graph = testing::perceptron(12, 64);
+  const RangeReport ranges = analyze(graph, Synthetic(16, {12}));
+  const QuantizeOptions blocks{.weight_block_size = 8};
+  const auto all = [&] { quantize(graph, ranges, {.fallback = {4, 8}, .layers = {}}, blocks); };
+  EXPECT_NE(message_of(all).find("blocks of 8"), std::string::npos) << message_of(all);
+  QuantizeReport report;
+  const BitPlan mixed{.fallback = {4, 8}, .layers = {{"fc2", {4, 0}}}};
+  const Graph result = quantize(graph, ranges, mixed, blocks, &report);
+  EXPECT_EQ(value_named(result, "fc2_w").type.quant->granularity, Granularity::per_block);
+  EXPECT_EQ(value_named(result, "fc1_w").type.quant->granularity, Granularity::per_channel);
+  ASSERT_EQ(report.notes.size(), 1U);
+  EXPECT_EQ(report.notes[0].substr(0, 11), "1 of 2 laye");
+}
+
 TEST(quantize, bias_correction_removes_the_mean_error) {
   const Graph graph = testing::perceptron();
   const Synthetic rows(256, {12});
@@ -264,8 +279,69 @@ TEST(quantize, a_tensor_that_is_all_zero_stays_zero) {
   const Graph result = quantized(graph, {8, 8});
   const Value& weight = value_named(result, "conv2_w");
   for (const float scale : weight.type.quant->scale) EXPECT_EQ(scale, 1.0F);
-  EXPECT_EQ(value_named(result, "relu2").type.quant->scale[0], 1.0F);
-  EXPECT_GT(output_sqnr(graph, result), 35);
+  // What is left is conv3's bias.
+  EXPECT_EQ(value_named(result, "relu2").type.quant->zero_point[0], 0);
+  EXPECT_GT(output_sqnr(graph, result), 100);
+}
+
+// x W1 + b1, Relu, W2 + b2, with data, weights and biases of such sizes.
+double sqnr_of_size(double data, double second_weight, double bias, QuantizeOptions options = {}) {
+  Graph graph = testing::perceptron();
+  const auto scale = [&](const char* name, double by) {
+    for (float& x : graph.value(*graph.find_value(name)).data.data<float>()) {
+      x = static_cast<float>(x * by);
+    }
+  };
+  scale("fc1_b", data);
+  scale("fc2_w", second_weight);
+  scale("fc2_b", bias);
+  const testing::Scaled rows({64, {12}}, data);
+  const Graph result =
+      quantize(graph, analyze(graph, rows), {.fallback = {8, 8}, .layers = {}}, options);
+  return testing::output_sqnr(graph, result, rows);
+}
+
+TEST(quantize, tiny_and_huge_values_are_as_exact_as_others) {
+  for (const std::string target : {"onnxruntime", "tensorrt"}) {
+    for (const std::string observer : {"min-max", "mse", "percentile"}) {
+      const QuantizeOptions options{
+          .weight_observer = observer, .activation_observer = observer, .target = target};
+      const double usual = sqnr_of_size(1, 1, 1, options);
+      EXPECT_GT(usual, 30);
+      for (const double size : {1e-15, 1e-17, 1e-18, 1e-22, 1e18, 1e30}) {
+        EXPECT_GT(sqnr_of_size(size, 1, size, options), usual - 3) << observer << " " << size;
+      }
+      EXPECT_GT(sqnr_of_size(1e18, 1e-18, 1, options), usual - 3) << observer;
+      EXPECT_GT(sqnr_of_size(1e-18, 1e18, 1, options), usual - 3) << observer;
+    }
+  }
+}
+
+// Scales whose product is no normal float: the result may be coarse, not wrong.
+TEST(quantize, products_at_the_end_of_the_floats_stay_finite) {
+  Graph graph = testing::perceptron();
+  for (float& w : graph.value(*graph.find_value("fc2_w")).data.data<float>()) w *= 1e-30F;
+  for (float& b : graph.value(*graph.find_value("fc2_b")).data.data<float>()) b = 0;
+  for (float& b : graph.value(*graph.find_value("fc1_b")).data.data<float>()) b *= 1e-12F;
+  const testing::Scaled rows({64, {12}}, 1e-12);
+  const Graph result = quantize(graph, analyze(graph, rows), {.fallback = {8, 8}, .layers = {}});
+  for (const float y : outputs(result, rows)) EXPECT_LT(std::abs(y), 1e-36F);
+  for (const float scale : value_named(result, "fc2_b").type.quant->scale) {
+    EXPECT_GE(scale, std::numeric_limits<float>::min());
+  }
+}
+
+TEST(quantize, a_dead_input_keeps_the_biases_behind_it) {
+  for (const double bias : {1e3, 1.0, 1e-3, 1e-9}) {
+    Graph graph = testing::perceptron();
+    for (float& b : graph.value(*graph.find_value("fc1_b")).data.data<float>()) b = -100;
+    for (float& b : graph.value(*graph.find_value("fc2_b")).data.data<float>()) {
+      b = static_cast<float>(b * bias);
+    }
+    const Synthetic rows(64, {12});
+    const Graph result = quantize(graph, analyze(graph, rows), {.fallback = {8, 8}, .layers = {}});
+    EXPECT_GT(testing::output_sqnr(graph, result, rows), 80) << bias;
+  }
 }
 
 TEST(quantize, a_huge_bias_widens_the_weight_scale) {
@@ -459,6 +535,46 @@ TEST(quantize_dynamic, writes_integer_products) {
   EXPECT_EQ(ops,
             "DynamicQuantizeLinear MatMulInteger Cast Mul Mul Add Relu "
             "DynamicQuantizeLinear MatMulInteger Cast Mul Mul Add ");
+}
+
+// 127 * 255 * 66,312 is above 2^31: whether a sum fits is a matter of its weights.
+TEST(quantize_dynamic, long_sums_run_and_never_leave_int32) {
+  for (const int64_t inputs : {60000, 70000}) {
+    for (const bool largest : {false, true}) {
+      NetworkBuilder net({-1, inputs});
+      Tensor weight = net.normal({inputs, 2}, 0.01);
+      if (largest) std::ranges::fill(weight.data<float>(), 0.5F);
+      const ValueId w = net.constant("w", weight);
+      net.add({.op = "MatMul", .name = "fc", .inputs = {net.last, w}});
+      const Graph graph = net.finish();
+      const Synthetic rows(2, {inputs});
+      const Graph result =
+          quantize(graph, {}, {.fallback = {8, 8}, .layers = {}}, {.dynamic = true});
+      EXPECT_GT(testing::output_sqnr(graph, result, rows), 35) << inputs << largest;
+    }
+  }
+}
+
+TEST(choose_bits, a_network_that_mixes_samples_is_measured_one_at_a_time) {
+  NetworkBuilder net({-1, 12});
+  const ValueId w = net.constant("w", net.normal({12, 8}, 0.3));
+  net.add({.op = "MatMul", .name = "fc", .inputs = {net.last, w}});
+  const ValueId to = net.constant("to", Tensor::of<int64_t>({2}, {8, -1}));
+  const ValueId columns = net.add({.op = "Reshape", .name = "columns", .inputs = {net.last, to}});
+  const ValueId axes = net.constant("axes", Tensor::of<int64_t>({1}, {1}));
+  net.add({.op = "ReduceMean", .name = "mean", .inputs = {columns, axes}});
+  const Graph open = net.finish();
+  Graph fixed = open;
+  fixed.value(fixed.inputs[0]).type.shape = {1, 12};
+  const Synthetic rows(64, {12});
+  const auto measured = [&](const Graph& graph) {
+    return choose_bits(graph, analyze(graph, rows), rows, {.average_weight_bits = 8},
+                       {.candidates = {8, 4}, .quantize = {.first_and_last_8bit = false}})
+        .sensitivities;
+  };
+  const auto have = measured(open), want = measured(fixed);
+  ASSERT_EQ(have.size(), want.size());
+  for (size_t i = 0; i < want.size(); ++i) EXPECT_EQ(have[i].sqnr_db, want[i].sqnr_db);
 }
 
 }  // namespace

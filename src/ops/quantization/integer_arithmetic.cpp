@@ -17,10 +17,26 @@ namespace {
 // 255 * 255 * this is below 2^31.
 constexpr int64_t kMaxDepth = 33025;
 
-void require_depth(int64_t depth) {
-  if (depth <= kMaxDepth) return;
-  fail(ErrorCode::unsupported,
-       "a sum of {} products of 8 bits may overflow 32; at most {} are taken", depth, kMaxDepth);
+/// Refuses sums that may leave int32: `depth` products of operands within 255, in each of
+/// `channels`, where sum_of(c) is the sum of the magnitudes of a channel's weights. `bias` may be
+/// empty.
+template <typename SumOf>
+void require_room(int64_t depth, int64_t channels, const Tensor& bias, const SumOf& sum_of) {
+  if (depth <= kMaxDepth && bias.empty()) return;
+  for (int64_t c = 0; c < channels; ++c) {
+    const int64_t start =
+        bias.empty() ? 0 : std::abs(int64_t{bias.data<int32_t>()[static_cast<size_t>(c)]});
+    if (start + 255 * sum_of(c) <= INT32_MAX) continue;
+    fail(ErrorCode::unsupported,
+         "{} products of 8 bits{} may overflow 32 bits with the weights of output channel {}",
+         depth, start == 0 ? "" : fmt::format(" and a bias of {}", start), c);
+  }
+}
+
+int64_t sum_of_magnitudes(std::span<const int16_t> weights) {
+  int64_t sum = 0;
+  for (const int16_t weight : weights) sum += std::abs(weight);
+  return sum;
 }
 
 void require_8_bits(DType dtype) {
@@ -162,7 +178,10 @@ void convolve(EvalContext& context, const ConvProblem& problem, const std::vecto
               const std::vector<int16_t>& w, const Tensor& bias, const Finish& finish) {
   const int64_t depth =
       problem.in_channels / problem.group * product(problem.window.kernel, problem.window.rank);
-  require_depth(depth);
+  require_room(depth, problem.out_channels, bias, [&](int64_t o) {
+    return sum_of_magnitudes(
+        std::span(w).subspan(static_cast<size_t>(o * depth), static_cast<size_t>(depth)));
+  });
   const int64_t in_plane = product(problem.window.input, problem.window.rank);
   const int64_t out_plane = product(problem.window.output, problem.window.rank);
   const int64_t per_group = problem.out_channels / problem.group;
@@ -196,22 +215,10 @@ void eval_conv_integer(EvalContext& context) {
            });
 }
 
-// One value per output channel, so small that no sum that begins with it overflows.
 void require_bias(const Tensor& bias, const ConvProblem& problem) {
-  if (bias.empty()) return;
-  if (bias.elements() != problem.out_channels) {
-    fail(ErrorCode::invalid_model, "the bias {} does not fit {} output channels",
-         bias.shape().to_string(), problem.out_channels);
-  }
-  const int64_t depth =
-      problem.in_channels / problem.group * product(problem.window.kernel, problem.window.rank);
-  const int64_t room = INT32_MAX - std::min(depth, kMaxDepth) * 255 * 255;
-  for (int64_t value : bias.data<int32_t>()) {
-    if (value > room || value < -room) {
-      fail(ErrorCode::unsupported, "a bias of {} and {} products of 8 bits may overflow 32", value,
-           depth);
-    }
-  }
+  if (bias.empty() || bias.elements() == problem.out_channels) return;
+  fail(ErrorCode::invalid_model, "the bias {} does not fit {} output channels",
+       bias.shape().to_string(), problem.out_channels);
 }
 
 // x, x_scale, x_zero_point, w, w_scale, w_zero_point, y_scale, y_zero_point, B
@@ -258,8 +265,14 @@ template <typename Finish>
 void multiply(EvalContext& context, const MatmulProblem& problem, const std::vector<int16_t>& a,
               const std::vector<int16_t>& b, const Finish& finish) {
   const MatrixShape& m = problem.matrix;
-  require_depth(m.depth);
   const auto batches = static_cast<int64_t>(problem.batch.size());
+  require_room(m.depth, batches * m.columns, Tensor(), [&](int64_t c) {
+    const int16_t* column =
+        b.data() + problem.batch[static_cast<size_t>(c / m.columns)].b + c % m.columns * m.b_column;
+    int64_t sum = 0;
+    for (int64_t k = 0; k < m.depth; ++k) sum += std::abs(column[k * m.b_step]);
+    return sum;
+  });
   context.pool.parallel_ranges(batches * m.rows, 1, [&](int64_t begin, int64_t end) {
     std::vector<int32_t> sums(static_cast<size_t>(m.columns));
     for (int64_t row = begin; row < end; ++row) {
