@@ -12,7 +12,7 @@
 
 namespace nibble {
 
-/// Throws std::logic_error naming the place when `condition` is false.
+/// Throws InternalError naming the place when `condition` is false.
 void check(bool condition, std::string_view message,
            std::source_location where = std::source_location::current());
 

@@ -72,8 +72,8 @@ void print_json_report(const Graph& graph, const std::vector<NodeSupport>& nodes
   };
   Json json = {{"file_bytes", summary.file_bytes},
                {"opset", graph.opset()},
-               {"ir_version", graph.ir_version},
-               {"producer", graph.producer_name},
+               {"ir_version", onnx_origin(graph).ir_version},
+               {"producer", onnx_origin(graph).producer},
                {"inputs", values(graph.inputs)},
                {"outputs", values(graph.outputs)},
                {"parameters", summary.parameters},
@@ -96,9 +96,10 @@ void print_json_report(const Graph& graph, const std::vector<NodeSupport>& nodes
 
 void print_text(const Graph& graph, const std::vector<NodeSupport>& nodes, const Summary& summary,
                 const Arguments& arguments) {
+  const OnnxOrigin origin = onnx_origin(graph);
   fmt::print("{}: {}, opset {}, IR version {}{}\n", arguments.model,
-             format_bytes(summary.file_bytes), graph.opset(), graph.ir_version,
-             graph.producer_name.empty() ? "" : ", written by " + graph.producer_name);
+             format_bytes(summary.file_bytes), graph.opset(), origin.ir_version,
+             origin.producer.empty() ? "" : ", written by " + origin.producer);
   fmt::print("inputs:   {}\noutputs:  {}\n", inputs_text(graph, graph.inputs),
              inputs_text(graph, graph.outputs));
   fmt::print(

@@ -82,7 +82,7 @@ int64_t stored_weight_bytes(int64_t weights, int bits) {
 int64_t estimate_file_bytes(const Graph& graph) {
   Graph exported = graph;
   insert_qdq(exported);
-  int64_t bytes = 64 + static_cast<int64_t>(exported.opaque_model_fields.size());
+  int64_t bytes = 64 + static_cast<int64_t>(exported.notes.bytes());
   for (const auto& [key, value] : exported.metadata) {
     bytes += kField + text_bytes(key) + text_bytes(value);
   }
