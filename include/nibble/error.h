@@ -1,5 +1,5 @@
 // Failure, as a user of the library meets it: one exception type for bad input and unsupported
-// models.
+// models, and one for mistakes in Nibble itself.
 #pragma once
 
 #include <concepts>
@@ -20,13 +20,10 @@ enum class ErrorCode {
   cancelled,         // the user asked to stop
 };
 
-/// Bad input or an unsupported model. `what()` is one sentence, preceded by the chain of contexts:
-/// "loading model.onnx > node conv1 (Conv): weight has 2 dimensions, expected 3 to 5".
-class Error : public std::exception {
+/// What both have: `what()` is one sentence, preceded by the chain of contexts: "loading model.onnx
+/// > node conv1 (Conv): weight has 2 dimensions, expected 3 to 5".
+class Failure : public std::exception {
  public:
-  Error(ErrorCode code, std::string message);
-
-  ErrorCode code() const noexcept { return code_; }
   const std::string& message() const noexcept { return message_; }
   /// Outermost first.
   const std::vector<std::string>& context() const noexcept { return context_; }
@@ -35,22 +32,41 @@ class Error : public std::exception {
   /// Puts `where` in front of the context chain.
   void add_context(std::string where);
 
+ protected:
+  explicit Failure(std::string message);
+
  private:
   void rebuild();
 
-  ErrorCode code_;
   std::string message_;
   std::vector<std::string> context_;
   std::string what_;
 };
 
-/// Runs `body`; an Error that leaves it gains the context `where()` (called only then).
+/// Bad input or an unsupported model.
+class Error : public Failure {
+ public:
+  Error(ErrorCode code, std::string message) : Failure(std::move(message)), code_(code) {}
+  ErrorCode code() const noexcept { return code_; }
+
+ private:
+  ErrorCode code_;
+};
+
+/// A mistake in Nibble, whatever the input: the message begins with "internal error" and names the
+/// place. Worth a report; nobody but main() should catch it.
+class InternalError : public Failure {
+ public:
+  explicit InternalError(std::string message) : Failure(std::move(message)) {}
+};
+
+/// Runs `body`; a Failure that leaves it gains the context `where()` (called only then).
 template <std::invocable Where, std::invocable Body>
 decltype(auto) with_context(Where&& where, Body&& body) {
   try {
     return std::forward<Body>(body)();
-  } catch (Error& error) {
-    error.add_context(where());
+  } catch (Failure& failure) {
+    failure.add_context(where());
     throw;
   }
 }

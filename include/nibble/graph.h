@@ -2,72 +2,22 @@
 // value's type.
 #pragma once
 
-#include <compare>
 #include <cstdint>
+#include <functional>
 #include <limits>
 #include <map>
-#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
-#include <utility>
-#include <variant>
 #include <vector>
 
+#include "nibble/attributes.h"
+#include "nibble/file_notes.h"
+#include "nibble/ids.h"
 #include "nibble/tensor.h"
 
 #pragma GCC visibility push(default)
 namespace nibble {
-
-struct ValueId {
-  int32_t index = -1;  // -1: no value (an optional input left out)
-  explicit operator bool() const { return index >= 0; }
-  auto operator<=>(const ValueId&) const = default;
-};
-
-struct NodeId {
-  int32_t index = -1;
-  explicit operator bool() const { return index >= 0; }
-  auto operator<=>(const NodeId&) const = default;
-};
-
-class Graph;
-
-/// An attribute kind Nibble does not interpret; kept as serialized ONNX AttributeProto and written
-/// back as it was.
-struct OpaqueAttribute {
-  std::string bytes;
-};
-
-using Attribute = std::variant<int64_t, float, std::string, Tensor, std::shared_ptr<const Graph>,
-                               std::vector<int64_t>, std::vector<float>, std::vector<std::string>,
-                               OpaqueAttribute>;
-
-/// Named attributes in file order.
-class Attributes {
- public:
-  const Attribute* find(std::string_view name) const;
-  void set(std::string_view name, Attribute value);
-  void erase(std::string_view name);
-  bool has(std::string_view name) const { return find(name) != nullptr; }
-
-  /// The attribute, or `fallback` if it is absent. Throws Error{invalid_model} if it has another
-  /// type.
-  int64_t integer(std::string_view name, int64_t fallback) const;
-  float real(std::string_view name, float fallback) const;
-  std::string text(std::string_view name, std::string_view fallback) const;
-  std::vector<int64_t> integers(std::string_view name, std::vector<int64_t> fallback = {}) const;
-  std::vector<float> reals(std::string_view name, std::vector<float> fallback = {}) const;
-  /// The attribute, which must be there: else Error{invalid_model}.
-  int64_t required_integer(std::string_view name) const;
-
-  auto begin() const { return items_.begin(); }
-  auto end() const { return items_.end(); }
-  bool empty() const { return items_.empty(); }
-
- private:
-  std::vector<std::pair<std::string, Attribute>> items_;
-};
 
 /// A tensor that flows along an edge, or a constant. A constant's `data` holds the reals, or, when
 /// its type is quantized, the integers in type.quant->storage.
@@ -78,10 +28,6 @@ struct Value {
   /// Symbolic names of unknown dimensions ("batch"), parallel to the shape; empty if there are
   /// none.
   std::vector<std::string> dim_names;
-  std::string doc;
-  /// What else the file says of the value (a sequence type, a denotation, metadata, fields newer
-  /// than Nibble): a serialized ONNX ValueInfoProto, or TensorProto for a constant, written back.
-  std::string opaque_fields;
 
   bool is_constant() const { return !data.empty(); }
 };
@@ -112,16 +58,10 @@ struct Node {
   /// Values of this graph that the node's subgraphs (If, Loop, Scan bodies) use: each subgraph
   /// names them by name.
   std::vector<ValueId> captures;
-  std::string doc;
-  std::string opaque_fields;  // the rest of the file's NodeProto, as in Value
 
   ValueId input(size_t i) const { return i < inputs.size() ? inputs[i] : ValueId{}; }
   ValueId output(size_t i) const { return i < outputs.size() ? outputs[i] : ValueId{}; }
 };
-
-/// `to` becomes the graph output that `from` was: they exchange names and what the file says of
-/// them, and what was declared of `from` holds for `to` where nothing is known.
-void take_output_role(Value& from, Value& to);
 
 /// "node conv1 (Conv)": how messages name a node.
 std::string describe(const Node& node);
@@ -158,13 +98,17 @@ class Graph {
   std::optional<ValueId> find_value(std::string_view name) const;
   bool is_input(ValueId value) const;
   bool is_output(ValueId value) const;
-  /// A value name derived from `stem` that the graph does not use yet; likewise for nodes.
+  /// A value name derived from `stem` that neither the graph nor a body of its nodes uses yet;
+  /// likewise for nodes. For names within a body see GraphEditor.
   std::string unique_value_name(std::string_view stem) const;
   std::string unique_node_name(std::string_view stem) const;
 
   /// Every reader of `from` (nodes, captures and graph outputs) reads `to` instead. A graph output
   /// keeps its name: the names of the two values are exchanged if `from` was a graph output.
   void replace_uses(ValueId from, ValueId to);
+  /// `to` becomes the graph output that `from` was: they exchange names and what the file says of
+  /// them, and what was declared of `from` holds for `to` where nothing is known.
+  void take_output_role(ValueId from, ValueId to);
   /// Sorts the nodes; throws Error{invalid_model} naming a node on a cycle.
   void sort();
   /// Removes nodes whose results are not used (and that lead to no output), and forgets the data of
@@ -178,20 +122,11 @@ class Graph {
   std::vector<ValueId> inputs;  // excluding initializers
   std::vector<ValueId> outputs;
   std::string name = "nibble";
-  std::string doc;
 
   // What belongs to the model file as a whole.
   std::map<std::string, int64_t> opsets;        // domain -> version
   std::map<std::string, std::string> metadata;  // ONNX metadata_props
-  int64_t ir_version = 10;
-  std::string producer_name;
-  std::string producer_version;
-  /// Serialized parts that Nibble does not interpret (functions, training info, ...), written back
-  /// as they were.
-  std::string opaque_model_fields;
-  std::string opaque_graph_fields;  // the same of the GraphProto
-  /// Constants that the file also lists as graph inputs (IR version 3 and older style).
-  std::vector<ValueId> overridable_constants;
+  FileNotes notes;
 
   int opset() const;  // of the ONNX domain; 21 if none is set
 
@@ -200,6 +135,19 @@ class Graph {
   std::vector<Node> nodes_;
   std::vector<NodeId> order_;
 };
+
+/// Calls visit(body) for every graph among the node's attributes (the bodies of If, Loop and Scan).
+template <typename Visit>
+void for_each_body(const Node& node, const Visit& visit) {
+  for (const auto& [name, attribute] : node.attributes) {
+    if (const auto* body = std::get_if<std::shared_ptr<const Graph>>(&attribute)) visit(**body);
+  }
+}
+
+/// Calls edit(body) on a copy of each of them, which then takes its place.
+void edit_bodies(Node& node, const std::function<void(Graph&)>& edit);
+/// The node's bodies know the captured value `from` as `to` from now on.
+void rename_capture(Node& node, std::string_view from, std::string_view to);
 
 /// One line per node, for tests and for people: "%y:f32[1,8,4,4] = Conv(%x, %w) {pads=[1,1,1,1]}".
 std::string to_text(const Graph& graph);

@@ -18,6 +18,13 @@ Graph load_onnx(const std::filesystem::path& path);
 /// The same from memory; external data is looked up in `directory`.
 Graph parse_onnx(std::string_view bytes, const std::filesystem::path& directory = {});
 
+/// What the file says of itself; of a graph that was not read from a file, what it would say.
+struct OnnxOrigin {
+  int64_t ir_version = 0;
+  std::string producer;  // empty: it does not say
+};
+OnnxOrigin onnx_origin(const Graph& graph);
+
 /// Writes QDQ form: each quantized value becomes QuantizeLinear -> DequantizeLinear (constants:
 /// DequantizeLinear of the integers), valid for the runtime `target`. The opset is raised where a
 /// type needs it (int4: 21). The file is complete or untouched. Throws Error{unsupported} for types

@@ -248,6 +248,7 @@ constexpr DType dtype_of<bool>() {
 
 namespace detail {
 [[noreturn]] void fail_dtype(DType wanted, DType have);
+[[noreturn]] void fail_count(int64_t wanted, size_t have);
 }  // namespace detail
 
 template <typename T>
@@ -264,7 +265,7 @@ template <typename T>
 Tensor Tensor::of(const Shape& shape, std::span<const T> values) {
   Tensor result(dtype_of<T>(), shape);
   if (static_cast<int64_t>(values.size()) != result.elements_) {
-    detail::fail_dtype(result.dtype_, DType::undefined);
+    detail::fail_count(result.elements_, values.size());
   }
   std::span<T> out = result.template data<T>();
   for (size_t i = 0; i < out.size(); ++i) out[i] = values[i];

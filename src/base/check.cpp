@@ -1,12 +1,10 @@
 #include "base/check.h"
 
-#include <stdexcept>
-
 namespace nibble {
 
 void check(bool condition, std::string_view message, std::source_location where) {
   if (condition) return;
-  throw std::logic_error(
+  throw InternalError(
       fmt::format("internal error at {}:{}: {}", where.file_name(), where.line(), message));
 }
 

@@ -13,7 +13,7 @@
 #pragma GCC visibility push(default)
 namespace nibble {
 
-/// Throws std::logic_error naming the place when `condition` is false.
+/// Throws InternalError naming the place when `condition` is false.
 void check(bool condition, std::string_view message,
            std::source_location where = std::source_location::current());
 

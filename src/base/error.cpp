@@ -4,16 +4,14 @@
 
 namespace nibble {
 
-Error::Error(ErrorCode code, std::string message) : code_(code), message_(std::move(message)) {
-  rebuild();
-}
+Failure::Failure(std::string message) : message_(std::move(message)) { rebuild(); }
 
-void Error::add_context(std::string where) {
+void Failure::add_context(std::string where) {
   context_.insert(context_.begin(), std::move(where));
   rebuild();
 }
 
-void Error::rebuild() {
+void Failure::rebuild() {
   what_.clear();
   for (const std::string& where : context_) {
     if (!what_.empty()) what_ += " > ";

@@ -71,8 +71,8 @@ void print_json_report(const Graph& graph, const std::vector<NodeSupport>& nodes
   };
   Json json = {{"file_bytes", summary.file_bytes ? Json(*summary.file_bytes) : Json()},
                {"opset", graph.opset()},
-               {"ir_version", graph.ir_version},
-               {"producer", graph.producer_name},
+               {"ir_version", onnx_origin(graph).ir_version},
+               {"producer", onnx_origin(graph).producer},
                {"inputs", values(graph.inputs)},
                {"outputs", values(graph.outputs)},
                {"parameters", summary.parameters},
@@ -95,9 +95,10 @@ void print_json_report(const Graph& graph, const std::vector<NodeSupport>& nodes
 
 void print_text(const Graph& graph, const std::vector<NodeSupport>& nodes, const Summary& summary,
                 const Arguments& arguments) {
+  const OnnxOrigin origin = onnx_origin(graph);
   tell("{}: {}, opset {}, IR version {}{}\n", arguments.model, size_text(arguments.model),
-       graph.opset(), graph.ir_version,
-       graph.producer_name.empty() ? "" : ", written by " + graph.producer_name);
+       graph.opset(), origin.ir_version,
+       origin.producer.empty() ? "" : ", written by " + origin.producer);
   tell("inputs:   {}\noutputs:  {}\n", inputs_text(graph, graph.inputs),
        inputs_text(graph, graph.outputs));
   tell(

@@ -1,5 +1,6 @@
 // The command line: parses, runs one command, and turns what is thrown into one sentence and an
-// exit code: 0 success, 1 bad input or unsupported, 2 wrong usage, 130 stopped by the user.
+// exit code: 0 success, 1 bad input or unsupported, 2 wrong usage, 3 a mistake in Nibble, 130
+// stopped by the user.
 #include <algorithm>
 #include <cstdio>
 #include <new>
@@ -63,6 +64,9 @@ int main(int argc, char** argv) {
     return status;
   } catch (const nibble::Error& error) {
     return report(error.what(), error.code() == nibble::ErrorCode::cancelled ? 130 : 1);
+  } catch (const nibble::InternalError& error) {
+    return report(
+        fmt::format("{}; this is a mistake in Nibble: please report it", error.what()).c_str(), 3);
   } catch (const std::bad_alloc&) {
     return report("not enough memory", 1);
   } catch (const std::exception& error) {

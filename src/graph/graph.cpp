@@ -22,26 +22,7 @@ void for_each_read(const Node& node, Body&& body) {
   for (ValueId value : node.captures) body(value);
 }
 
-template <typename Taken>
-std::string unique_name(std::string_view stem, const Taken& taken) {
-  std::string candidate(stem);
-  for (int suffix = 1; taken(candidate); ++suffix) candidate = fmt::format("{}_{}", stem, suffix);
-  return candidate;
-}
-
 }  // namespace
-
-void take_output_role(Value& from, Value& to) {
-  std::swap(from.name, to.name);
-  std::swap(from.doc, to.doc);
-  if (to.is_constant()) return;
-  std::swap(from.opaque_fields, to.opaque_fields);
-  if (to.type.dtype == DType::undefined) to.type.dtype = from.type.dtype;
-  if (!to.type.shape.has_rank()) to.type.shape = from.type.shape;
-  if (to.dim_names.empty() && to.type.shape.rank() == from.type.shape.rank()) {
-    to.dim_names = from.dim_names;
-  }
-}
 
 std::string describe(const Node& node) {
   return fmt::format("node {} ({}{}{})",
@@ -50,12 +31,8 @@ std::string describe(const Node& node) {
 }
 
 ValueId Graph::add_value(std::string value_name, TensorType type) {
-  values_.push_back({.name = std::move(value_name),
-                     .type = std::move(type),
-                     .data = {},
-                     .dim_names = {},
-                     .doc = {},
-                     .opaque_fields = {}});
+  values_.push_back(
+      {.name = std::move(value_name), .type = std::move(type), .data = {}, .dim_names = {}});
   return {static_cast<int32_t>(values_.size()) - 1};
 }
 
@@ -137,17 +114,6 @@ bool Graph::is_output(ValueId value) const {
   return std::ranges::find(outputs, value) != outputs.end();
 }
 
-std::string Graph::unique_value_name(std::string_view stem) const {
-  return unique_name(
-      stem, [&](const std::string& candidate) { return find_value(candidate).has_value(); });
-}
-
-std::string Graph::unique_node_name(std::string_view stem) const {
-  return unique_name(stem, [&](const std::string& candidate) {
-    return std::ranges::any_of(order_, [&](NodeId id) { return node(id).name == candidate; });
-  });
-}
-
 void Graph::replace_uses(ValueId from, ValueId to) {
   check(from && to, "replace_uses needs two values");
   if (from == to) return;
@@ -157,7 +123,20 @@ void Graph::replace_uses(ValueId from, ValueId to) {
   }
   if (!is_output(from)) return;
   std::ranges::replace(outputs, from, to);
-  if (!is_input(to)) take_output_role(value(from), value(to));
+  if (!is_input(to)) take_output_role(from, to);
+}
+
+void Graph::take_output_role(ValueId from_id, ValueId to_id) {
+  Value& from = value(from_id);
+  Value& to = value(to_id);
+  std::swap(from.name, to.name);
+  notes.exchange_declarations(from_id, to_id);
+  if (to.is_constant()) return;
+  if (to.type.dtype == DType::undefined) to.type.dtype = from.type.dtype;
+  if (!to.type.shape.has_rank()) to.type.shape = from.type.shape;
+  if (to.dim_names.empty() && to.type.shape.rank() == from.type.shape.rank()) {
+    to.dim_names = from.dim_names;
+  }
 }
 
 void Graph::sort() {
@@ -226,8 +205,6 @@ void Graph::prune() {
   }
   std::ranges::reverse(kept);
   order_ = std::move(kept);
-  std::erase_if(overridable_constants,
-                [&](ValueId value) { return !used[static_cast<size_t>(value.index)]; });
   for (size_t i = 0; i < values_.size(); ++i) {
     if (used[i]) continue;
     values_[i].data = {};

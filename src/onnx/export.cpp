@@ -5,6 +5,7 @@
 #include "base/file.h"
 #include "nibble/onnx.h"
 #include "onnx/export_graph.h"
+#include "onnx/notes.h"
 #include "onnx/proto.h"
 #include "onnx/raise_opset.h"
 #include "passes/insert_qdq.h"
@@ -25,6 +26,8 @@ int needed_opset_of_nodes(const Graph& graph) {
   int opset = 0;
   for (NodeId id : graph.nodes()) {
     const Node& node = graph.node(id);
+    for_each_body(node,
+                  [&](const Graph& body) { opset = std::max(opset, needed_opset_of_nodes(body)); });
     if (!node.domain.empty()) continue;
     opset = std::max(opset, opset_of_integer_operator(node.op));
     const bool quantizes = node.op == "QuantizeLinear";
@@ -39,27 +42,36 @@ int needed_opset_of_nodes(const Graph& graph) {
   return opset;
 }
 
+bool lists_all_constants(const Graph& graph) {
+  bool all = true;
+  for (int32_t i = 0; i < graph.value_count(); ++i) {
+    all = all && (!graph.value({i}).is_constant() || OnnxNotes::of(graph, ValueId{i}).is_input);
+  }
+  return all;
+}
+
+// What the ModelProto held that is not the graph's; for a graph that came from no file, our own.
+onnx::ModelProto model_of(const Graph& graph) {
+  onnx::ModelProto proto;
+  const std::string& notes = OnnxNotes::of_model(graph);
+  check(notes.empty() || parse_proto(proto, notes), "the file's notes are damaged");
+  if (notes.empty()) proto.set_producer_name("nibble");
+  if (!proto.has_ir_version()) proto.set_ir_version(ir_version_for(graph.opset()));
+  return proto;
+}
+
+// `rewritten`: the file gets types or operators that its own version may not know.
+//
 // From IR version 4 on, an initializer that is also an input may be overridden by the caller, and
 // runtimes then do not treat it as a constant; before, all initializers had to be listed.
-void settle_ir_version(Graph& graph) {
-  graph.ir_version = std::max(graph.ir_version, ir_version_for(graph.opset()));
-  graph.overridable_constants.clear();
-}
-
-bool lists_all_constants(const Graph& graph) {
-  size_t constants = 0;
-  for (int32_t i = 0; i < graph.value_count(); ++i) {
-    constants += graph.value({i}).is_constant() ? 1 : 0;
+void write_model(const Graph& graph, bool rewritten, onnx::ModelProto& proto) {
+  bool constants_as_inputs = !rewritten;
+  if (rewritten) {
+    proto.set_ir_version(std::max(proto.ir_version(), ir_version_for(graph.opset())));
+  } else if (proto.ir_version() < 4 && !lists_all_constants(graph)) {
+    proto.set_ir_version(4);
+    constants_as_inputs = false;
   }
-  return constants == graph.overridable_constants.size();
-}
-
-void write_model(const Graph& graph, onnx::ModelProto& proto) {
-  check(graph.opaque_model_fields.empty() || parse_proto(proto, graph.opaque_model_fields),
-        "opaque model fields are damaged");
-  proto.set_ir_version(graph.ir_version);
-  if (!graph.producer_name.empty()) proto.set_producer_name(graph.producer_name);
-  if (!graph.producer_version.empty()) proto.set_producer_version(graph.producer_version);
   for (const auto& [domain, version] : graph.opsets) {
     auto& import = *proto.add_opset_import();
     if (!domain.empty()) import.set_domain(domain);
@@ -71,10 +83,15 @@ void write_model(const Graph& graph, onnx::ModelProto& proto) {
     entry.set_key(key);
     entry.set_value(value);
   }
-  write_graph(graph, *proto.mutable_graph());
+  write_graph(graph, *proto.mutable_graph(), constants_as_inputs);
 }
 
 }  // namespace
+
+OnnxOrigin onnx_origin(const Graph& graph) {
+  const onnx::ModelProto proto = model_of(graph);
+  return {.ir_version = proto.ir_version(), .producer = proto.producer_name()};
+}
 
 std::string serialize_onnx(const Graph& source, const Target& target) {
   Graph graph = source;
@@ -83,15 +100,10 @@ std::string serialize_onnx(const Graph& source, const Target& target) {
   const bool typed = has_quantized_types(graph);
   if (typed) insert_qdq(graph, target);
   const int opset = needed_opset_of_nodes(graph);
-  if (typed || opset > graph.opset()) {
-    raise_opset(graph, opset);
-    settle_ir_version(graph);
-  } else if (graph.ir_version < 4 && !lists_all_constants(graph)) {
-    graph.ir_version = 4;
-    graph.overridable_constants.clear();
-  }
-  onnx::ModelProto proto;
-  write_model(graph, proto);
+  const bool rewritten = typed || opset > graph.opset();
+  if (rewritten) raise_opset(graph, opset);
+  onnx::ModelProto proto = model_of(graph);
+  write_model(graph, rewritten, proto);
   return serialize_proto(proto);
 }
 

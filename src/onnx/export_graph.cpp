@@ -4,12 +4,13 @@
 #include <vector>
 
 #include "base/check.h"
+#include "onnx/notes.h"
 
 namespace nibble {
 namespace {
 
 void restore(google::protobuf::MessageLite& message, const std::string& opaque) {
-  check(opaque.empty() || parse_proto(message, opaque), "opaque fields are damaged");
+  check(opaque.empty() || parse_proto(message, opaque), "the file's notes are damaged");
 }
 
 void write_type(const Value& value, onnx::ValueInfoProto& info) {
@@ -32,17 +33,17 @@ void write_type(const Value& value, onnx::ValueInfoProto& info) {
   }
 }
 
-void write_value_info(const Value& value, onnx::ValueInfoProto& info) {
-  if (!value.is_constant()) restore(info, value.opaque_fields);
+void write_value_info(const Graph& graph, ValueId id, onnx::ValueInfoProto& info) {
+  const Value& value = graph.value(id);
+  restore(info, OnnxNotes::of(graph, id).declaration);
   info.set_name(value.name);
-  if (!value.doc.empty() && !value.is_constant()) info.set_doc_string(value.doc);
   write_type(value, info);
 }
 
-void write_initializer(const Value& value, onnx::TensorProto& tensor) {
-  restore(tensor, value.opaque_fields);
+void write_initializer(const Graph& graph, ValueId id, onnx::TensorProto& tensor) {
+  const Value& value = graph.value(id);
+  restore(tensor, OnnxNotes::of(graph, id).storage);
   tensor.set_name(value.name);
-  if (!value.doc.empty()) tensor.set_doc_string(value.doc);
   tensor_to_proto(value.data, tensor);
 }
 
@@ -68,7 +69,7 @@ struct AttributeWriter {
   }
   void operator()(const std::shared_ptr<const Graph>& value) const {
     proto.set_type(Proto::GRAPH);
-    write_graph(*value, *proto.mutable_g());
+    write_graph(*value, *proto.mutable_g(), true);
   }
   void operator()(const std::vector<int64_t>& value) const {
     proto.set_type(Proto::INTS);
@@ -85,19 +86,20 @@ struct AttributeWriter {
   void operator()(const OpaqueAttribute& value) const { restore(proto, value.bytes); }
 };
 
-void write_node(const Graph& graph, const Node& node, onnx::NodeProto& proto) {
-  restore(proto, node.opaque_fields);
+void write_node(const Graph& graph, NodeId id, onnx::NodeProto& proto) {
+  const Node& node = graph.node(id);
+  restore(proto, OnnxNotes::of(graph, id).rest);
   google::protobuf::RepeatedPtrField<onnx::AttributeProto> rests;  // doc strings and the like
   rests.Swap(proto.mutable_attribute());
   proto.set_op_type(node.op);
   proto.set_name(node.name);
   if (!node.domain.empty()) proto.set_domain(node.domain);
-  if (!node.doc.empty()) proto.set_doc_string(node.doc);
-  const auto name_of_value = [&](ValueId id) { return id ? graph.value(id).name : std::string(); };
-  for (ValueId id : node.inputs) proto.add_input(name_of_value(id));
-  for (ValueId id : node.outputs) proto.add_output(name_of_value(id));
+  const auto name_of = [&](ValueId value) {
+    return value ? graph.value(value).name : std::string();
+  };
+  for (ValueId input : node.inputs) proto.add_input(name_of(input));
+  for (ValueId output : node.outputs) proto.add_output(name_of(output));
   for (const auto& [name, value] : node.attributes) {
-    if (name.starts_with("nibble_")) continue;
     onnx::AttributeProto& attribute = *proto.add_attribute();
     const auto rest = std::ranges::find(rests, name, &onnx::AttributeProto::name);
     if (rest != rests.end()) attribute = *rest;
@@ -107,8 +109,9 @@ void write_node(const Graph& graph, const Node& node, onnx::NodeProto& proto) {
 }
 
 // A constant of an element type that Nibble has not, which the reader turned into a node.
-bool write_opaque_initializer(const Graph& graph, const Node& node, onnx::GraphProto& proto) {
-  if (!node.attributes.has("nibble_initializer")) return false;
+bool write_opaque_initializer(const Graph& graph, NodeId id, onnx::GraphProto& proto) {
+  if (!OnnxNotes::of(graph, id).is_initializer) return false;
+  const Node& node = graph.node(id);
   onnx::AttributeProto attribute;
   restore(attribute, std::get<OpaqueAttribute>(*node.attributes.find("value")).bytes);
   onnx::TensorProto& tensor = *proto.add_initializer();
@@ -119,30 +122,30 @@ bool write_opaque_initializer(const Graph& graph, const Node& node, onnx::GraphP
 
 }  // namespace
 
-void write_graph(const Graph& graph, onnx::GraphProto& proto) {
-  restore(proto, graph.opaque_graph_fields);
+void write_graph(const Graph& graph, onnx::GraphProto& proto, bool constants_as_inputs) {
+  restore(proto, OnnxNotes::of_graph(graph));
   proto.set_name(graph.name);
-  if (!graph.doc.empty()) proto.set_doc_string(graph.doc);
-  for (ValueId id : graph.inputs) write_value_info(graph.value(id), *proto.add_input());
-  for (ValueId id : graph.overridable_constants) {
-    write_value_info(graph.value(id), *proto.add_input());
-  }
-  for (ValueId id : graph.outputs) write_value_info(graph.value(id), *proto.add_output());
+  for (ValueId id : graph.inputs) write_value_info(graph, id, *proto.add_input());
+  for (ValueId id : graph.outputs) write_value_info(graph, id, *proto.add_output());
   for (int32_t i = 0; i < graph.value_count(); ++i) {
-    const Value& value = graph.value({i});
-    check(!value.type.quant, "write_graph: a value still has a quantized type");
-    if (value.is_constant()) write_initializer(value, *proto.add_initializer());
+    const ValueId id{i};
+    check(!graph.value(id).type.quant, "write_graph: a value still has a quantized type");
+    if (!graph.value(id).is_constant()) continue;
+    write_initializer(graph, id, *proto.add_initializer());
+    if (constants_as_inputs && OnnxNotes::of(graph, id).is_input) {
+      write_value_info(graph, id, *proto.add_input());
+    }
   }
   for (NodeId id : graph.nodes()) {
     const Node& node = graph.node(id);
-    if (write_opaque_initializer(graph, node, proto)) continue;
-    write_node(graph, node, *proto.add_node());
+    if (write_opaque_initializer(graph, id, proto)) continue;
+    write_node(graph, id, *proto.add_node());
     for (ValueId output : node.outputs) {
       if (!output || graph.is_output(output)) continue;
       const Value& value = graph.value(output);
       const bool typed = value.type.dtype != DType::undefined && value.type.shape.has_rank();
-      if (!typed && value.opaque_fields.empty()) continue;
-      write_value_info(value, *proto.add_value_info());
+      if (!typed && OnnxNotes::of(graph, output).declaration.empty()) continue;
+      write_value_info(graph, output, *proto.add_value_info());
     }
   }
 }

@@ -6,9 +6,9 @@
 
 namespace nibble {
 
-/// The inverse of GraphReader: opaque fields come back as they were; attributes named nibble_* are
-/// between compile and run only and are left out. Quantized types must have become nodes
-/// (insert_qdq).
-void write_graph(const Graph& graph, onnx::GraphProto& proto);
+/// The inverse of GraphReader: what the notes hold comes back as it was. Quantized types must have
+/// become nodes (insert_qdq), and compile() must not have seen the graph. `constants_as_inputs`:
+/// constants that the file also listed as inputs are listed again.
+void write_graph(const Graph& graph, onnx::GraphProto& proto, bool constants_as_inputs);
 
 }  // namespace nibble

@@ -6,6 +6,7 @@
 #include "base/file.h"
 #include "nibble/onnx.h"
 #include "onnx/import_graph.h"
+#include "onnx/notes.h"
 #include "onnx/proto.h"
 #include "passes/pass.h"
 
@@ -66,17 +67,11 @@ Graph read_model(onnx::ModelProto& proto, const std::filesystem::path& directory
   }
   const ModelContext model{directory, read_opsets(proto)};
   Graph graph = GraphReader(model).read(*proto.mutable_graph());
-  graph.ir_version = proto.ir_version();
-  graph.producer_name = proto.producer_name();
-  graph.producer_version = proto.producer_version();
   for (const auto& entry : proto.metadata_props()) graph.metadata[entry.key()] = entry.value();
   proto.clear_graph();
   proto.clear_opset_import();
-  proto.clear_ir_version();
-  proto.clear_producer_name();
-  proto.clear_producer_version();
   proto.clear_metadata_props();
-  graph.opaque_model_fields = proto.ByteSizeLong() == 0 ? "" : serialize_proto(proto);
+  OnnxNotes::of_model(graph) = serialize_proto(proto);
   graph.validate();
   refuse_nan(graph);
   fold_qdq(graph);

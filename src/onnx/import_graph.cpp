@@ -4,6 +4,7 @@
 #include <memory>
 
 #include "base/check.h"
+#include "onnx/notes.h"
 
 namespace nibble {
 namespace {
@@ -66,7 +67,6 @@ void clear_value(onnx::AttributeProto& proto) {
 Graph GraphReader::read(onnx::GraphProto& proto) {
   graph_.opsets = model_.opsets;
   graph_.name = proto.name();
-  graph_.doc = proto.doc_string();
   read_initializers(proto);
   read_inputs(proto);
   std::vector<Node> nodes(static_cast<size_t>(proto.node_size()));
@@ -87,7 +87,8 @@ Graph GraphReader::read(onnx::GraphProto& proto) {
   for (int i = 0; i < proto.node_size(); ++i) {
     Node& node = nodes[static_cast<size_t>(i)];
     with_context([&] { return describe(node); }, [&] { read_node(*proto.mutable_node(i), node); });
-    graph_.add_node(std::move(node));
+    const NodeId id = graph_.add_node(std::move(node));
+    OnnxNotes::of(graph_, id).rest = leftover(proto.node(i));
   }
   for (onnx::ValueInfoProto& info : *proto.mutable_output()) {
     if (!knows(info.name())) {
@@ -97,7 +98,6 @@ Graph GraphReader::read(onnx::GraphProto& proto) {
     read_value_info(info, graph_.outputs.back());
   }
   proto.clear_name();
-  proto.clear_doc_string();
   proto.clear_node();
   proto.clear_initializer();
   proto.clear_input();
@@ -107,7 +107,7 @@ Graph GraphReader::read(onnx::GraphProto& proto) {
     fail(ErrorCode::unsupported, "sparse initializer '{}' is not supported",
          proto.sparse_initializer(0).values().name());
   }
-  graph_.opaque_graph_fields = leftover(proto);
+  OnnxNotes::of_graph(graph_) = leftover(proto);
   graph_.sort();
   return std::move(graph_);
 }
@@ -154,18 +154,15 @@ void GraphReader::read_initializer(onnx::TensorProto& tensor) {
     attribute.mutable_t()->Swap(&tensor);
     Node node{.op = "Constant", .name = attribute.t().name(), .outputs = {id}};
     node.attributes.set("value", OpaqueAttribute{serialize_proto(attribute)});
-    node.attributes.set("nibble_initializer", int64_t{1});
-    graph_.add_node(std::move(node));
+    OnnxNotes::of(graph_, graph_.add_node(std::move(node))).is_initializer = true;
     return;
   }
   Value& value = graph_.value(id);
   value.type = {.dtype = data->dtype(), .shape = data->shape(), .quant = {}};
   value.data = std::move(*data);
-  value.doc = tensor.doc_string();
-  tensor.clear_doc_string();
   tensor.clear_name();
   clear_elements(tensor);
-  value.opaque_fields = leftover(tensor);
+  OnnxNotes::of(graph_, id).storage = leftover(tensor);
 }
 
 void GraphReader::read_inputs(onnx::GraphProto& proto) {
@@ -174,7 +171,7 @@ void GraphReader::read_inputs(onnx::GraphProto& proto) {
     const auto known = values_.find(info.name());
     if (known != values_.end() && listed.insert(info.name()).second) {  // an initializer
       if (graph_.value(known->second).is_constant()) {
-        graph_.overridable_constants.push_back(known->second);
+        OnnxNotes::of(graph_, known->second).is_input = true;
       }
       continue;
     }
@@ -191,9 +188,7 @@ void GraphReader::read_value_info(onnx::ValueInfoProto& info, ValueId id) {
   if (value.is_constant() || value.type.dtype != DType::undefined) return;
   with_context([&] { return fmt::format("value '{}'", info.name()); },
                [&] {
-                 value.doc = info.doc_string();
                  info.clear_name();
-                 info.clear_doc_string();
                  if (info.type().has_tensor_type()) {
                    onnx::TypeProto::Tensor& tensor = *info.mutable_type()->mutable_tensor_type();
                    const std::optional<DType> dtype =
@@ -221,7 +216,7 @@ void GraphReader::read_value_info(onnx::ValueInfoProto& info, ValueId id) {
                    if (tensor.ByteSizeLong() == 0) info.mutable_type()->clear_value();
                    if (info.type().ByteSizeLong() == 0) info.clear_type();
                  }
-                 value.opaque_fields = leftover(info);
+                 OnnxNotes::of(graph_, id).declaration = leftover(info);
                });
 }
 
@@ -229,7 +224,6 @@ void GraphReader::read_node(onnx::NodeProto& proto, Node& node) {
   if (node.domain == "nibble") {
     fail(ErrorCode::invalid_model, "its domain 'nibble' is one that Nibble keeps for itself");
   }
-  node.doc = proto.doc_string();
   for (const std::string& name : proto.input()) {
     node.inputs.push_back(name.empty() ? ValueId{} : resolve(name));
   }
@@ -237,10 +231,6 @@ void GraphReader::read_node(onnx::NodeProto& proto, Node& node) {
   google::protobuf::RepeatedPtrField<onnx::AttributeProto> rest;
   for (onnx::AttributeProto& attribute : *proto.mutable_attribute()) {
     const std::string name = attribute.name();
-    if (name.starts_with("nibble_")) {
-      fail(ErrorCode::invalid_model, "attribute '{}' has a name that Nibble keeps for itself",
-           name);
-    }
     if (!seen.insert(name).second) {
       fail(ErrorCode::invalid_model, "attribute '{}' stands twice", name);
     }
@@ -255,10 +245,8 @@ void GraphReader::read_node(onnx::NodeProto& proto, Node& node) {
   proto.clear_name();
   proto.clear_domain();
   proto.clear_op_type();
-  proto.clear_doc_string();
   proto.clear_input();
   proto.clear_output();
-  node.opaque_fields = leftover(proto);
 }
 
 // Leaves in `proto` only what an Attribute does not hold: a doc string, a tensor's name.

@@ -19,9 +19,9 @@ struct ModelContext {
   std::map<std::string, int64_t> opsets;
 };
 
-/// Reads one GraphProto and takes out of it what a Graph holds; what is left is kept in the opaque
-/// fields. A body's reader knows its outer reader: names that the body does not define are looked
-/// up there and become captures.
+/// Reads one GraphProto and takes out of it what a Graph holds; what is left becomes the
+/// graph's notes. A body's reader knows its outer reader: names that the body does not define are
+/// looked up there and become captures.
 class GraphReader {
  public:
   explicit GraphReader(const ModelContext& model, GraphReader* outer = nullptr)

@@ -13,12 +13,16 @@ class Raiser {
  public:
   Raiser(Graph& graph, int opset)
       : graph_(graph), editor_(graph), from_(graph.opset()), to_(opset) {}
+  Raiser(Graph& body, Raiser& owner)
+      : graph_(body), editor_(body, owner.editor_), from_(owner.from_), to_(owner.to_) {}
 
   void run() {
     for (NodeId id : graph_.nodes()) {
-      const Node& node = graph_.node(id);
-      if (!node.domain.empty()) continue;
-      with_context([&] { return describe(node); }, [&] { raise(id); });
+      with_context([&] { return describe(graph_.node(id)); },
+                   [&] {
+                     edit_bodies(graph_.node(id), [&](Graph& body) { Raiser(body, *this).run(); });
+                     if (graph_.node(id).domain.empty()) raise(id);
+                   });
     }
     editor_.finish();
     graph_.opsets[""] = to_;
@@ -96,12 +100,6 @@ std::span<const Raiser::Rule> Raiser::rules() {
 }
 
 void Raiser::raise(NodeId id) {
-  for (const auto& [name, attribute] : graph_.node(id).attributes) {
-    if (std::holds_alternative<std::shared_ptr<const Graph>>(attribute)) {
-      fail(ErrorCode::unsupported, "a node with subgraphs cannot be raised from opset {} to {}",
-           from_, to_);
-    }
-  }
   for (const Rule& rule : rules()) {
     if (rule.op == graph_.node(id).op && rule.opset > from_ && rule.opset <= to_) {
       (this->*rule.convert)(id);

@@ -6,8 +6,8 @@
 namespace nibble {
 
 /// Rewrites the graph for `opset`, if that is newer than its own: operators whose form changed are
-/// converted (axes from attribute to input, for example). Throws Error{unsupported} naming a node
-/// whose meaning changed in a way that is not converted.
+/// converted, in bodies too (axes from attribute to input, for example). Throws Error{unsupported}
+/// naming a node whose meaning changed in a way that is not converted.
 void raise_opset(Graph& graph, int opset);
 
 /// The oldest IR version that may use `opset`.

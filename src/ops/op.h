@@ -112,13 +112,12 @@ class Kernel {
 
 /// What a kernel is made for: the node, its types and constants, and the forms of its operands, as
 /// its row asked for them (KernelRow). The dtypes are those in memory; the types of the outputs
-/// still say which grid the graph wants.
+/// still say which grid the graph wants. Not the number of threads: no result may depend on it.
 struct KernelSpec {
   const NodeTypes& types;
   std::span<const TensorType> outputs;
   std::span<const Form> input_forms = {};   // none: all real
   std::span<const Form> output_forms = {};  // likewise
-  int threads = 1;
   /// Where a row may say why it has no kernel; shown in profiles.
   std::string* why_not = nullptr;
 
@@ -268,9 +267,8 @@ enum class Gradient : uint8_t { autograd, none };
 
 /// What the channels-last pass may do.
 enum class LayoutRole : uint8_t {
-  fixed,    // axes have a meaning that the pass does not know
-  spatial,  // [N,C,spatial...]; runs channels last when it has the attribute nibble_channels_last =
-            // 1
+  fixed,        // axes have a meaning that the pass does not know
+  spatial,      // [N,C,spatial...]; runs channels last where Node::channels_last says so
   elementwise,  // any layout, if all operands have the same
   concat,       // any layout, after translating the attribute `axis`
 };

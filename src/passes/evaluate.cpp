@@ -2,10 +2,9 @@
 
 #include <algorithm>
 #include <array>
-#include <stdexcept>
 #include <string_view>
 
-#include "base/check.h"
+#include "base/lengths.h"
 #include "base/thread_pool.h"
 #include "nibble/error.h"
 #include "ops/op.h"
@@ -66,19 +65,20 @@ std::optional<std::vector<Tensor>> evaluate_node(const Node& node, int opset,
   const OpRow* row = find_op(node.op, node.domain);
   if (row == nullptr || !row->eval || !row->infer) return std::nullopt;
   static thread_local ThreadPool pool(1);
-  std::vector<Tensor> outputs(node.outputs.size());
-  try {
+  const auto evaluate = [&]() -> std::optional<std::vector<Tensor>> {
     check_arity(node, *row);
     if (!results_are_small(*row, node, opset, inputs)) return std::nullopt;
+    std::vector<Tensor> outputs(node.outputs.size());
     EvalContext context(node, opset, inputs, outputs, pool);
     row->eval.function(context);
+    return outputs;
+  };
+  try {
+    return with_lengths_from_model(evaluate);
   } catch (const Error& error) {
     if (error.code() == ErrorCode::unsupported) return std::nullopt;
     throw;
-  } catch (const std::logic_error& error) {  // an element type that the operator does not take
-    fail(ErrorCode::invalid_model, "it cannot be evaluated: {}", error.what());
   }
-  return outputs;
 }
 
 Tensor real_constant(const Value& value) {

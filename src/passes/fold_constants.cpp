@@ -79,7 +79,6 @@ bool fold(Graph& graph, GraphEditor& editor, NodeId id) {
     value.data = result.clone();
     value.type = {.dtype = result.dtype(), .shape = result.shape(), .quant = {}};
     value.dim_names.clear();
-    value.opaque_fields.clear();
   }
   editor.remove(id);
   return true;

@@ -197,10 +197,7 @@ int Folder::fold_constant(NodeId id) {
   Value& result = graph_.value(node.outputs[0]);
   result.data = *codes;
   result.type = {.dtype = DType::f32, .shape = codes->shape(), .quant = std::move(quant)};
-  result.opaque_fields.clear();
-  if (editor_.only_consumer(input) == id) {
-    result.opaque_fields = graph_.value(input).opaque_fields;
-  }
+  if (editor_.only_consumer(input) == id) graph_.notes.move_storage(input, node.outputs[0]);
   editor_.remove(id);
   return 1;
 }

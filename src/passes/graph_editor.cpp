@@ -26,14 +26,28 @@ size_t at(NodeId node) { return static_cast<size_t>(node.index); }
 
 }  // namespace
 
-GraphEditor::GraphEditor(Graph& graph) : graph_(graph) {
-  grow();
-  for (int32_t i = 0; i < graph.value_count(); ++i) value_names_[graph.value({i}).name] = 1;
-  value_names_[""] = 1;
+void GraphEditor::collect(const Graph& graph, Names& names) {
+  for (int32_t i = 0; i < graph.value_count(); ++i) names.values[graph.value({i}).name] = 1;
   for (NodeId id : graph.nodes()) {
-    node_names_[graph.node(id).name] = 1;
-    index(id);
+    names.nodes[graph.node(id).name] = 1;
+    for_each_body(graph.node(id), [&](const Graph& body) { collect(body, names); });
   }
+}
+
+std::shared_ptr<GraphEditor::Names> GraphEditor::names_of(const Graph& graph) {
+  auto names = std::make_shared<Names>();
+  names->values[""] = 1;
+  collect(graph, *names);
+  return names;
+}
+
+GraphEditor::GraphEditor(Graph& graph) : GraphEditor(graph, names_of(graph)) {}
+GraphEditor::GraphEditor(Graph& body, GraphEditor& owner) : GraphEditor(body, owner.names_) {}
+
+GraphEditor::GraphEditor(Graph& graph, std::shared_ptr<Names> names)
+    : graph_(graph), names_(std::move(names)) {
+  grow();
+  for (NodeId id : graph.nodes()) index(id);
   for (ValueId value : graph.outputs) outputs_[at(value)] = true;
   for (ValueId value : graph.inputs) inputs_[at(value)] = true;
 }
@@ -127,7 +141,7 @@ void GraphEditor::replace(ValueId from, ValueId to) {
   readers_[at(from)].clear();
   if (!is_output(from)) return;
   std::ranges::replace(graph_.outputs, from, to);
-  take_output_role(graph_.value(from), graph_.value(to));
+  graph_.take_output_role(from, to);
   outputs_[at(from)] = false;
   outputs_[at(to)] = true;
 }
@@ -185,11 +199,11 @@ ValueId GraphEditor::add_constant(std::string_view stem, Tensor data) {
 }
 
 std::string GraphEditor::unique_value_name(std::string_view stem) {
-  return unique_name(value_names_, stem);
+  return unique_name(names_->values, stem);
 }
 
 std::string GraphEditor::unique_node_name(std::string_view stem) {
-  return unique_name(node_names_, stem);
+  return unique_name(names_->nodes, stem);
 }
 
 void GraphEditor::finish() {

@@ -2,7 +2,9 @@
 // and kept up to date, and the order of nodes is rebuilt once, at the end.
 #pragma once
 
+#include <memory>
 #include <optional>
+#include <string>
 #include <unordered_map>
 #include <vector>
 
@@ -13,6 +15,8 @@ namespace nibble {
 class GraphEditor {
  public:
   explicit GraphEditor(Graph& graph);
+  /// Edits a body of one of the nodes of owner's graph: what it names is new to all of them.
+  GraphEditor(Graph& body, GraphEditor& owner);
   /// finish() must have been called before the graph is used again.
   GraphEditor(const GraphEditor&) = delete;
   GraphEditor& operator=(const GraphEditor&) = delete;
@@ -46,7 +50,7 @@ class GraphEditor {
   NodeId insert_after(NodeId position, Node node);
   NodeId insert_at_front(Node node);
 
-  /// A value with a name that nobody has.
+  /// A value with a name that nobody has, bodies of nodes included.
   ValueId add_value(std::string_view stem, TensorType type);
   ValueId add_constant(std::string_view stem, Tensor data);
   std::string unique_value_name(std::string_view stem);
@@ -56,6 +60,13 @@ class GraphEditor {
   void finish();
 
  private:
+  // By name: the last suffix tried.
+  struct Names {
+    std::unordered_map<std::string, int> values, nodes;
+  };
+  GraphEditor(Graph& graph, std::shared_ptr<Names> names);
+  static std::shared_ptr<Names> names_of(const Graph& graph);
+  static void collect(const Graph& graph, Names& names);
   void grow();
   NodeId insert(Node node);
   void index(NodeId id);
@@ -67,7 +78,7 @@ class GraphEditor {
   std::vector<bool> removed_;                 // by node
   std::vector<NodeId> front_;
   std::unordered_map<int32_t, std::vector<NodeId>> before_, after_;
-  std::unordered_map<std::string, int> value_names_, node_names_;  // -> last suffix tried
+  std::shared_ptr<Names> names_;  // shared with editors of bodies
 };
 
 }  // namespace nibble

@@ -8,7 +8,7 @@
 #include <algorithm>
 #include <vector>
 
-#include "base/check.h"
+#include "base/lengths.h"
 #include "ops/op.h"
 #include "passes/evaluate.h"
 #include "passes/pass.h"
@@ -33,7 +33,8 @@ class TypeInference {
 
   void run() {
     for (NodeId id : graph_.nodes()) {
-      with_context([&] { return describe(graph_.node(id)); }, [&] { infer(id); });
+      with_context([&] { return describe(graph_.node(id)); },
+                   [&] { with_lengths_from_model([&] { infer(id); }); });
     }
   }
 
@@ -122,22 +123,16 @@ void TypeInference::learn_values(const Node& node, std::span<const Tensor> const
 
 // Bodies of If, Loop and Scan: the types of captured values are known to them.
 void TypeInference::infer_bodies(Node& node) {
-  std::vector<std::pair<std::string, Graph>> bodies;
-  for (const auto& [name, attribute] : node.attributes) {
-    if (const auto* body = std::get_if<std::shared_ptr<const Graph>>(&attribute)) {
-      bodies.emplace_back(name, **body);
-    }
-  }
-  for (auto& [name, body] : bodies) {
+  edit_bodies(node, [&](Graph& body) {
     for (ValueId capture : node.captures) {
       const Value& outer = graph_.value(capture);
       const auto inner = body.find_value(outer.name);
       if (!inner || body.value(*inner).is_constant() || body.is_input(*inner)) continue;
       body.value(*inner).type = outer.type;
+      body.value(*inner).type.quant.reset();  // it gets the real numbers
     }
     infer_types(body);
-    node.attributes.set(name, std::make_shared<const Graph>(std::move(body)));
-  }
+  });
 }
 
 // If: what both branches agree on.

@@ -70,6 +70,7 @@ class Inserter {
  private:
   void insert_for_constant(ValueId id);
   void insert_for_activation(ValueId id);
+  void hand_to_bodies(ValueId from, ValueId to);
   ValueId clip(ValueId raw, const std::string& name, const QuantParams& quant, NodeId& last);
   Pair add_parameters(const std::string& name, const QuantParams& quant, const Shape& shape);
   Node qdq(const char* op, ValueId input, const Pair& pair, ValueId output,
@@ -132,9 +133,9 @@ void Inserter::insert_for_constant(ValueId id) {
           ? codes
           : pack_integers(quant.storage, codes.shape(), unpack_integers(codes)));
   Value& value = graph_.value(id);
-  std::swap(graph_.value(stored).opaque_fields, value.opaque_fields);
   value.data = {};
-  std::erase(graph_.overridable_constants, id);
+  graph_.notes.move_storage(id, stored);
+  graph_.notes.forget_input(id);
   const Pair pair = add_parameters(name, quant, codes.shape());
   editor_.insert_at_front(
       qdq("DequantizeLinear", stored, pair, id, quant, name + "_DequantizeLinear"));
@@ -164,6 +165,16 @@ ValueId Inserter::clip(ValueId raw, const std::string& name, const QuantParams& 
   return clipped;
 }
 
+// Bodies that captured the graph input `from` capture `to` instead.
+void Inserter::hand_to_bodies(ValueId from, ValueId to) {
+  for (NodeId reader : editor_.consumers(from)) {
+    Node& node = graph_.node(reader);
+    if (std::ranges::find(node.captures, from) == node.captures.end()) continue;
+    rename_capture(node, graph_.value(from).name, graph_.value(to).name);
+    std::ranges::replace(node.captures, from, to);
+  }
+}
+
 void Inserter::insert_for_activation(ValueId id) {
   QuantParams quant = *graph_.value(id).type.quant;
   const std::string name = graph_.value(id).name;
@@ -173,12 +184,12 @@ void Inserter::insert_for_activation(ValueId id) {
   ValueId raw = id;
   ValueId result;
   NodeId last = editor_.producer(id).value_or(NodeId{});
-  // Callers and subgraphs know the value by its name: it must then be the dequantized one.
-  const bool keeps_name = editor_.is_output(id) || editor_.is_captured(id);
+  // Callers and subgraphs know the value by its name: it must then be the dequantized one. (The
+  // name of an input is its callers': its subgraphs learn another.)
+  const bool keeps_name = editor_.is_output(id) || (last && editor_.is_captured(id));
   if (keeps_name && !last) {
     fail(ErrorCode::unsupported,
-         "input '{}' is quantized and used by a subgraph or as an output, which cannot be exported",
-         name);
+         "input '{}' is quantized and is an output, too, which cannot be exported", name);
   }
   if (keeps_name) {
     raw = editor_.add_value(name + "_real", type);
@@ -189,6 +200,7 @@ void Inserter::insert_for_activation(ValueId id) {
     result = id;
   } else {
     result = editor_.add_value(name + "_dequantized", type);
+    hand_to_bodies(id, result);
     editor_.replace(id, result);
   }
   ValueId source = raw;

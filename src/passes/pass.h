@@ -2,6 +2,7 @@
 #pragma once
 
 #include <map>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -40,6 +41,21 @@ struct PassRow {
   std::string_view purpose;
 };
 std::span<const PassRow> pass_table();
+
+/// How a sequence of passes is run, to find the one that spoils a graph: checking shows which one
+/// leaves a graph that is not valid, stopping early which one changes the result.
+struct PassControl {
+  bool check_each = false;        // validates, and infers the types of a copy, after each pass
+  std::optional<int> stop_after;  // runs only that many of the sequence
+
+  /// From NIBBLE_CHECK_PASSES (1 or 0; 1 in debug builds) and NIBBLE_STOP_AFTER_PASS (a number).
+  /// Throws Error{invalid_argument} for other values.
+  static PassControl from_environment();
+};
+
+/// Runs these passes of the table in order. With checks, what goes wrong in a pass or behind it
+/// gets the context "pass 3 (fold_batch_norm)". Returns the sum of what the passes return.
+int run_passes(Graph& graph, std::span<const std::string_view> names, const PassControl& control);
 
 }  // namespace nibble
 #pragma GCC visibility pop

@@ -77,7 +77,7 @@ int64_t node_bytes(const Graph& graph, const Node& node) {
 
 // Of a graph without quantized types.
 int64_t model_bytes(const Graph& exported) {
-  int64_t bytes = 64 + static_cast<int64_t>(exported.opaque_model_fields.size());
+  int64_t bytes = 64 + static_cast<int64_t>(exported.notes.bytes());
   for (const auto& [key, value] : exported.metadata) {
     bytes += kField + text_bytes(key) + text_bytes(value);
   }

@@ -128,7 +128,7 @@ void replace_constant(Graph& graph, NodeId id, size_t i, Tensor data,
     Value& value = graph.value(old);
     value.type = {.dtype = DType::f32, .shape = data.shape(), .quant = std::move(quant)};
     value.data = std::move(data);
-    std::erase(graph.overridable_constants, old);
+    graph.notes.forget_input(old);
     return;
   }
   const std::string name = graph.unique_value_name(old ? graph.value(old).name : stem);

@@ -1,4 +1,6 @@
 // The float graph that ranges are measured on and that is quantized.
+#include <array>
+
 #include "nibble/ranges.h"
 #include "passes/pass.h"
 #include "ranges/canonical.h"
@@ -17,9 +19,9 @@ void drop_quantization(Graph& graph) {
 }
 
 void simplify(Graph& graph) {
-  infer_types(graph);
-  fold_constants(graph);
-  eliminate_identities(graph);
+  constexpr std::array<std::string_view, 3> kPasses = {"infer_types", "fold_constants",
+                                                       "eliminate_identities"};
+  run_passes(graph, kPasses, {.check_each = PassControl::from_environment().check_each});
   graph.prune();
 }
 

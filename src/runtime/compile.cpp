@@ -1,22 +1,29 @@
 // compile(): the rewrites that make a graph ready to be lowered.
+#include <array>
+
+#include "base/check.h"
 #include "ops/require_ops.h"
 #include "passes/pass.h"
 #include "runtime/lower.h"
 
 namespace nibble {
+namespace {
+
+// The first one alone if nothing is to be optimized. fold_qdq again: eliminate_identities brings
+// pairs together.
+constexpr std::array<std::string_view, 6> kPasses = {"fold_constants",   "eliminate_identities",
+                                                     "fold_qdq",         "fold_batch_norm",
+                                                     "fuse_activations", "channels_last"};
+
+}  // namespace
 
 std::unique_ptr<Executable> build_executable(Graph graph, const CompileOptions& options,
                                              ThreadPool& pool, const TrialKernels& trials) {
   require_operators(graph);
   infer_types(graph, options.input_shapes);
-  fold_constants(graph);
-  if (options.optimize) {
-    eliminate_identities(graph);
-    fold_qdq(graph);  // pairs that an identity kept apart
-    fold_batch_norm(graph);
-    fuse_activations(graph);
-    channels_last(graph);
-  }
+  const std::span<const std::string_view> passes = kPasses;
+  run_passes(graph, passes.first(options.optimize ? passes.size() : 1),
+             PassControl::from_environment());
   graph.prune();
   graph.validate();
   return lower(std::move(graph), options, pool, trials);

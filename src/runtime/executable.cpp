@@ -2,12 +2,10 @@
 
 #include <algorithm>
 #include <chrono>
-#include <new>
 #include <numeric>
 #include <set>
-#include <stdexcept>
 
-#include "base/check.h"
+#include "base/lengths.h"
 
 namespace nibble {
 
@@ -183,45 +181,41 @@ std::span<const Tensor> Executable::run(std::span<const Tensor> values, const Ru
 
 void Executable::execute(Step& step, const RunOptions& options) {
   if (step.row == nullptr && !step.kernel) return;  // a view
-  try {
-    if (step.rebind) {
-      for (size_t i = 0; i < step.inputs.size(); ++i) {
-        if (step.inputs[i] >= 0) step.in[i] = slots[static_cast<size_t>(step.inputs[i])].tensor;
-      }
+  with_context([&] { return step.describe(); },
+               [&] { with_lengths_from_model([&] { compute(step, options); }); });
+}
+
+void Executable::compute(Step& step, const RunOptions& options) {
+  if (step.rebind) {
+    for (size_t i = 0; i < step.inputs.size(); ++i) {
+      if (step.inputs[i] >= 0) step.in[i] = slots[static_cast<size_t>(step.inputs[i])].tensor;
     }
-    static const Node kConversion;
-    EvalContext context(step.node != nullptr ? *step.node : kConversion, graph.opset(), step.in,
-                        step.out, options.pool);
-    context.subgraphs = step.bodies.get();
-    context.workspace = step.workspace;
-    if (step.kernel) {
-      step.kernel->run(context);
-    } else {
-      step.row->eval.function(context);
+  }
+  static const Node kConversion;
+  EvalContext context(step.node != nullptr ? *step.node : kConversion, graph.opset(), step.in,
+                      step.out, options.pool);
+  context.subgraphs = step.bodies.get();
+  context.workspace = step.workspace;
+  if (step.kernel) {
+    step.kernel->run(context);
+  } else {
+    step.row->eval.function(context);
+  }
+  for (size_t i = 0; i < step.outputs.size(); ++i) {
+    if (step.outputs[i] < 0) continue;
+    Slot& slot = slots[static_cast<size_t>(step.outputs[i])];
+    if (slot.home == Slot::Home::heap) {
+      slot.tensor = std::move(step.out[i]);
+      step.out[i] = Tensor();
+    } else if (step.out[i].raw() != slot.tensor.raw()) {
+      fail(ErrorCode::invalid_model, "output {} is {}{}, but its inferred type is {}", i,
+           name_of(step.out[i].dtype()), step.out[i].shape().to_string(), to_string(slot.type));
     }
-    for (size_t i = 0; i < step.outputs.size(); ++i) {
-      if (step.outputs[i] < 0) continue;
-      Slot& slot = slots[static_cast<size_t>(step.outputs[i])];
-      if (slot.home == Slot::Home::heap) {
-        slot.tensor = std::move(step.out[i]);
-        step.out[i] = Tensor();
-      } else if (step.out[i].raw() != slot.tensor.raw()) {
-        fail(ErrorCode::invalid_model, "output {} is {}{}, but its inferred type is {}", i,
-             name_of(step.out[i].dtype()), step.out[i].shape().to_string(), to_string(slot.type));
-      }
+  }
+  if (step.rebind) {
+    for (Tensor& tensor : step.in) {
+      if (!step.release.empty()) tensor = Tensor();
     }
-    if (step.rebind) {
-      for (Tensor& tensor : step.in) {
-        if (!step.release.empty()) tensor = Tensor();
-      }
-    }
-  } catch (Error& error) {
-    error.add_context(step.describe());
-    throw;
-  } catch (const std::bad_alloc&) {
-    fail(ErrorCode::invalid_model, "{}: there is not enough memory", step.describe());
-  } catch (const std::logic_error& error) {  // a list that is too short, a length that is too large
-    fail(ErrorCode::invalid_model, "{}: it cannot be evaluated: {}", step.describe(), error.what());
   }
 }
 

@@ -114,6 +114,7 @@ class Executable {
   void share_blocks();
   void bind();
   void execute(Step& step, const RunOptions& options);
+  void compute(Step& step, const RunOptions& options);
   void observe(std::span<const std::pair<ValueId, int>> values, const RunOptions& options) const;
   int root(int slot) const;
 

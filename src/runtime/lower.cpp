@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "base/check.h"
+#include "base/lengths.h"
 #include "ops/quantization/integer_kernels.h"
 #include "ops/roles.h"
 #include "runtime/conversions.h"
@@ -19,7 +19,8 @@ void Lowering::run() {
   }
   for (NodeId id : graph_.nodes()) {
     const Node& node = graph_.node(id);
-    with_context([&] { return describe(node); }, [&] { lower_node(node); });
+    with_context([&] { return describe(node); },
+                 [&] { with_lengths_from_model([&] { lower_node(node); }); });
   }
   for (ValueId id : graph_.outputs) program_.outputs.push_back(real(id));
 }
@@ -154,7 +155,6 @@ bool Lowering::lower_kernel(const Node& node, const OpRow& row, const KernelRow&
                              .outputs = given->outputs,
                              .input_forms = given->input_forms,
                              .output_forms = given->output_forms,
-                             .threads = pool_.threads(),
                              .why_not = &why_not});
   if (!step.kernel) {
     if (why_not.empty()) why_not = "these types or attributes are not for it";

@@ -42,10 +42,15 @@ void fail_dtype(DType wanted, DType have) {
     fail(ErrorCode::unsupported, "element type {} is not supported here", name_of(have));
   }
   if (have == DType::undefined) {
-    throw std::logic_error("internal error: a tensor was given the wrong number of values");
+    fail(ErrorCode::invalid_model, "it needs an input that was left out");
   }
   fail(ErrorCode::invalid_model, "a tensor of {} is used where {} is expected", name_of(have),
        name_of(wanted));
+}
+
+void fail_count(int64_t wanted, size_t have) {
+  throw InternalError(
+      fmt::format("internal error: a tensor of {} elements was given {}", wanted, have));
 }
 
 }  // namespace detail

@@ -10,8 +10,6 @@ namespace nibble {
 GraphBuilder::GraphBuilder(std::string name, const Shape& sample, uint64_t seed) : random_(seed) {
   graph_.name = std::move(name);
   graph_.opsets[""] = 17;
-  graph_.ir_version = 8;
-  graph_.producer_name = "nibble";
   Shape shape{Shape::kUnknown};
   for (int64_t dim : sample) shape.push_back(dim);
   const ValueId id = graph_.add_value("input", {.dtype = DType::f32, .shape = shape, .quant = {}});
@@ -32,8 +30,7 @@ ValueId GraphBuilder::append(const std::string& op, const std::string& name,
                    .inputs = std::move(inputs),
                    .outputs = {out},
                    .attributes = std::move(attributes),
-                   .captures = {},
-                   .doc = {}});
+                   .captures = {}});
   return out;
 }
 

@@ -123,7 +123,7 @@ TEST(batch_normalization, channels_last_and_prepared_give_the_same_bits) {
   }
   const NodeTypes node_types(node, 21, types, op_case.inputs);
   const auto kernel = test::make_real_kernel(*find_op("BatchNormalization", ""),
-                                             {.types = node_types, .outputs = {}, .threads = 2});
+                                             {.types = node_types, .outputs = {}});
   ASSERT_NE(kernel, nullptr);
   ThreadPool pool(2);
   std::vector<Tensor> outputs = {Tensor(DType::f32, x.shape())};

@@ -91,8 +91,7 @@ std::vector<Tensor> evaluate(const OpCase& op_case, int threads) {
   for (size_t i = 0; i < outputs.size(); ++i) {
     outputs[i] = Tensor(output_types[i].dtype, output_types[i].shape);
   }
-  const auto kernel = test::make_real_kernel(
-      row, {.types = node_types, .outputs = output_types, .threads = threads});
+  const auto kernel = test::make_real_kernel(row, {.types = node_types, .outputs = output_types});
   const Tensor workspace(DType::u8, {static_cast<int64_t>(kernel->workspace_bytes())});
   context.workspace = const_cast<void*>(workspace.raw());
   kernel->run(context);

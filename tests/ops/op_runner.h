@@ -71,7 +71,7 @@ inline std::vector<Tensor> run_prepared(const Node& node, const std::vector<Tens
   const NodeTypes types(node, opset, typed.types, typed.constants);
   const std::vector<TensorType> output_types = row.infer.function(types);
   const std::unique_ptr<Kernel> kernel =
-      make_real_kernel(row, {.types = types, .outputs = output_types, .threads = threads});
+      make_real_kernel(row, {.types = types, .outputs = output_types});
   if (kernel == nullptr) return {};
   std::vector<Tensor> outputs;
   for (const TensorType& type : output_types) outputs.emplace_back(type.dtype, type.shape);

@@ -245,7 +245,7 @@ TEST(choose_bits, a_file_size_is_kept_for_every_target) {
     };
     const int64_t most = size_of({.fallback = {8, 8}, .layers = {}});
     const int64_t least = size_of({.fallback = {2, 8}, .layers = {}});
-    const int64_t budget = (most + 3 * least) / 4 + least / 32;
+    const int64_t budget = (most + 3 * least) / 4 + least / 16;
     const BitChoice choice =
         choose_bits(f.graph, f.ranges, f.data, {.file_bytes = budget}, options);
     EXPECT_LE(static_cast<double>(size_of(choice.plan)), 1.02 * static_cast<double>(budget))

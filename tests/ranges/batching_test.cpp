@@ -47,7 +47,7 @@ BatchProbe probe(const Graph& graph) {
 Graph reshaped_to_one() {
   Net net;
   const ValueId one = net.add(
-      {.op = "Reshape", .name = "one", .inputs = {net.x(), net.integers("to", {1, 6, -1})}});
+      {.op = "Reshape", .name = "one", .inputs = {net.x(), net.integers("to", {1, 6, 2, -1})}});
   net.mean(one, -1);
   return net.graph;
 }
@@ -82,7 +82,7 @@ TEST(batching, samples_may_lie_along_another_axis) {
 TEST(batching, a_reshape_to_one_sample_mixes_them) {
   const BatchProbe result = probe(reshaped_to_one());
   EXPECT_FALSE(result.keeps_apart);
-  EXPECT_EQ(result.reason, "output 'mean' is [1,6,1] for one sample and [1,6,1] for two");
+  EXPECT_EQ(result.reason, "output 'mean' is [1,6,2,1] for one sample and [1,6,2,1] for two");
 }
 
 TEST(batching, a_result_that_depends_on_the_other_samples_is_seen_by_its_values) {

@@ -53,7 +53,7 @@ TEST(BinomialInterval, equals_references) {
 TEST(BinomialInterval, of_nothing_is_everything) {
   EXPECT_EQ(binomial_interval(0, 0).low, 0);
   EXPECT_EQ(binomial_interval(0, 0).high, 1);
-  EXPECT_THROW(binomial_interval(3, 2), std::logic_error);
+  EXPECT_THROW(binomial_interval(3, 2), InternalError);
 }
 
 TEST(McNemar, equals_references) {

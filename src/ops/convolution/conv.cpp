@@ -104,11 +104,9 @@ void eval_conv(EvalContext& context) {
          name_of(dtype));
   }
   if (dtype == DType::f64) return eval_plain<double>(problem, context);
-  using Key = std::pair<ConvProblem, int>;
-  thread_local KernelCache<Key> cache;
-  const int threads = context.pool.threads();
-  const Kernel* kernel = cache.find_or_make(
-      {problem, threads}, [&] { return make_conv_kernel(problem, nullptr, nullptr, threads); });
+  thread_local KernelCache<ConvProblem> cache;
+  const Kernel* kernel =
+      cache.find_or_make(problem, [&] { return make_conv_kernel(problem, nullptr, nullptr); });
   if (kernel == nullptr) return eval_plain<float>(problem, context);
   run_with_workspace(*kernel, context);
 }
@@ -120,7 +118,7 @@ std::unique_ptr<Kernel> prepare_conv(const KernelSpec& spec) {
     return nullptr;
   }
   return make_conv_kernel(conv_problem(types.node, types.shape(0), types.shape(1), types.has(2)),
-                          types.constant(1), types.constant(2), spec.threads);
+                          types.constant(1), types.constant(2));
 }
 
 WeightAxes conv_axes(const Node& node, const Shape&) {

@@ -29,9 +29,10 @@ struct ConvProblem {
 ConvProblem conv_problem(const Node& node, const Shape& data, const Shape& weight, bool bias);
 
 /// f32 kernel for 1 to 3 spatial axes. `weight` and `bias` are packed now if given, else read from
-/// inputs 1 and 2 in every run. Work is sliced by images, else by output rows, so each output is
-/// computed by the same arithmetic for every thread count. nullptr if oneDNN cannot do it.
+/// inputs 1 and 2 in every run. Work is cut by images, else by output rows, in the same way for
+/// every thread count, and so each output is computed by the same arithmetic. nullptr if oneDNN
+/// cannot do it.
 std::unique_ptr<Kernel> make_conv_kernel(const ConvProblem& problem, const Tensor* weight,
-                                         const Tensor* bias, int threads);
+                                         const Tensor* bias);
 
 }  // namespace nibble

@@ -10,9 +10,6 @@
 namespace nibble {
 namespace {
 
-// Below this many multiply-accumulates per thread, waking a thread costs more than it saves.
-constexpr int64_t kMacsPerThread = 50'000;
-
 using Dims = std::vector<int64_t>;
 
 Dims spatial_of(const Window::Extents& extents, int rank) {
@@ -59,19 +56,17 @@ struct Region {
   int64_t row = 0, rows = 0;
 };
 
-std::vector<Region> split(const ConvProblem& problem, int threads) {
+std::vector<Region> split(const ConvProblem& problem, int64_t pieces) {
   const int64_t rows = problem.window.output[0];
-  const int64_t useful = std::clamp<int64_t>(problem.macs() / kMacsPerThread, 1, threads);
   std::vector<Region> regions;
-  if (problem.batch % useful == 0 || problem.batch >= 4 * useful) {
-    const int64_t parts = std::min(useful, problem.batch);
-    for (int64_t i = 0; i < parts; ++i) {
-      const int64_t begin = problem.batch * i / parts;
-      regions.push_back({begin, problem.batch * (i + 1) / parts - begin, 0, rows});
+  if (problem.batch >= pieces) {
+    for (int64_t i = 0; i < pieces; ++i) {
+      const int64_t begin = problem.batch * i / pieces;
+      regions.push_back({begin, problem.batch * (i + 1) / pieces - begin, 0, rows});
     }
     return regions;
   }
-  const int64_t parts = std::min(useful, rows);
+  const int64_t parts = std::min((pieces + problem.batch - 1) / problem.batch, rows);
   for (int64_t image = 0; image < problem.batch; ++image) {
     for (int64_t i = 0; i < parts; ++i) {
       const int64_t begin = rows * i / parts;
@@ -83,8 +78,10 @@ std::vector<Region> split(const ConvProblem& problem, int threads) {
 
 class OneDnnConv : public Kernel {
  public:
-  OneDnnConv(const ConvProblem& problem, const Tensor* weight, const Tensor* bias, int threads);
+  OneDnnConv(const ConvProblem& problem, const Tensor* weight, const Tensor* bias, int64_t pieces);
 
+  /// All pieces run by the same implementation.
+  bool uniform() const { return uniform_; }
   size_t workspace_bytes() const override { return workspace_bytes_; }
   std::string describe() const override {
     return fmt::format("conv f32 oneDNN {}", implementation_);
@@ -112,12 +109,13 @@ class OneDnnConv : public Kernel {
   dnnl::memory::desc packed_desc_;  // the layout all slices share
   Tensor packed_, bias_;            // when constant
   mutable onednn::Task pack_;       // when the weight is not constant
-  std::string implementation_;
+  std::string implementation_;      // of the first slice
+  bool uniform_ = true;
   size_t source_at_ = 0, target_at_ = 0, packed_at_ = 0, workspace_bytes_ = 0;
 };
 
 OneDnnConv::OneDnnConv(const ConvProblem& problem, const Tensor* weight, const Tensor* bias,
-                       int threads)
+                       int64_t pieces)
     : problem_(problem),
       rank_(problem.window.rank),
       in_(spatial_of(problem.window.input, rank_)),
@@ -125,7 +123,7 @@ OneDnnConv::OneDnnConv(const ConvProblem& problem, const Tensor* weight, const T
       kernel_(spatial_of(problem.window.kernel, rank_)),
       output_shape_(problem.output_shape()) {
   const onednn::SingleThreaded alone;
-  for (const Region& region : split(problem, threads)) add_slice(region);
+  for (const Region& region : split(problem, pieces)) add_slice(region);
   if (weight != nullptr) {
     packed_ = Tensor(DType::u8, {static_cast<int64_t>(packed_desc_.get_size())});
     onednn::reorder(weight_desc(), weight->raw(), packed_desc_, packed_.raw());
@@ -182,6 +180,7 @@ void OneDnnConv::add_slice(const Region& region) {
     packed_desc_ = chosen.weights_desc();
     implementation_ = chosen.impl_info_str();
   }
+  uniform_ = uniform_ && implementation_ == chosen.impl_info_str();
   Slice slice{.task = onednn::Task(dnnl::convolution_forward(chosen))};
   slice.task.add_argument(DNNL_ARG_SRC, source_desc);
   slice.task.add_argument(DNNL_ARG_WEIGHTS, packed_desc_);
@@ -254,13 +253,11 @@ bool is_ordinary(const ConvProblem& problem) {
 }  // namespace
 
 std::unique_ptr<Kernel> make_conv_kernel(const ConvProblem& problem, const Tensor* weight,
-                                         const Tensor* bias, int threads) {
+                                         const Tensor* bias) {
   if (!is_ordinary(problem)) return nullptr;
-  try {
-    return std::make_unique<OneDnnConv>(problem, weight, bias, threads);
-  } catch (const dnnl::error&) {
-    return nullptr;
-  }
+  return onednn::make_in_pieces(problem.macs(), [&](int64_t pieces) {
+    return std::make_unique<OneDnnConv>(problem, weight, bias, pieces);
+  });
 }
 
 }  // namespace nibble

@@ -170,11 +170,9 @@ void eval_product(const MatmulProblem& problem, EvalContext& context) {
     default:
       fail(ErrorCode::unsupported, "no matrix product of {}", name_of(context.input(0).dtype()));
   }
-  using Key = std::pair<MatmulProblem, int>;
-  thread_local KernelCache<Key> cache;
-  const int threads = context.pool.threads();
-  const Kernel* kernel = cache.find_or_make(
-      {problem, threads}, [&] { return make_matmul_kernel(problem, nullptr, nullptr, threads); });
+  thread_local KernelCache<MatmulProblem> cache;
+  const Kernel* kernel =
+      cache.find_or_make(problem, [&] { return make_matmul_kernel(problem, nullptr, nullptr); });
   if (kernel == nullptr) return eval_plain<float>(problem, context);
   run_with_workspace(*kernel, context);
 }
@@ -205,7 +203,7 @@ std::unique_ptr<Kernel> prepare_matmul(const KernelSpec& spec) {
   const NodeTypes& types = spec.types;
   if (!ready(types)) return nullptr;
   return make_matmul_kernel(matmul_problem(types.node, types.shape(0), types.shape(1)),
-                            types.constant(1), nullptr, spec.threads);
+                            types.constant(1), nullptr);
 }
 
 std::unique_ptr<Kernel> prepare_gemm(const KernelSpec& spec) {
@@ -213,7 +211,7 @@ std::unique_ptr<Kernel> prepare_gemm(const KernelSpec& spec) {
   if (!ready(types)) return nullptr;
   return make_matmul_kernel(gemm_problem(types.node, types.shape(0), types.shape(1),
                                          types.has(2) ? &types.shape(2) : nullptr),
-                            types.constant(1), types.constant(2), spec.threads);
+                            types.constant(1), types.constant(2));
 }
 
 WeightAxes gemm_axes(const Node& node, const Shape&) {

@@ -41,10 +41,11 @@ MatmulProblem matmul_problem(const Node& node, const Shape& a, const Shape& b);
 /// Gemm of static shapes; `c` is nullptr if there is no input 2.
 MatmulProblem gemm_problem(const Node& node, const Shape& a, const Shape& b, const Shape* c);
 
-/// f32 kernel; `b` and `c` are inputs 1 and 2 if they are constant: packed now. Slices by batch,
-/// else by rows, else by columns. nullptr if there is nothing to multiply.
+/// f32 kernel; `b` and `c` are inputs 1 and 2 if they are constant: packed now. Work is cut
+/// by batch, else by rows, else by columns, in the same way for every thread count. nullptr if
+/// there is nothing to multiply.
 std::unique_ptr<Kernel> make_matmul_kernel(const MatmulProblem& problem, const Tensor* b,
-                                           const Tensor* c, int threads);
+                                           const Tensor* c);
 
 /// out = clamp(out + beta * c) for rows [begin, end) of all matrices one after another.
 void add_and_activate(const MatmulProblem& problem, const float* c, float* out, int64_t begin,

@@ -8,8 +8,6 @@
 namespace nibble {
 namespace {
 
-constexpr int64_t kMacsPerThread = 50'000;
-
 // Products [first, first + count) of the batch, a part of their rows or columns.
 struct Region {
   int64_t first = 0, count = 0;
@@ -17,24 +15,22 @@ struct Region {
   int64_t column = 0, columns = 0;
 };
 
-// Few rows are cut into blocks of columns, whatever the number of threads: oneDNN's order of
-// summation depends on the number of columns there. With many rows it does not depend on their
-// number, so rows are cut as the threads need it.
+// Where rows are few, oneDNN's order of summation depends on the number of columns; on some CPUs it
+// depends on the number of rows where they are many. So neither follows the number of threads.
 constexpr int64_t kFewRows = 64;
 constexpr int64_t kColumnBlock = 256;
 
-std::vector<Region> split(const MatmulProblem& problem, int threads) {
+std::vector<Region> split(const MatmulProblem& problem, int64_t pieces) {
   const MatrixShape& m = problem.matrix;
   const auto batch = static_cast<int64_t>(problem.batch.size());
-  const int64_t useful = std::clamp<int64_t>(problem.macs() / kMacsPerThread, 1, threads);
   std::vector<Region> regions;
   if (batch > 1) {
-    for (int64_t i = 0, parts = std::min(useful, batch); i < parts; ++i) {
+    for (int64_t i = 0, parts = std::min(pieces, batch); i < parts; ++i) {
       const int64_t first = batch * i / parts;
       regions.push_back({first, batch * (i + 1) / parts - first, 0, m.rows, 0, m.columns});
     }
   } else if (m.rows >= kFewRows) {
-    for (int64_t i = 0, parts = std::min(useful, m.rows); i < parts; ++i) {
+    for (int64_t i = 0, parts = std::min(pieces, m.rows); i < parts; ++i) {
       const int64_t row = m.rows * i / parts;
       regions.push_back({0, 1, row, m.rows * (i + 1) / parts - row, 0, m.columns});
     }
@@ -49,8 +45,10 @@ std::vector<Region> split(const MatmulProblem& problem, int threads) {
 
 class OneDnnMatmul : public Kernel {
  public:
-  OneDnnMatmul(const MatmulProblem& problem, const Tensor* b, const Tensor* c, int threads);
+  OneDnnMatmul(const MatmulProblem& problem, const Tensor* b, const Tensor* c, int64_t pieces);
 
+  /// All pieces that share a packed weight run by the same implementation.
+  bool uniform() const { return uniform_; }
   size_t workspace_bytes() const override { return workspace_bytes_; }
   std::string describe() const override {
     return fmt::format("matmul f32 oneDNN {}", implementation_);
@@ -72,12 +70,14 @@ class OneDnnMatmul : public Kernel {
   bool fused_ = false;  // the addend is a vector over columns, added by the primitive
   Tensor bias_;         // beta * c, if fused_
   mutable std::vector<Slice> slices_;
-  std::string implementation_;
+  dnnl::memory::desc packed_desc_;  // of a constant b; that of the last slice's columns
+  std::string implementation_;      // of the first slice
+  bool uniform_ = true;
   size_t workspace_bytes_ = 0;
 };
 
 OneDnnMatmul::OneDnnMatmul(const MatmulProblem& problem, const Tensor* b, const Tensor* c,
-                           int threads)
+                           int64_t pieces)
     : problem_(problem) {
   const onednn::SingleThreaded alone;
   fused_ =
@@ -86,7 +86,7 @@ OneDnnMatmul::OneDnnMatmul(const MatmulProblem& problem, const Tensor* b, const 
     bias_ = c->clone();
     for (float& x : bias_.data<float>()) x *= problem.beta;
   }
-  for (const Region& region : split(problem, threads)) add_slice(region, b);
+  for (const Region& region : split(problem, pieces)) add_slice(region, b);
 }
 
 void OneDnnMatmul::add_slice(const Region& region, const Tensor* b) {
@@ -101,14 +101,18 @@ void OneDnnMatmul::add_slice(const Region& region, const Tensor* b) {
   const dnnl::memory::desc out_desc = onednn::strided(out_dims, out_strides);
   const dnnl::memory::desc bias_desc = fused_ ? onednn::dense(bias_dims) : dnnl::memory::desc();
   const bool pack = b != nullptr && problem_.batch.size() == 1;
-  const dnnl::matmul::desc desc(a_desc, pack ? onednn::any_layout(b_dims) : b_plain, bias_desc,
-                                out_desc);
+  const bool shared = pack && !slices_.empty() && region.columns == m.columns;
+  const dnnl::memory::desc b_desc = shared ? packed_desc_
+                                    : pack ? onednn::any_layout(b_dims)
+                                           : b_plain;
+  const dnnl::matmul::desc desc(a_desc, b_desc, bias_desc, out_desc);
   // The clamp comes last: with an addend that is not fused, after our own addition.
   const bool finished = fused_ || !problem_.has_addend;
   dnnl::primitive_attr attributes = onednn::attributes(finished ? problem_.clamp : Clamp{});
   if (problem_.alpha != 1) attributes.set_output_scales(0, {problem_.alpha});
   const dnnl::matmul::primitive_desc chosen(desc, attributes, onednn::engine());
   if (slices_.empty()) implementation_ = chosen.impl_info_str();
+  uniform_ = uniform_ && (!shared || implementation_ == chosen.impl_info_str());
 
   Slice slice{.region = region, .task = onednn::Task(dnnl::matmul(chosen))};
   slice.task.add_argument(DNNL_ARG_SRC, a_desc);
@@ -117,15 +121,13 @@ void OneDnnMatmul::add_slice(const Region& region, const Tensor* b) {
   slice.task.add_argument(DNNL_ARG_SCRATCHPAD, chosen.scratchpad_desc());
   if (fused_) slice.task.add_argument(DNNL_ARG_BIAS, bias_desc);
   if (pack) {
-    const dnnl::memory::desc packed_desc = chosen.weights_desc();
-    const bool shared = !slices_.empty() && region.columns == m.columns;
     if (shared) {
       slice.packed = slices_.front().packed;
-      check(packed_desc.get_size() == slice.packed.bytes(), "row slices share the packed weight");
     } else {
-      slice.packed = Tensor(DType::u8, {static_cast<int64_t>(packed_desc.get_size())});
+      packed_desc_ = chosen.weights_desc();
+      slice.packed = Tensor(DType::u8, {static_cast<int64_t>(packed_desc_.get_size())});
       const float* first = b->data<float>().data() + region.column * m.b_column;
-      onednn::reorder(b_plain, first, packed_desc, slice.packed.raw());
+      onednn::reorder(b_plain, first, packed_desc_, slice.packed.raw());
     }
   }
   slice.scratch = workspace_bytes_;
@@ -180,13 +182,11 @@ void add_and_activate(const MatmulProblem& problem, const float* c, float* out, 
 }
 
 std::unique_ptr<Kernel> make_matmul_kernel(const MatmulProblem& problem, const Tensor* b,
-                                           const Tensor* c, int threads) {
+                                           const Tensor* c) {
   if (problem.macs() == 0) return nullptr;
-  try {
-    return std::make_unique<OneDnnMatmul>(problem, b, c, threads);
-  } catch (const dnnl::error&) {
-    return nullptr;
-  }
+  return onednn::make_in_pieces(problem.macs(), [&](int64_t pieces) {
+    return std::make_unique<OneDnnMatmul>(problem, b, c, pieces);
+  });
 }
 
 }  // namespace nibble

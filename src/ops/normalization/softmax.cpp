@@ -1,5 +1,5 @@
 // Softmax, LogSoftmax and Hardmax. Since opset 13 along one axis (the last by default); before, the
-// tensor was read as a matrix whose rows begin at `axis` (1 by default).
+// tensor was read as a matrix whose rows begin at `axis` (1 by default). Sums are taken in double.
 #include <array>
 #include <cmath>
 
@@ -8,6 +8,7 @@
 #include "ops/support/compute.h"
 #include "ops/support/float_eval.h"
 #include "ops/support/infer.h"
+#include "ops/support/row_stats.h"
 #include "ops/support/vector_math.h"
 
 namespace nibble {
@@ -53,7 +54,7 @@ constexpr int64_t kColumns = 64;
 template <Kind kind, typename T>
 void normalize_columns(const T* in, T* out, int64_t count, int64_t stride, int64_t columns) {
   std::array<T, kColumns> top;
-  std::array<T, kColumns> sum{};
+  std::array<double, kColumns> sum{};
   for (int64_t c = 0; c < columns; ++c) top[c] = in[c];
   for (int64_t i = 1; i < count; ++i) {
     const T* row = in + i * stride;
@@ -76,22 +77,20 @@ void normalize_columns(const T* in, T* out, int64_t count, int64_t stride, int64
     for (int64_t c = 0; c < columns; ++c) {
       const T power = exp_of(row[c] - top[c]);
       result[c] = kind == Kind::softmax ? power : row[c] - top[c];
-      sum[c] += power;
+      sum[c] += static_cast<double>(power);
     }
   }
+  std::array<T, kColumns> by;
   for (int64_t c = 0; c < columns; ++c) {
-    sum[c] = kind == Kind::softmax ? T{1} / sum[c] : std::log(sum[c]);
+    by[c] = static_cast<T>(kind == Kind::softmax ? 1 / sum[c] : std::log(sum[c]));
   }
   for (int64_t i = 0; i < count; ++i) {
     T* row = out + i * stride;
     for (int64_t c = 0; c < columns; ++c) {
-      row[c] = kind == Kind::softmax ? row[c] * sum[c] : row[c] - sum[c];
+      row[c] = kind == Kind::softmax ? row[c] * by[c] : row[c] - by[c];
     }
   }
 }
-
-// Eight sums side by side: a row adds up in the same order on every machine, and vectorizes.
-constexpr int64_t kLanes = 8;
 
 /// One contiguous row.
 template <Kind kind, typename T>
@@ -99,19 +98,12 @@ void normalize_row(const T* in, T* out, int64_t count) {
   T top = in[0];
   for (int64_t i = 1; i < count; ++i) top = in[i] > top ? in[i] : top;
   for (int64_t i = 0; i < count; ++i) out[i] = exp_of(in[i] - top);
-  std::array<T, kLanes> lanes{};
-  int64_t i = 0;
-  for (; i + kLanes <= count; i += kLanes) {
-    for (int64_t lane = 0; lane < kLanes; ++lane) lanes[lane] += out[i + lane];
-  }
-  T sum = 0;
-  for (; i < count; ++i) sum += out[i];
-  for (T lane : lanes) sum += lane;
+  const double sum = row_sum(out, count, [](double power) { return power; });
   if constexpr (kind == Kind::softmax) {
-    const T scale = T{1} / sum;
+    const T scale = static_cast<T>(1 / sum);
     for (int64_t k = 0; k < count; ++k) out[k] *= scale;
   } else {
-    const T shift = top + std::log(sum);
+    const T shift = top + static_cast<T>(std::log(sum));
     for (int64_t k = 0; k < count; ++k) out[k] = in[k] - shift;
   }
 }

@@ -67,7 +67,8 @@ void eval_mean_variance(EvalContext& context) {
     });
   };
   const double count = static_cast<double>(shape.elements()) / static_cast<double>(groups);
-  each([&](double v, size_t group) { sum[group] += v / count; });
+  each([&](double v, size_t group) { sum[group] += v; });
+  for (double& total : sum) total /= count;
   each([&](double v, size_t group) { squares[group] += (v - sum[group]) * (v - sum[group]); });
   each([&](double& v, size_t group) {
     v = (v - sum[group]) / (std::sqrt(squares[group] / count) + kEpsilon);

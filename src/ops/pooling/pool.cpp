@@ -178,29 +178,48 @@ struct MaxPool {
   }
 };
 
+// Channels summed at a time, on the stack: in double, as a window may be as large as the input.
+constexpr int64_t kBlock = 64;
+
+// Sums value(x) over the taps of each output and calls finish(sum, taps) for the result.
+template <typename T, typename Value, typename Finish>
+void sum_windows(const PoolProblem& problem, EvalContext& context, const Value& value,
+                 const Finish& finish) {
+  const T* in = context.input(0).data<T>().data();
+  T* out = context.output(0, dtype_of<T>(), problem.output).template data<T>().data();
+  const int64_t lane = problem.lane;
+  each_output(problem, context.pool, [&](int64_t plane, int64_t position) {
+    const Taps taps(problem.window, position);
+    const T* from = in + plane * problem.in_positions * lane;
+    T* to = out + (plane * problem.out_positions + position) * lane;
+    for (int64_t at = 0; at < lane; at += kBlock) {
+      const int64_t channels = std::min(kBlock, lane - at);
+      alignas(64) std::array<double, kBlock> sums;
+      std::fill_n(sums.begin(), channels, 0.0);
+      taps.each(problem.window, [&](int64_t pixel) {
+        const T* row = from + pixel * lane + at;
+        for (int64_t c = 0; c < channels; ++c) sums[static_cast<size_t>(c)] += value(row[c]);
+      });
+      for (int64_t c = 0; c < channels; ++c) {
+        to[at + c] = static_cast<T>(finish(sums[static_cast<size_t>(c)], taps));
+      }
+    }
+  });
+}
+
 template <typename T>
 struct AveragePool {
   static constexpr std::string_view kName = "average pool";
   PoolProblem problem;
 
   void operator()(EvalContext& context) const {
-    const T* in = context.input(0).data<T>().data();
-    T* out = context.output(0, dtype_of<T>(), problem.output).template data<T>().data();
-    const int64_t lane = problem.lane;
-    each_output(problem, context.pool, [&](int64_t plane, int64_t position) {
-      const Taps taps(problem.window, position);
-      const T* from = in + plane * problem.in_positions * lane;
-      T* to = out + (plane * problem.out_positions + position) * lane;
-      std::fill_n(to, lane, T{});
-      taps.each(problem.window, [&](int64_t pixel) {
-        const T* row = from + pixel * lane;
-        for (int64_t c = 0; c < lane; ++c) to[c] += row[c];
-      });
+    const auto mean = [&](double sum, const Taps& taps) {
       const int64_t count = problem.count_include_pad ? taps.inside_padded(problem.window)
                                                       : taps.inside(problem.window);
-      const T divisor = static_cast<T>(std::max<int64_t>(1, count));
-      for (int64_t c = 0; c < lane; ++c) to[c] /= divisor;
-    });
+      return sum / static_cast<double>(std::max<int64_t>(1, count));
+    };
+    sum_windows<T>(
+        problem, context, [](T x) { return static_cast<double>(x); }, mean);
   }
 };
 
@@ -209,23 +228,13 @@ struct LpPool {
   PoolProblem problem;
 
   void operator()(EvalContext& context) const {
-    const float* in = context.input(0).data<float>().data();
-    float* out = context.output(0, DType::f32, problem.output).data<float>().data();
-    const int64_t lane = problem.lane;
-    const float p = problem.p;
-    each_output(problem, context.pool, [&](int64_t plane, int64_t position) {
-      const Taps taps(problem.window, position);
-      const float* from = in + plane * problem.in_positions * lane;
-      float* to = out + (plane * problem.out_positions + position) * lane;
-      std::fill_n(to, lane, 0.0F);
-      taps.each(problem.window, [&](int64_t pixel) {
-        const float* row = from + pixel * lane;
-        for (int64_t c = 0; c < lane; ++c) {
-          to[c] += p == 2 ? row[c] * row[c] : std::pow(std::abs(row[c]), p);
-        }
-      });
-      for (int64_t c = 0; c < lane; ++c) to[c] = std::pow(to[c], 1 / p);
-    });
+    const double p = static_cast<double>(problem.p);
+    const auto root = [&](double sum, const Taps&) { return std::pow(sum, 1 / p); };
+    const auto power = [&](float x) {
+      const double wide = static_cast<double>(x);
+      return p == 2 ? wide * wide : std::pow(std::abs(wide), p);
+    };
+    sum_windows<float>(problem, context, power, root);
   }
 };
 

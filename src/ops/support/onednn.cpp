@@ -59,6 +59,7 @@ dnnl::primitive_attr attributes(const Clamp& clamp) {
 
 size_t Task::add_argument(int kind, const dnnl::memory::desc& desc) {
   memories_.emplace_back(desc, engine(), static_cast<void*>(nullptr));
+  handles_.push_back(nullptr);
   arguments_.push_back({kind, memories_.back().get()});
   return arguments_.size() - 1;
 }
@@ -66,7 +67,11 @@ size_t Task::add_argument(int kind, const dnnl::memory::desc& desc) {
 void Task::run(std::span<void* const> buffers) {
   const SingleThreaded alone;
   dnnl::stream& own = stream();
-  for (size_t i = 0; i < memories_.size(); ++i) memories_[i].set_data_handle(buffers[i], own);
+  for (size_t i = 0; i < memories_.size(); ++i) {
+    if (handles_[i] == buffers[i]) continue;
+    memories_[i].set_data_handle(buffers[i], own);
+    handles_[i] = buffers[i];
+  }
   dnnl::error::wrap_c_api(
       dnnl_primitive_execute(primitive_.get(), own.get(), static_cast<int>(arguments_.size()),
                              arguments_.data()),

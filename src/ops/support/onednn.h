@@ -3,6 +3,8 @@
 // OpenMP must never start threads of its own (it was measured to collapse under contention).
 #pragma once
 
+#include <algorithm>
+#include <cstdint>
 #include <oneapi/dnnl/dnnl.hpp>
 #include <span>
 #include <vector>
@@ -51,6 +53,7 @@ class Task {
  private:
   dnnl::primitive primitive_;
   std::vector<dnnl::memory> memories_;
+  std::vector<void*> handles_;  // of memories_: setting one takes a while
   std::vector<dnnl_exec_arg_t> arguments_;
 };
 
@@ -59,6 +62,26 @@ Task reorder_task(const dnnl::memory::desc& from, const dnnl::memory::desc& to);
 /// The same at once.
 void reorder(const dnnl::memory::desc& from, const void* source, const dnnl::memory::desc& to,
              void* target);
+
+/// make(pieces) is a kernel whose work is cut into so many pieces: as many as the number of
+/// multiply-accumulates is worth, never as many as there are threads, for within a piece oneDNN's
+/// order of summation may depend on the piece's shape. A piece costs about a microsecond. Pieces
+/// share the layout of the weights, which suits the implementation of the first: while it is not
+/// that of all (kernel->uniform()), or does not exist for some, there are fewer. nullptr if oneDNN
+/// cannot do it even in one.
+template <typename Make>
+auto make_in_pieces(int64_t macs, const Make& make) -> decltype(make(macs)) {
+  constexpr int64_t kWorthTwo = 150'000, kPiece = 2'000'000, kMost = 16;
+  int64_t pieces = macs < kWorthTwo ? 1 : std::clamp<int64_t>(macs / kPiece, 2, kMost);
+  for (;; pieces /= 2) {
+    try {
+      auto kernel = make(pieces);
+      if (kernel->uniform() || pieces == 1) return kernel;
+    } catch (const dnnl::error&) {
+      if (pieces == 1) return nullptr;
+    }
+  }
+}
 
 /// Rounds up to what keeps buffers in one workspace aligned.
 constexpr size_t aligned(size_t bytes) { return (bytes + 63) / 64 * 64; }
