@@ -42,7 +42,7 @@ TEST(notes, what_is_said_of_a_weight_follows_its_codes_into_a_type_and_back) {
   onnx::TensorProto& codes = b.floats("codes", {2, 2}, {});
   codes.set_data_type(onnx::TensorProto::INT8);
   codes.set_doc_string("trained on a Tuesday");
-  for (const int code : {1, 2, 3, 4}) codes.add_int32_data(code);
+  for (const int code : {100, 2, 3, 4}) codes.add_int32_data(code);
   b.floats("scale", {}, {0.5F});
   b.node("DequantizeLinear", {"codes", "scale"}, {"w"});
   b.node("MatMul", {"x", "w"}, {"y"});
@@ -50,7 +50,8 @@ TEST(notes, what_is_said_of_a_weight_follows_its_codes_into_a_type_and_back) {
   const Graph graph = parse_onnx(b.bytes());
   ASSERT_TRUE(graph.value(*graph.find_value("w")).type.quant);
   int said = 0;
-  for (const auto& tensor : written(graph).graph().initializer()) {
+  const onnx::ModelProto model = written(graph);
+  for (const auto& tensor : model.graph().initializer()) {
     if (tensor.doc_string().empty()) continue;
     EXPECT_EQ(tensor.data_type(), onnx::TensorProto::INT8);
     EXPECT_EQ(tensor.doc_string(), "trained on a Tuesday");
