@@ -1,7 +1,8 @@
-# nibble_module(NAME deps...): one folder of src/, one target. Object libraries may not depend on each other in a cycle,
-# so a dependency against the arrows of docs/architecture.md does not configure.
+# How the folders of src/ become modules, and modules become libraries.
+
 function(nibble_options target)
-  target_compile_options(${target} PRIVATE -Wall -Wextra -Wshadow=local -Wnon-virtual-dtor -Wno-missing-field-initializers
+  target_compile_options(${target} PRIVATE -Wall -Wextra $<$<CXX_COMPILER_ID:GNU>:-Wshadow=local> -Wnon-virtual-dtor
+                                           -Wno-missing-field-initializers
                                            # The same integers and floats on every CPU: no contraction to FMA.
                                            -ffp-contract=off)
   if(NIBBLE_WERROR)
@@ -9,26 +10,91 @@ function(nibble_options target)
   endif()
   if(NIBBLE_SANITIZE)
     target_compile_options(${target} PRIVATE -fsanitize=${NIBBLE_SANITIZE} -fno-omit-frame-pointer)
-    target_link_options(${target} PUBLIC -fsanitize=${NIBBLE_SANITIZE})
+    target_link_options(${target} PRIVATE -fsanitize=${NIBBLE_SANITIZE})
+  endif()
+  if(NIBBLE_FUZZ)
+    target_compile_options(${target} PRIVATE -fsanitize=fuzzer-no-link)
   endif()
 endfunction()
 
+# nibble_precompile(TARGET [REUSE_FROM target | PRIVATE headers]): the headers are compiled once, which takes longer than most files
+# do. The options are what ccache needs to know one precompiled header from another.
+function(nibble_precompile target)
+  target_precompile_headers(${target} ${ARGN})
+  target_compile_options(${target} PRIVATE $<$<CXX_COMPILER_ID:GNU>:-fpch-preprocess>
+                                           $<$<CXX_COMPILER_ID:Clang>:SHELL:-Xclang -fno-pch-timestamp>)
+endfunction()
+
+# nibble_include_root(NAME PUBLIC_HEADERS...): the target nibble_NAME_headers, whose include path holds the folder src/NAME,
+# the given headers of include/nibble, and nothing else. The folder is build/modules/NAME, made of links.
+function(nibble_include_root name)
+  set(root ${PROJECT_BINARY_DIR}/modules/${name})
+  file(REMOVE_RECURSE ${root})
+  file(MAKE_DIRECTORY ${root}/nibble)
+  file(CREATE_LINK ${PROJECT_SOURCE_DIR}/src/${name} ${root}/${name} SYMBOLIC)
+  foreach(header ${ARGN})
+    if(NOT EXISTS ${PROJECT_SOURCE_DIR}/include/nibble/${header}.h)
+      message(FATAL_ERROR "include/nibble/${header}.h, a public header of the module ${name}, does not exist")
+    endif()
+    file(CREATE_LINK ${PROJECT_SOURCE_DIR}/include/nibble/${header}.h ${root}/nibble/${header}.h SYMBOLIC)
+    set_property(GLOBAL APPEND PROPERTY NIBBLE_PUBLIC_HEADERS ${PROJECT_SOURCE_DIR}/include/nibble/${header}.h)
+  endforeach()
+  add_library(nibble_${name}_headers INTERFACE)
+  target_include_directories(nibble_${name}_headers INTERFACE ${root})
+endfunction()
+
+# nibble_module(NAME [HEADERS public headers] [DEPENDS modules] [LIBRARIES third parties]): one folder of src/, one target.
+# A module sees the headers of the modules it depends on, and of theirs. It may only depend on modules declared before it,
+# so there are no cycles.
 function(nibble_module name)
+  cmake_parse_arguments(PARSE_ARGV 1 module "" "" "HEADERS;DEPENDS;LIBRARIES")
+  nibble_include_root(${name} ${module_HEADERS})
+  foreach(dependency ${module_DEPENDS})
+    if(NOT TARGET nibble_${dependency}_headers)
+      message(FATAL_ERROR "the module ${name} depends on ${dependency}, which is not declared before it")
+    endif()
+    target_link_libraries(nibble_${name}_headers INTERFACE nibble_${dependency}_headers)
+  endforeach()
+  target_link_libraries(nibble_${name}_headers INTERFACE ${module_LIBRARIES})
+
   file(GLOB_RECURSE sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/${name}/*.cpp)
   list(FILTER sources EXCLUDE REGEX "/train/torch/")  # a library of its own
-  if(NOT sources)
-    return()
-  endif()
   add_library(nibble_${name} OBJECT ${sources})
-  target_include_directories(nibble_${name} PUBLIC ${PROJECT_SOURCE_DIR}/include ${PROJECT_SOURCE_DIR}/src)
+  target_link_libraries(nibble_${name} PUBLIC nibble_${name}_headers)
   nibble_options(nibble_${name})
-  foreach(dependency ${ARGN})
-    if(dependency MATCHES "^nibble_" AND NOT TARGET ${dependency})
-      continue()
-    endif()
-    target_link_libraries(nibble_${name} PUBLIC ${dependency})
+  # For scripts/check_layers.sh.
+  file(GENERATE OUTPUT ${PROJECT_BINARY_DIR}/modules/${name}.path
+       CONTENT "$<TARGET_PROPERTY:nibble_${name},INCLUDE_DIRECTORIES>\n")
+  set_property(GLOBAL APPEND PROPERTY NIBBLE_MODULES ${name})
+endfunction()
+
+# Every header of include/nibble belongs to a module, else no module could include it.
+function(nibble_check_public_headers)
+  get_property(owned GLOBAL PROPERTY NIBBLE_PUBLIC_HEADERS)
+  file(GLOB headers CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/include/nibble/*.h)
+  list(REMOVE_ITEM headers ${owned})
+  if(headers)
+    message(FATAL_ERROR "no module of src/CMakeLists.txt names ${headers} among its HEADERS")
+  endif()
+endfunction()
+
+# nibble_library(NAME MODULES...): a shared library of these modules, to be installed. What it exports is what its headers
+# say: all of include/nibble, and the internal headers that the libraries above it use (see CONTRIBUTING.md).
+function(nibble_library name)
+  add_library(${name} SHARED)
+  foreach(module ${ARGN})
+    target_link_libraries(${name} PRIVATE nibble_${module})
   endforeach()
-  set_property(GLOBAL APPEND PROPERTY NIBBLE_MODULES nibble_${name})
+  target_include_directories(${name} INTERFACE $<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}>)
+  target_compile_features(${name} INTERFACE cxx_std_20)
+  set_target_properties(${name} PROPERTIES LINKER_LANGUAGE CXX VERSION ${PROJECT_VERSION}
+                                           SOVERSION ${PROJECT_VERSION_MAJOR}.${PROJECT_VERSION_MINOR}
+                                           INSTALL_RPATH "$ORIGIN")
+  if(NIBBLE_SANITIZE)
+    target_link_options(${name} PRIVATE -fsanitize=${NIBBLE_SANITIZE})
+  else()
+    target_link_options(${name} PRIVATE -Wl,--no-undefined)
+  endif()
 endfunction()
 
 # nibble_embed(target FILE NAME): the bytes of FILE become nibble::NAME and nibble::NAME_size in `target`.

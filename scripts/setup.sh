@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Installs what building, testing and training need, by name; does nothing where it is all there.
-# Needs Debian 12 (or a relative) and root or sudo. Usage: scripts/setup.sh [--tests]
+# Needs Debian 12 (or a relative) and root or sudo. Usage: scripts/setup.sh [--tests] [--checks]
+# --tests: what scripts/test.sh needs. --checks: what scripts/check.sh needs besides.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -12,9 +13,20 @@ packages=(
   libcli11-dev nlohmann-json3-dev libfmt-dev
   libjpeg62-turbo-dev libpng-dev zlib1g-dev       # images and compressed data
 )
-if [[ "${1:-}" == "--tests" ]]; then
-  packages+=(libgtest-dev libbenchmark-dev clang-format-14 python3-venv tar gzip)
-fi
+tests=false
+for flag in "$@"; do
+  case $flag in
+    --tests)
+      tests=true
+      packages+=(libgtest-dev libbenchmark-dev clang-format-14 binutils python3-venv tar gzip)
+      ;;
+    --checks) packages+=(clang-16 libclang-rt-16-dev clang-tidy-16) ;;
+    *)
+      echo "setup: '$flag' is neither --tests nor --checks" >&2
+      exit 2
+      ;;
+  esac
+done
 
 missing=()
 for package in "${packages[@]}"; do
@@ -35,7 +47,7 @@ if ((${#missing[@]} > 0)); then
 fi
 
 # ONNX Runtime, to check that what Nibble writes runs elsewhere. Without it those tests are skipped.
-if [[ "${1:-}" == "--tests" && ! -x .venv/bin/python ]]; then
+if $tests && [[ ! -x .venv/bin/python ]]; then
   rm -rf .venv.new
   python3 -m venv .venv.new
   if .venv.new/bin/python -m pip install --quiet --disable-pip-version-check onnxruntime onnx numpy pillow; then

@@ -18,7 +18,20 @@ check() {  # check NAME COMMAND...: one test that is a command
   fi
 }
 
+# What a module may include, what the installed package gives, and what the documents say.
+seeds_are_accepted() {
+  local folder target
+  folder=$(mktemp -d)
+  build/bin/make_seeds "$folder" && for target in "$folder"/*; do
+    "build/bin/fuzz_$(basename "$target")" "$target" || { rm -rf "$folder"; return 1; }
+  done
+  rm -rf "$folder"
+}
 check "clang-format" scripts/check_format.sh
+check "modules include what stands below them only" scripts/check_layers.sh
+check "the installed package builds the quickstart" scripts/check_install.sh
+check "docs/numeric-contract.md is what the library computes" scripts/check_numeric_contract.sh
+check "the fuzz targets accept their seeds" seeds_are_accepted
 # The same outputs as ONNX Runtime, on real models.
 models=${NIBBLE_SHARED:-../shared}/models
 if [[ -x .venv/bin/python && -d $models ]]; then

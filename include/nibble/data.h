@@ -15,6 +15,7 @@
 #include "nibble/progress.h"
 #include "nibble/tensor.h"
 
+#pragma GCC visibility push(default)
 namespace nibble {
 
 /// From a decoded image (bytes, interleaved) to the network's input [C,H,W]: resize, crop, order of
@@ -108,3 +109,4 @@ Tensor load_npz(const std::filesystem::path& path, const std::string& entry = ""
 void save_npy(const Tensor& tensor, const std::filesystem::path& path);
 
 }  // namespace nibble
+#pragma GCC visibility pop

@@ -8,6 +8,7 @@
 #include <utility>
 #include <vector>
 
+#pragma GCC visibility push(default)
 namespace nibble {
 
 enum class ErrorCode {
@@ -55,3 +56,4 @@ decltype(auto) with_context(Where&& where, Body&& body) {
 }
 
 }  // namespace nibble
+#pragma GCC visibility pop

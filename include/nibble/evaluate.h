@@ -10,6 +10,7 @@
 #include "nibble/graph.h"
 #include "nibble/runtime.h"
 
+#pragma GCC visibility push(default)
 namespace nibble {
 
 struct Interval {
@@ -106,3 +107,4 @@ std::vector<std::vector<Latency>> bench(const std::vector<Graph>& graphs,
 uint64_t peak_resident_bytes();
 
 }  // namespace nibble
+#pragma GCC visibility pop

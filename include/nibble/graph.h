@@ -16,6 +16,7 @@
 
 #include "nibble/tensor.h"
 
+#pragma GCC visibility push(default)
 namespace nibble {
 
 struct ValueId {
@@ -204,3 +205,4 @@ class Graph {
 std::string to_text(const Graph& graph);
 
 }  // namespace nibble
+#pragma GCC visibility pop

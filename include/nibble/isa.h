@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <string_view>
 
+#pragma GCC visibility push(default)
 namespace nibble {
 
 /// Slowest first. All give the same bits. `reference` is plain loops, `portable` needs no more than
@@ -18,3 +19,4 @@ bool is_supported(Isa isa);
 Isa best_isa();
 
 }  // namespace nibble
+#pragma GCC visibility pop

@@ -7,6 +7,7 @@
 
 #include "nibble/graph.h"
 
+#pragma GCC visibility push(default)
 namespace nibble {
 
 /// Reads a model (opset 7 to 28; external data beside the file). QuantizeLinear/DequantizeLinear
@@ -33,3 +34,4 @@ void save_tensor_proto(const Tensor& tensor, const std::string& name,
                        const std::filesystem::path& path);
 
 }  // namespace nibble
+#pragma GCC visibility pop

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <string_view>
 
+#pragma GCC visibility push(default)
 namespace nibble {
 
 /// Implemented by the caller (the command line draws a bar). Calls come from one thread at a time.
@@ -22,3 +23,4 @@ class ProgressSink {
 void report_progress(ProgressSink* sink, std::string_view stage, int64_t done, int64_t total);
 
 }  // namespace nibble
+#pragma GCC visibility pop

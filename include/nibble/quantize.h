@@ -11,6 +11,7 @@
 #include "nibble/graph.h"
 #include "nibble/ranges.h"
 
+#pragma GCC visibility push(default)
 namespace nibble {
 
 /// Bit-widths of one weighted layer: 2 to 8, or 16 (which no integer kernel runs, but files hold).
@@ -113,3 +114,4 @@ struct NodeSupport {
 std::vector<NodeSupport> inspect_nodes(const Graph& graph);
 
 }  // namespace nibble
+#pragma GCC visibility pop

@@ -12,6 +12,7 @@
 #include "nibble/data.h"
 #include "nibble/graph.h"
 
+#pragma GCC visibility push(default)
 namespace nibble {
 
 /// A histogram of equal bins over [low, high) that grows by doubling its bin width (merging
@@ -118,3 +119,4 @@ std::string to_json(const RangeReport& report);
 std::string to_table(const RangeReport& report, int columns = 100);
 
 }  // namespace nibble
+#pragma GCC visibility pop

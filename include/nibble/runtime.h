@@ -11,6 +11,7 @@
 #include "nibble/graph.h"
 #include "nibble/isa.h"
 
+#pragma GCC visibility push(default)
 namespace nibble {
 
 enum class Arithmetic : uint8_t {
@@ -87,3 +88,4 @@ class Program {
 Program compile(const Graph& graph, const CompileOptions& options = {});
 
 }  // namespace nibble
+#pragma GCC visibility pop

@@ -12,6 +12,7 @@
 #include <string_view>
 #include <vector>
 
+#pragma GCC visibility push(default)
 namespace nibble {
 
 /// Element types, as ONNX TensorProto names them. Types under 8 bits are stored packed, low bits
@@ -328,3 +329,4 @@ Tensor quantize_tensor(const Tensor& real, const QuantParams& params);
 Tensor dequantize_tensor(const Tensor& quantized, const QuantParams& params);
 
 }  // namespace nibble
+#pragma GCC visibility pop

@@ -12,6 +12,7 @@
 #include "nibble/graph.h"
 #include "nibble/quantize.h"
 
+#pragma GCC visibility push(default)
 namespace nibble {
 
 /// A network to be trained from scratch: freshly initialised (He normal, by seed).
@@ -94,3 +95,4 @@ TrainResult train_quantized(const Graph& graph, const Graph* float_graph, const 
                             const Dataset& validation, const TrainOptions& options);
 
 }  // namespace nibble
+#pragma GCC visibility pop

@@ -10,6 +10,7 @@
 
 #include "nibble/error.h"
 
+#pragma GCC visibility push(default)
 namespace nibble {
 
 /// Throws std::logic_error naming the place when `condition` is false.
@@ -22,3 +23,4 @@ template <typename... Args>
 }
 
 }  // namespace nibble
+#pragma GCC visibility pop

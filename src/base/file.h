@@ -6,6 +6,7 @@
 #include <string>
 #include <string_view>
 
+#pragma GCC visibility push(default)
 namespace nibble {
 
 /// The whole file as bytes. Throws Error{io} naming the file.
@@ -19,3 +20,4 @@ std::string read_file_range(const std::filesystem::path& path, int64_t offset, i
 void write_file(const std::filesystem::path& path, std::string_view bytes);
 
 }  // namespace nibble
+#pragma GCC visibility pop

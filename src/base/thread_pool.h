@@ -10,6 +10,7 @@
 #include <thread>
 #include <vector>
 
+#pragma GCC visibility push(default)
 namespace nibble {
 
 class ThreadPool {
@@ -73,3 +74,4 @@ class ThreadPool {
 };
 
 }  // namespace nibble
+#pragma GCC visibility pop

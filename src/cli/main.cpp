@@ -6,13 +6,14 @@
 
 #include "base/check.h"
 #include "cli/command.h"
+#include "nibble/version.h"
 
 namespace {
 
 int run(int argc, char** argv) {
   using namespace nibble::cli;
   CLI::App app("Nibble makes trained neural networks small and fast.", "nibble");
-  app.set_version_flag("--version", "nibble " NIBBLE_VERSION);
+  app.set_version_flag("--version", fmt::format("nibble {}", nibble::version()));
   app.require_subcommand(1);
   app.footer("nibble COMMAND --help explains a command, with an example.");
   std::function<int()> chosen;

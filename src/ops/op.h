@@ -14,6 +14,7 @@
 #include "nibble/graph.h"
 #include "ops/form.h"
 
+#pragma GCC visibility push(default)
 namespace nibble {
 
 namespace detail {
@@ -310,3 +311,4 @@ void check_arity(const Node& node, const OpRow& row);
 std::span<const OpRow> op_table();
 
 }  // namespace nibble
+#pragma GCC visibility pop

@@ -8,6 +8,7 @@
 
 #include "nibble/graph.h"
 
+#pragma GCC visibility push(default)
 namespace nibble {
 
 /// Fills in the type of every value that the inputs determine. Shapes already declared must agree.
@@ -41,3 +42,4 @@ struct PassRow {
 std::span<const PassRow> pass_table();
 
 }  // namespace nibble
+#pragma GCC visibility pop

@@ -7,6 +7,7 @@
 #include "base/text.h"
 #include "nibble/evaluate.h"
 
+#pragma GCC visibility push(default)
 namespace nibble {
 
 /// "512 B", "8.87 MB": three significant digits, units of 1000.
@@ -27,3 +28,4 @@ std::string format_p_value(double p);
 std::string format_count(uint64_t count);
 
 }  // namespace nibble
+#pragma GCC visibility pop

@@ -1,6 +1,7 @@
 // The distribution functions behind the intervals and tests of nibble/evaluate.h.
 #pragma once
 
+#pragma GCC visibility push(default)
 namespace nibble {
 
 /// The regularized incomplete beta function I_x(a, b): P(X <= x) for X ~ Beta(a, b). a, b > 0.
@@ -12,3 +13,4 @@ double beta_quantile(double a, double b, double p);
 double normal_quantile(double p);
 
 }  // namespace nibble
+#pragma GCC visibility pop

@@ -6,6 +6,7 @@
 #include <string_view>
 #include <vector>
 
+#pragma GCC visibility push(default)
 namespace nibble {
 
 enum class Align : uint8_t { left, right };
@@ -40,3 +41,4 @@ class Table {
 };
 
 }  // namespace nibble
+#pragma GCC visibility pop

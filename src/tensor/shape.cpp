@@ -54,7 +54,8 @@ std::string Shape::to_string() const {
   return text + "]";
 }
 
-bool operator==(const Shape& a, const Shape& b) {
+// The pragma of tensor.h does not reach a function that is declared as a friend only.
+[[gnu::visibility("default")]] bool operator==(const Shape& a, const Shape& b) {
   return a.rank_ == b.rank_ && std::ranges::equal(a.dims(), b.dims());
 }
 

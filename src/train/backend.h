@@ -1,5 +1,5 @@
 // The door between libnibble and libnibble_train.so: the library that links libtorch is loaded by
-// the first call that needs it, and is reached through one versioned C function.
+// the first call that needs it, and is reached through one C function that compares versions.
 #pragma once
 
 #include <span>
@@ -7,6 +7,7 @@
 
 #include "nibble/train.h"
 
+#pragma GCC visibility push(default)
 namespace nibble {
 
 /// What fake quantization does to a tensor and to gradients.
@@ -41,5 +42,7 @@ const TrainBackend& train_backend();
 
 }  // namespace nibble
 
-/// Exported by libnibble_train.so. The suffix changes whenever TrainBackend or a type it uses does.
-extern "C" const nibble::TrainBackend* nibble_train_backend_v1();
+/// Exported by libnibble_train.so. Null unless `version` is the one that it was built with: what
+/// crosses the door may differ between versions.
+extern "C" const nibble::TrainBackend* nibble_train_backend(const char* version);
+#pragma GCC visibility pop

@@ -7,6 +7,7 @@
 #include "base/random.h"
 #include "nibble/graph.h"
 
+#pragma GCC visibility push(default)
 namespace nibble {
 
 /// Square window of a convolution or pooling.
@@ -56,3 +57,4 @@ class GraphBuilder {
 };
 
 }  // namespace nibble
+#pragma GCC visibility pop

@@ -6,13 +6,14 @@
 #include "base/check.h"
 #include "nibble/quantize.h"
 #include "nibble/train.h"
+#include "nibble/version.h"
 #include "train/backend.h"
 
 namespace nibble {
 namespace {
 
 constexpr const char* kLibrary = "libnibble_train.so";
-constexpr const char* kEntry = "nibble_train_backend_v1";
+constexpr const char* kEntry = "nibble_train_backend";
 
 /// libnibble_train.so in the folder of the library that this code is part of.
 std::string beside_this_library() {
@@ -26,8 +27,8 @@ const TrainBackend* load() {
   for (const std::string& path : {beside_this_library(), std::string(kLibrary)}) {
     // Never closed: libtorch's threads and registries outlive any use of it.
     if (void* library = dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL)) {
-      using Entry = const TrainBackend* (*)();
-      if (auto entry = reinterpret_cast<Entry>(dlsym(library, kEntry))) return entry();
+      const auto entry = reinterpret_cast<decltype(&nibble_train_backend)>(dlsym(library, kEntry));
+      if (const TrainBackend* backend = entry ? entry(version().data()) : nullptr) return backend;
       fail(ErrorCode::unsupported, "{} is of another version of Nibble than this one", path);
     }
     if (reason.empty() || std::filesystem::exists(path)) reason = dlerror();

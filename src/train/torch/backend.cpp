@@ -2,6 +2,7 @@
 #include "train/backend.h"
 
 #include <optional>
+#include <string_view>
 #include <thread>
 
 #include "base/check.h"
@@ -126,7 +127,7 @@ class TorchBackend final : public TrainBackend {
 }  // namespace
 }  // namespace nibble
 
-extern "C" const nibble::TrainBackend* nibble_train_backend_v1() {
+extern "C" const nibble::TrainBackend* nibble_train_backend(const char* version) {
   static const nibble::TorchBackend backend;
-  return &backend;
+  return std::string_view(version) == NIBBLE_VERSION ? &backend : nullptr;
 }

@@ -1,0 +1,18 @@
+# cmake --install: the program, the libraries, the public headers, and what find_package(nibble) reads. It gives
+# nibble::runtime, which reads and runs models, and nibble::nibble, which makes them on top of it.
+include(CMakePackageConfigHelpers)
+set(package_folder ${CMAKE_INSTALL_LIBDIR}/cmake/nibble)
+
+set_target_properties(nibble-runtime PROPERTIES EXPORT_NAME runtime)
+install(TARGETS nibble nibble-runtime EXPORT nibbleTargets)
+install(TARGETS nibble_cli)
+if(TARGET nibble_torch)  # loaded at run time, from beside libnibble
+  install(TARGETS nibble_torch LIBRARY)
+endif()
+install(DIRECTORY include/nibble DESTINATION ${CMAKE_INSTALL_INCLUDEDIR} FILES_MATCHING PATTERN "*.h")
+install(EXPORT nibbleTargets NAMESPACE nibble:: DESTINATION ${package_folder})
+configure_package_config_file(cmake/nibbleConfig.cmake.in ${PROJECT_BINARY_DIR}/nibbleConfig.cmake
+                              INSTALL_DESTINATION ${package_folder})
+write_basic_package_version_file(${PROJECT_BINARY_DIR}/nibbleConfigVersion.cmake COMPATIBILITY SameMinorVersion)
+install(FILES ${PROJECT_BINARY_DIR}/nibbleConfig.cmake ${PROJECT_BINARY_DIR}/nibbleConfigVersion.cmake
+        DESTINATION ${package_folder})

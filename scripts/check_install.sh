@@ -1,0 +1,45 @@
+#!/usr/bin/env bash
+# Installs build/ into a folder of its own, builds examples/quickstart against it, and runs what was built. Fails where
+# - a public header does not compile alone,
+# - a library exports anything but Nibble's own functions,
+# - libnibble-runtime brings training, data or libtorch along,
+# - the installed program cannot find its libraries.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+folder=$(mktemp -d)
+trap 'rm -rf "$folder"' EXIT
+prefix=$folder/nibble
+fail() { echo "check_install: $*" >&2; exit 1; }
+
+cmake --install build --prefix "$prefix" >"$folder/log" || { cat "$folder/log" >&2; exit 1; }
+compiler=${CXX:-c++}
+for header in "$prefix"/include/nibble/*.h; do
+  "$compiler" -std=c++20 -fsyntax-only -Wall -Wextra -Werror -I "$prefix/include" -x c++ "$header" 2>"$folder/log" ||
+    { cat "$folder/log" >&2; fail "$(basename "$header") does not compile alone"; }
+done
+
+libraries=$(echo "$prefix"/lib*/libnibble-runtime.so | sed 's|/libnibble-runtime.so||')
+[[ -d $libraries ]] || libraries=$(dirname "$(find "$prefix" -name libnibble-runtime.so)")
+for library in "$libraries"/libnibble-runtime.so "$libraries"/libnibble.so; do
+  # Inline functions of the standard library are weak, and every library has them.
+  strangers=$(nm -DC --defined-only "$library" | grep ' [TDBR] ' | grep -v ' nibble::' | head -n 5 || true)
+  [[ -z $strangers ]] || fail "$(basename "$library") exports $strangers"
+done
+readelf -d "$libraries/libnibble-runtime.so" >"$folder/needs"
+! grep -qE 'libnibble\.so|torch|jpeg|libpng|c10' "$folder/needs" ||
+  fail "libnibble-runtime needs $(grep -oE 'libnibble\.so|[^[]*torch[^]]*|lib(jpeg|png|c10)[^]]*' "$folder/needs" | head -n 1)"
+
+cmake -S examples/quickstart -B "$folder/quickstart" -DCMAKE_PREFIX_PATH="$prefix" -DCMAKE_BUILD_TYPE=Release \
+  >"$folder/log" 2>&1 && cmake --build "$folder/quickstart" >>"$folder/log" 2>&1 || { cat "$folder/log" >&2; fail "examples/quickstart does not build"; }
+"$folder/quickstart/make_small" "$folder/float.onnx" "$folder/small.onnx"
+"$folder/quickstart/run_model" "$folder/small.onnx"
+# An error crosses from the library to a program that knows its headers only.
+! "$folder/quickstart/run_model" "$folder/missing.onnx" 2>"$folder/log" || fail "a missing file was read"
+grep -q "^run_model: .*missing.onnx" "$folder/log" || { cat "$folder/log" >&2; fail "the error was not caught as nibble::Error"; }
+
+version=$(sed -nE 's/^project\(nibble VERSION ([0-9.]+).*/\1/p' CMakeLists.txt)
+[[ $("$prefix/bin/nibble" --version) == "nibble $version" ]] || fail "nibble --version does not say $version"
+if [[ -e $libraries/libnibble_train.so ]]; then
+  "$prefix/bin/nibble" train --arch digits-cnn --data digits --epochs 1 -o "$folder/trained.onnx" >"$folder/log" 2>&1 ||
+    { cat "$folder/log" >&2; fail "the installed program cannot train"; }
+fi
