@@ -6,6 +6,7 @@
 
 #include "ops/op.h"
 
+#pragma GCC visibility push(default)
 namespace nibble {
 
 /// The node multiplies reals by a weight that quantization may round.
@@ -58,3 +59,4 @@ bool takes_clamp(const Node& node);
 bool is_view(const Node& node, const Shape& in);
 
 }  // namespace nibble
+#pragma GCC visibility pop
