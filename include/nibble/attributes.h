@@ -11,6 +11,7 @@
 
 #include "nibble/tensor.h"
 
+#pragma GCC visibility push(default)
 namespace nibble {
 
 class Graph;
@@ -52,3 +53,4 @@ class Attributes {
 };
 
 }  // namespace nibble
+#pragma GCC visibility pop

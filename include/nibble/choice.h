@@ -3,6 +3,7 @@
 
 #include <string_view>
 
+#pragma GCC visibility push(default)
 namespace nibble {
 
 struct Choice {
@@ -11,3 +12,4 @@ struct Choice {
 };
 
 }  // namespace nibble
+#pragma GCC visibility pop

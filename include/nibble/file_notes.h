@@ -9,6 +9,7 @@
 
 #include "nibble/ids.h"
 
+#pragma GCC visibility push(default)
 namespace nibble {
 
 /// One side table per graph, so that a file read and written again loses nothing. Only the code of
@@ -44,3 +45,4 @@ class FileNotes {
 };
 
 }  // namespace nibble
+#pragma GCC visibility pop

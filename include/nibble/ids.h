@@ -4,6 +4,7 @@
 #include <compare>
 #include <cstdint>
 
+#pragma GCC visibility push(default)
 namespace nibble {
 
 struct ValueId {
@@ -19,3 +20,4 @@ struct NodeId {
 };
 
 }  // namespace nibble
+#pragma GCC visibility pop

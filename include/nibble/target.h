@@ -11,6 +11,7 @@
 #include "nibble/choice.h"
 #include "nibble/graph.h"
 
+#pragma GCC visibility push(default)
 namespace nibble {
 
 /// What a file made for a runtime must keep to, so that the runtime reads it and computes what it
@@ -47,3 +48,4 @@ const Target& default_target();
 std::optional<std::string> why_not_written(const Graph& graph, const Target& target);
 
 }  // namespace nibble
+#pragma GCC visibility pop

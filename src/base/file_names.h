@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#pragma GCC visibility push(default)
 namespace nibble {
 
 /// One file name, without an extension, for each of `names`, no two alike. A name that can be one
@@ -14,3 +15,4 @@ namespace nibble {
 std::vector<std::string> file_names(std::span<const std::string> names);
 
 }  // namespace nibble
+#pragma GCC visibility pop

@@ -17,6 +17,7 @@
 
 #include "nibble/choice.h"
 
+#pragma GCC visibility push(default)
 namespace nibble {
 
 enum class OptionKind : uint8_t { toggle, integer, number, choice, text, list };
@@ -115,3 +116,4 @@ GivenOptions<Settings> options_from_json(const nlohmann::ordered_json& object,
 }
 
 }  // namespace nibble
+#pragma GCC visibility pop

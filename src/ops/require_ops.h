@@ -6,6 +6,7 @@
 
 #include "nibble/graph.h"
 
+#pragma GCC visibility push(default)
 namespace nibble {
 
 /// An operator that Nibble lacks, and the nodes that are one, in execution order.
@@ -27,3 +28,4 @@ std::vector<std::string> nearest_ops(std::string_view op);
 void require_operators(const Graph& graph);
 
 }  // namespace nibble
+#pragma GCC visibility pop

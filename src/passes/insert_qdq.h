@@ -3,6 +3,7 @@
 
 #include "nibble/target.h"
 
+#pragma GCC visibility push(default)
 namespace nibble {
 
 /// Types into QuantizeLinear and DequantizeLinear, stored as the runtime reads them. Returns the
@@ -15,3 +16,4 @@ int opset_for(const QuantParams& quant);
 int opset_of_integer_operator(std::string_view op);
 
 }  // namespace nibble
+#pragma GCC visibility pop

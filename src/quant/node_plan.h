@@ -11,6 +11,7 @@
 #include "quant/layers.h"
 #include "quant/value_types.h"
 
+#pragma GCC visibility push(default)
 namespace nibble {
 
 /// The layers to be quantized, and the values and nodes that become integers with them.
@@ -41,3 +42,4 @@ bool is_quantized_role(QuantRole role);
 std::string_view describe(QuantRole role);
 
 }  // namespace nibble
+#pragma GCC visibility pop

@@ -9,6 +9,7 @@
 #include "base/options.h"
 #include "nibble/quantize.h"
 
+#pragma GCC visibility push(default)
 namespace nibble {
 
 struct QuantizeSettings {
@@ -34,3 +35,4 @@ void check_settings(const QuantizeSettings& settings);
 ChooseOptions choose_options(const QuantizeSettings& settings);
 
 }  // namespace nibble
+#pragma GCC visibility pop

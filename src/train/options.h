@@ -7,8 +7,10 @@
 #include "base/options.h"
 #include "nibble/train.h"
 
+#pragma GCC visibility push(default)
 namespace nibble {
 
 std::span<const OptionRow<TrainOptions>> train_option_rows();
 
 }  // namespace nibble
+#pragma GCC visibility pop
