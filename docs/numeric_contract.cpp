@@ -190,7 +190,7 @@ void print_grids(const Grid& x, double low, double high) {
 
 This page is printed by [numeric_contract.cpp](numeric_contract.cpp), which derives every number below in plain
 arithmetic and compares it with what the library computes, bit for bit. The network is
-`scores = Relu(x * W1^T + b1) * W2^T + b2`, quantized to 8 bits with the `min_max` observer.
+`scores = Relu(x * W1^T + b1) * W2^T + b2`, quantized to 8 bits with the `min-max` observer.
 
 ## 1. A range becomes a scale and a zero point
 
@@ -280,9 +280,8 @@ Nothing behind it is quantized, so its result is `f32(sum) * f32(input_scale * w
 
 int main() {
   const Graph network = float_network();
-  const QuantizeOptions options{.weight_observer = ObserverKind::min_max,
-                                .activation_observer = ObserverKind::min_max,
-                                .bias_correction = false};
+  const QuantizeOptions options{
+      .weight_observer = "min-max", .activation_observer = "min-max", .bias_correction = false};
   const Graph quantized = quantize(network, analyze(network, Samples()), {}, options);
   Program program = compile(quantized);
   const std::array inputs{Tensor::of<float>({4, 3}, kSamples)};
