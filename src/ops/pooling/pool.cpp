@@ -120,7 +120,6 @@ constexpr T lowest() {
 }
 
 struct MaxPool {
-  static constexpr std::string_view kName = "max pool";
   PoolProblem problem;
 
   void operator()(EvalContext& context) const {
@@ -209,7 +208,6 @@ void sum_windows(const PoolProblem& problem, EvalContext& context, const Value& 
 
 template <typename T>
 struct AveragePool {
-  static constexpr std::string_view kName = "average pool";
   PoolProblem problem;
 
   void operator()(EvalContext& context) const {
@@ -224,7 +222,6 @@ struct AveragePool {
 };
 
 struct LpPool {
-  static constexpr std::string_view kName = "lp pool";
   PoolProblem problem;
 
   void operator()(EvalContext& context) const {
