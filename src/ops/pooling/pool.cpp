@@ -120,6 +120,7 @@ constexpr T lowest() {
 }
 
 struct MaxPool {
+  static constexpr std::string_view kName = "max pool";
   PoolProblem problem;
 
   void operator()(EvalContext& context) const {
@@ -208,6 +209,7 @@ void sum_windows(const PoolProblem& problem, EvalContext& context, const Value& 
 
 template <typename T>
 struct AveragePool {
+  static constexpr std::string_view kName = "average pool";
   PoolProblem problem;
 
   void operator()(EvalContext& context) const {
