@@ -248,9 +248,10 @@ struct WeightAxes {
 /// Which inputs of an operator with a weight are what.
 struct WeightRole {
   WeightAxes (*axes)(const Node&, const Shape& weight) = nullptr;  // nullptr: there is no weight
-  int data = 0;
-  int weight = 1;
-  int bias = -1;        // -1: it takes none
+  static constexpr size_t kNone = SIZE_MAX;
+  size_t data = 0;
+  size_t weight = 1;
+  size_t bias = kNone;  // kNone: it takes none
   bool matrix = false;  // a matrix or a batch of them, not a convolution's [O,I,k...] or [I,O,k...]
 
   explicit constexpr operator bool() const { return axes != nullptr; }

@@ -9,10 +9,14 @@ bool is_weighted(const Node& node) {
   return row != nullptr && row->quant == QuantRole::weighted;
 }
 
-WeightAxes weight_axes(const Node& node, const Shape& weight) {
+const WeightRole& weight_role(const Node& node) {
   const OpRow* row = find_op(node.op, node.domain);
   check(row != nullptr && row->weights, "this operator has no weight");
-  return row->weights.axes(node, weight);
+  return row->weights;
+}
+
+WeightAxes weight_axes(const Node& node, const Shape& weight) {
+  return weight_role(node).axes(node, weight);
 }
 
 bool is_matrix_product(const Node& node) {

@@ -45,6 +45,13 @@ class WeightIndex {
   int64_t outputs_ = 1, inputs_ = 1;
 };
 
+/// Which inputs of the node are what; its row has a weight.
+const WeightRole& weight_role(const Node& node);
+/// Those inputs: none where the node leaves them out.
+inline ValueId data_of(const Node& node) { return node.input(weight_role(node).data); }
+inline ValueId weight_of(const Node& node) { return node.input(weight_role(node).weight); }
+inline ValueId bias_of(const Node& node) { return node.input(weight_role(node).bias); }
+
 /// Axes of the node's weight, as its row has them.
 WeightAxes weight_axes(const Node& node, const Shape& weight);
 

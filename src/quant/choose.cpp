@@ -5,6 +5,7 @@
 #include "base/check.h"
 #include "nibble/quantize.h"
 #include "nibble/runtime.h"
+#include "ops/roles.h"
 #include "quant/file_size.h"
 #include "quant/knapsack.h"
 #include "quant/layers.h"
@@ -116,7 +117,7 @@ Candidates find_candidates(const Graph& graph, const ChooseOptions& options) {
     if (options.quantize.first_and_last_8bit && ends[i])
       choices = {std::max(is_fixed ? choices[0] : 8, 8)};
     found.bits.push_back(std::move(choices));
-    found.weights.push_back(graph.value(graph.node(ids[i]).inputs[1]).data.elements());
+    found.weights.push_back(graph.value(weight_of(graph.node(ids[i]))).data.elements());
   }
   return found;
 }

@@ -97,8 +97,8 @@ std::map<std::string, int64_t> stored_weight_bytes(const Graph& graph, const Tar
   std::map<std::string, int64_t> bytes;
   for (const NodeId id : exported.nodes()) {
     const Node& node = exported.node(id);
-    if (!is_weighted(node) || !node.input(1)) continue;
-    const auto made_by = exported.producer(node.inputs[1]);
+    if (!is_weighted(node) || !weight_of(node)) continue;
+    const auto made_by = exported.producer(weight_of(node));
     if (!made_by || exported.node(*made_by).op != "DequantizeLinear") continue;
     const Value& codes = exported.value(exported.node(*made_by).inputs[0]);
     bytes[node.name] = static_cast<int64_t>(codes.data.bytes());

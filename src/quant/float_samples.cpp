@@ -4,6 +4,7 @@
 
 #include "base/check.h"
 #include "nibble/runtime.h"
+#include "ops/roles.h"
 #include "ranges/batching.h"
 
 namespace nibble {
@@ -58,7 +59,7 @@ std::unique_ptr<LayerSamples> FloatSamples::of(const std::string& node) const {
       std::ranges::find_if(nodes, [&](NodeId id) { return graph_.node(id).name == node; });
   check(found != nodes.end(), "a layer of this network");
   const Node& layer = graph_.node(*found);
-  return std::make_unique<Samples>(graph_, data_, threads_, layer.inputs[0], layer.outputs[0]);
+  return std::make_unique<Samples>(graph_, data_, threads_, data_of(layer), layer.outputs[0]);
 }
 
 }  // namespace nibble

@@ -11,8 +11,8 @@ namespace {
 
 // A bias the integer layer can add: one constant per output channel.
 std::optional<std::string> why_not_bias(const Graph& graph, const Node& node, int64_t channels) {
-  if (!node.input(2)) return std::nullopt;
-  const Value& bias = graph.value(node.input(2));
+  if (!bias_of(node)) return std::nullopt;
+  const Value& bias = graph.value(bias_of(node));
   if (!bias.is_constant()) return "its bias is computed while running";
   const Shape& shape = bias.data.shape();
   const bool row = shape.rank() >= 1 && shape[shape.rank() - 1] == channels;
@@ -23,7 +23,7 @@ std::optional<std::string> why_not_bias(const Graph& graph, const Node& node, in
 std::optional<std::string> why_not_gemm(const Node& node) {
   const Attributes& attributes = node.attributes;
   if (attributes.integer("transA", 0) != 0) return "it transposes its data (transA)";
-  if (attributes.real("alpha", 1) != 1 || (node.input(2) && attributes.real("beta", 1) != 1)) {
+  if (attributes.real("alpha", 1) != 1 || (bias_of(node) && attributes.real("beta", 1) != 1)) {
     return "it scales its result (alpha, beta)";
   }
   return std::nullopt;
@@ -68,9 +68,9 @@ const LayerBits& BitPlan::of(const std::string& node) const {
 }
 
 std::optional<std::string> why_not_quantizable(const Graph& graph, const Node& node) {
-  if (!node.input(1)) return "it has no weight";
-  if (!node.input(0) || !node.output(0)) return "it has no data or no result";
-  const Value& weight = graph.value(node.input(1));
+  if (!weight_of(node)) return "it has no weight";
+  if (!data_of(node) || !node.output(0)) return "it has no data or no result";
+  const Value& weight = graph.value(weight_of(node));
   if (!weight.is_constant()) return "its weight is computed while running";
   const DType dtype = weight.type.quant ? DType::f32 : weight.data.dtype();
   if (dtype != DType::f32) return fmt::format("its weight is {}, not f32", name_of(dtype));
@@ -80,7 +80,7 @@ std::optional<std::string> why_not_quantizable(const Graph& graph, const Node& n
     return fmt::format("its weight has {} dimensions", shape.rank());
   }
   if (shape.elements() == 0) return "its weight is empty";
-  if (graph.value(node.input(0)).is_constant()) return "its data are constant";
+  if (graph.value(data_of(node)).is_constant()) return "its data are constant";
   if (node.op == "Gemm") {
     if (auto reason = why_not_gemm(node)) return reason;
   }

@@ -68,8 +68,8 @@ void ParameterCounter::add_roots(ValueId id, Roots& roots) const {
 ParameterCount ParameterCounter::count(const Node& node) {
   Roots roots;
   if (const WeightRole* role = integer_role(node)) {
-    add_roots(node.input(static_cast<size_t>(role->weight)), roots);
-    if (role->bias >= 0) add_roots(node.input(static_cast<size_t>(role->bias)), roots);
+    add_roots(node.input(role->weight), roots);
+    add_roots(node.input(role->bias), roots);
   } else if (!is_constant(node)) {
     for (const ValueId input : node.inputs) add_roots(input, roots);
     std::erase_if(roots, [](const Value* value) {
@@ -89,7 +89,7 @@ std::optional<int64_t> count_macs(const Graph& graph, const Node& node) {
   if (node.op == "LSTM" || node.op == "GRU" || node.op == "RNN") return recurrent_macs(graph, node);
   const OpRow* row = find_op(node.op, node.domain);
   if (row == nullptr || !row->weights) return 0;
-  const ValueId weight_id = node.input(static_cast<size_t>(row->weights.weight));
+  const ValueId weight_id = node.input(row->weights.weight);
   if (!weight_id) return 0;
   const Shape& weight = graph.value(weight_id).type.shape;
   if (!weight.is_static() || weight.rank() < 1) return std::nullopt;

@@ -6,6 +6,7 @@
 
 #include "base/check.h"
 #include "base/table.h"
+#include "ops/roles.h"
 #include "quant/dynamic.h"
 #include "quant/float_samples.h"
 #include "quant/left_in_float.h"
@@ -49,7 +50,7 @@ class Quantizer {
     type_activations(plan.types, plan.layers);
     for (const ValueId constant : plan.types.constants) type_scalar(constant);
     for (const Layer& layer : plan.layers) {
-      const ValueId data = graph_.node(layer.id).inputs[0];
+      const ValueId data = data_of(graph_.node(layer.id));
       const std::optional<QuantParams> quant = graph_.value(data).type.quant;
       const std::unique_ptr<LayerSamples> samples =
           samples_ == nullptr ? nullptr : samples_->of(layer.name);
@@ -80,10 +81,10 @@ class Quantizer {
     std::map<ValueId, double> finest;
     for (const Layer& layer : layers) {
       const Node& node = graph_.node(layer.id);
-      const auto data = types.activations.find(node.inputs[0]);
-      if (!layer.quantizes_data() || !node.input(2) || data == types.activations.end()) continue;
-      const double bias = largest(graph_.value(node.inputs[2]).data);
-      const double weight = largest(graph_.value(node.inputs[1]).data);
+      const auto data = types.activations.find(data_of(node));
+      if (!layer.quantizes_data() || !bias_of(node) || data == types.activations.end()) continue;
+      const double bias = largest(graph_.value(bias_of(node)).data);
+      const double weight = largest(graph_.value(weight_of(node)).data);
       if (!(bias > 0) || !(weight > 0)) continue;
       const double wanted = bias / (weight / weight_codes(layer.bits.weight_bits).qmax) * 0x1p-20;
       const auto [at, is_first] = finest.emplace(data->second.group, wanted);

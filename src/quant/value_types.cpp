@@ -22,7 +22,7 @@ class Planner {
     }
     for (const Layer& layer : layers) {
       if (!layer.quantizes_data()) continue;
-      const ValueId data = graph.node(layer.id).inputs[0];
+      const ValueId data = data_of(graph.node(layer.id));
       layers_.insert(layer.id);
       int& bits = layer_bits_[data];
       bits = std::max(bits, layer.bits.activation_bits);
@@ -88,7 +88,7 @@ class Planner {
       const auto readers = readers_.find(output);
       if (!output || readers == readers_.end()) return false;
       return std::ranges::any_of(readers->second, [&](NodeId reader) {
-        if (layers_.contains(reader)) return graph_.node(reader).inputs[0] == output;
+        if (layers_.contains(reader)) return data_of(graph_.node(reader)) == output;
         return result_.nodes.contains(reader) &&
                std::ranges::count(data_inputs(graph_.node(reader)), output) > 0;
       });

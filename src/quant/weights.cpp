@@ -25,8 +25,8 @@ std::vector<float> read_weight(const Value& value, const Node& node) {
 
 // The layer's bias, one per output channel; empty if there is none.
 std::vector<float> read_bias(const Graph& graph, const Node& node, int64_t channels) {
-  if (!node.input(2)) return {};
-  std::vector<float> bias = read_weight(graph.value(node.input(2)), node);
+  if (!bias_of(node)) return {};
+  std::vector<float> bias = read_weight(graph.value(bias_of(node)), node);
   if (bias.size() == 1) bias.assign(static_cast<size_t>(channels), bias[0]);
   return bias;
 }
@@ -159,8 +159,8 @@ class LayerQuantizer {
                  ThreadPool& pool)
       : task_(task),
         node_(graph.node(task.layer.id)),
-        weight_(graph.value(node_.inputs[1]).data),
-        values_(read_weight(graph.value(node_.inputs[1]), node_)),
+        weight_(graph.value(weight_of(node_)).data),
+        values_(read_weight(graph.value(weight_of(node_)), node_)),
         index_(node_, weight_.shape()),
         bias_(read_bias(graph, node_, index_.outputs())),
         had_bias_(!bias_.empty()),
@@ -182,7 +182,7 @@ class LayerQuantizer {
 
   void correct_bias() {
     const std::vector<double> means = input_means(task_.input_range, index_.inputs());
-    const bool takes_bias = find_op(node_.op, node_.domain)->weights.bias >= 0;
+    const bool takes_bias = weight_role(node_).bias != WeightRole::kNone;
     if (!takes_bias || means.empty()) return;
     nibble::correct_bias(bias_, values_, dequantize_tensor(codes_, params_), index_, means);
   }
@@ -198,9 +198,10 @@ class LayerQuantizer {
         quant = bias_params(*task_.input_quant, params_, bias_.size());
         real = quantize_tensor(real, *quant);
       }
-      replace_constant(graph, id, 2, std::move(real), std::move(quant), stem);
+      replace_constant(graph, id, weight_role(node_).bias, std::move(real), std::move(quant), stem);
     }
-    replace_constant(graph, id, 1, std::move(codes_), std::move(params_), name);
+    replace_constant(graph, id, weight_role(node_).weight, std::move(codes_), std::move(params_),
+                     name);
   }
 
  private:

@@ -57,7 +57,7 @@ std::map<ValueId, Collector> weight_collectors(const Graph& graph) {
     for (size_t i = 0; i < node.inputs.size(); ++i) {
       if (!node.inputs[i] || found.contains(node.inputs[i])) continue;
       const Value& value = graph.value(node.inputs[i]);
-      const bool is_weight = weighted && i == 1;
+      const bool is_weight = weighted && i == weight_role(node).weight;
       if (!value.is_constant() || value.data.dtype() != DType::f32) continue;
       if (!is_weight && value.data.shape().rank() < 2) continue;
       if (value.data.elements() == 0) continue;
