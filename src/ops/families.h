@@ -19,6 +19,7 @@ std::span<const OpRow> concat_ops();
 std::span<const OpRow> control_ops();
 std::span<const OpRow> conv_ops();
 std::span<const OpRow> conv_transpose_ops();
+std::span<const OpRow> deform_conv_ops();
 std::span<const OpRow> detection_ops();
 std::span<const OpRow> einsum_ops();
 std::span<const OpRow> gather_ops();
@@ -60,6 +61,7 @@ inline constexpr std::array kFamilies = {
     OpFamily{control_ops},
     OpFamily{conv_ops},
     OpFamily{conv_transpose_ops},
+    OpFamily{deform_conv_ops},
     OpFamily{detection_ops},
     OpFamily{einsum_ops},
     OpFamily{gather_ops},
