@@ -3,7 +3,9 @@
 // stopped by the user.
 #include <algorithm>
 #include <cstdio>
+#include <iostream>
 #include <new>
+#include <sstream>
 
 #include "base/check.h"
 #include "base/text.h"
@@ -42,7 +44,9 @@ int run(int argc, char** argv) {
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
-    const int code = app.exit(error);  // prints help, or the mistake and a hint
+    std::ostringstream help;
+    const int code = app.exit(error, help, std::cerr);  // help, or the mistake and a hint
+    write_output(help.str());
     return code == 0 ? 0 : 2;
   }
   return chosen();
