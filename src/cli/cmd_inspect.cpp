@@ -8,6 +8,7 @@
 #include "cli/command.h"
 #include "nibble/onnx.h"
 #include "nibble/quantize.h"
+#include "ops/op.h"
 #include "ops/require_ops.h"
 #include "report/format.h"
 #include "report/table.h"
@@ -49,6 +50,12 @@ Summary summarize(const Graph& graph, const std::vector<NodeSupport>& nodes,
     if (node.quantizable) summary.quantizable_macs += node.macs;
   }
   return summary;
+}
+
+// Also where its weights were counted at another node.
+bool multiplies_by_weights(const NodeSupport& node) {
+  const OpRow* row = find_op(node.op, "");
+  return row != nullptr && row->quant == QuantRole::weighted;
 }
 
 std::string inputs_text(const Graph& graph, const std::vector<ValueId>& values) {
@@ -122,7 +129,8 @@ void print_text(const Graph& graph, const std::vector<NodeSupport>& nodes, const
       {{"node"}, {"op"}, {"parameters", Align::right}, {"MACs", Align::right}, {"quantizable"}});
   int hidden = 0;
   for (const NodeSupport& node : nodes) {
-    if (!arguments.all && node.parameters == 0 && node.macs == 0) {
+    const bool cheap = node.parameters == 0 && node.macs == 0 && !multiplies_by_weights(node);
+    if (!arguments.all && cheap) {
       ++hidden;
       continue;
     }

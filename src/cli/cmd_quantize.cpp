@@ -93,8 +93,9 @@ void print_summary(const Arguments& arguments, const Quantized& result,
     return;
   }
   tell("{}: {}\n", arguments.output, size_change(before, after));
-  tell("{} layers quantized (weights: {}; activations: {}), calibrated on {} samples.\n",
-       result.report.quantized_layers, bits_text(result.report, &LayerBits::weight_bits),
+  tell("{} {} quantized (weights: {}; activations: {}), calibrated on {} samples.\n",
+       result.report.quantized_layers, result.report.quantized_layers == 1 ? "layer" : "layers",
+       bits_text(result.report, &LayerBits::weight_bits),
        bits_text(result.report, &LayerBits::activation_bits), result.ranges.samples);
   for (const auto& [node, bits] : result.plan.layers) {
     const auto got = result.report.layers.find(node);
