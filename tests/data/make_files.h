@@ -14,7 +14,7 @@
 #include <vector>
 
 #include "data/image.h"
-#include "nibble/error.h"
+#include "support/errors.h"
 
 namespace nibble::testing {
 
@@ -81,18 +81,6 @@ inline void write_gzip(const std::filesystem::path& path, const std::string& byt
   gzFile file = gzopen(path.c_str(), "wb");
   gzwrite(file, bytes.data(), static_cast<unsigned>(bytes.size()));
   gzclose(file);
-}
-
-/// What the Error that `body` throws says; a failure if it throws none.
-template <typename Body>
-std::string error_of(Body&& body) {
-  try {
-    body();
-  } catch (const Error& error) {
-    return error.what();
-  }
-  ADD_FAILURE() << "no Error was thrown";
-  return "";
 }
 
 /// EXPECT_PRED2(contains, text, part).

@@ -58,15 +58,6 @@ const std::vector<ConvCase>& cases() {
   return all;
 }
 
-Tensor permuted(const Tensor& tensor, const std::vector<int>& axes) {
-  Shape shape;
-  for (int axis : axes) shape.push_back(tensor.shape()[axis]);
-  Tensor result(tensor.dtype(), shape);
-  ThreadPool pool(1);
-  permute(make_permutation(tensor.shape(), axes), 4, tensor.raw(), result.raw(), pool);
-  return result;
-}
-
 Tensor channels_last(const Tensor& tensor) {
   std::vector<int> axes = {0};
   for (int axis = 2; axis < tensor.shape().rank(); ++axis) axes.push_back(axis);

@@ -3,18 +3,21 @@
 
 #include <gtest/gtest.h>
 
-#include <cmath>
-#include <cstring>
 #include <string>
 #include <utility>
 #include <vector>
 
-#include "base/random.h"
 #include "nibble/error.h"
+#include "ops/movement/transpose.h"
 #include "ops/op.h"
 #include "ops/real_kernel.h"
+#include "support/tensors.h"
 
 namespace nibble::test {
+
+using testing::max_error;
+using testing::random_tensor;
+using testing::same_bytes;
 
 inline Node make_node(std::string op, size_t inputs, Attributes attributes = {},
                       size_t outputs = 1) {
@@ -83,31 +86,14 @@ inline std::vector<Tensor> run_prepared(const Node& node, const std::vector<Tens
   return outputs;
 }
 
-/// Standard normal values.
-inline Tensor random_tensor(const Shape& shape, uint64_t seed) {
-  Tensor tensor(DType::f32, shape);
-  Random random(seed);
-  for (float& x : tensor.data<float>()) x = static_cast<float>(random.normal());
-  return tensor;
-}
-
-/// Largest |a - b| / max(1, |b|).
-inline double max_error(const Tensor& a, const Tensor& b) {
-  EXPECT_EQ(a.shape(), b.shape());
-  if (!(a.shape() == b.shape())) return INFINITY;
-  double worst = 0;
-  const auto x = a.data<float>();
-  const auto y = b.data<float>();
-  for (size_t i = 0; i < x.size(); ++i) {
-    const double error = std::abs(double{x[i]} - double{y[i]});
-    worst = std::fmax(worst, std::isnan(error) ? INFINITY : error / std::fmax(1, std::abs(y[i])));
-  }
-  return worst;
-}
-
-inline bool same_bytes(const Tensor& a, const Tensor& b) {
-  return a.dtype() == b.dtype() && a.shape() == b.shape() &&
-         (a.bytes() == 0 || std::memcmp(a.raw(), b.raw(), a.bytes()) == 0);
+/// f32 elements with axis i taken from axis axes[i].
+inline Tensor permuted(const Tensor& tensor, const std::vector<int>& axes) {
+  Shape shape;
+  for (int axis : axes) shape.push_back(tensor.shape()[axis]);
+  Tensor result(tensor.dtype(), shape);
+  ThreadPool pool(1);
+  permute(make_permutation(tensor.shape(), axes), 4, tensor.raw(), result.raw(), pool);
+  return result;
 }
 
 }  // namespace nibble::test

@@ -56,15 +56,6 @@ float pooled(const PoolCase& c, const Window& w, const float* plane, int64_t oy,
   return static_cast<float>(sum / (c.count_include_pad != 0 ? padded : count));
 }
 
-Tensor permuted(const Tensor& tensor, const std::vector<int>& axes) {
-  Shape shape;
-  for (int axis : axes) shape.push_back(tensor.shape()[axis]);
-  Tensor result(tensor.dtype(), shape);
-  ThreadPool pool(1);
-  permute(make_permutation(tensor.shape(), axes), 4, tensor.raw(), result.raw(), pool);
-  return result;
-}
-
 TEST(Pool, max_and_average_equal_their_definition_in_both_layouts_for_every_thread_count) {
   for (const PoolCase& c : cases()) {
     for (const bool maximum : {true, false}) {

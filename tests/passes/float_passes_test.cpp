@@ -283,6 +283,11 @@ TEST(channels_last, operands_of_lower_rank_that_are_not_constant_stop_it) {
   const ValueId c = b.node("Conv", {b.input("x", {1, 2, 6, 5}), b.weights("w", {3, 2, 1, 1})}, "c");
   b.output(b.node("Add", {c, b.input("columns", {5})}, "y"));
   check_pass(b.graph, channels_last);
+  // The Add still reads "columns" as it is: what is channels last is turned back before it.
+  const Node& add = b.graph.node(*b.graph.producer(b.graph.outputs[0]));
+  EXPECT_EQ(add.op, "Add");
+  EXPECT_EQ(b.graph.value(add.inputs[1]).name, "columns");
+  EXPECT_EQ(b.graph.value(add.inputs[0]).type.shape, (Shape{1, 3, 6, 5}));
 }
 
 TEST(pass_table, every_pass_has_a_name_and_a_purpose) {

@@ -4,7 +4,6 @@
 #include <cmath>
 
 #include "base/random.h"
-#include "networks.h"
 #include "nibble/error.h"
 #include "nibble/onnx.h"
 #include "nibble/quantize.h"
@@ -12,6 +11,7 @@
 #include "quant/file_size.h"
 #include "quant/knapsack.h"
 #include "quant/layers.h"
+#include "support/networks.h"
 #include "support/synthetic_data.h"
 
 namespace nibble {

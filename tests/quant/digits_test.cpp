@@ -4,9 +4,9 @@
 
 #include <algorithm>
 
-#include "networks.h"
 #include "nibble/quantize.h"
 #include "nibble/runtime.h"
+#include "support/networks.h"
 
 namespace nibble {
 namespace {

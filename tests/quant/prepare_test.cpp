@@ -1,9 +1,9 @@
 #include <gtest/gtest.h>
 
-#include "networks.h"
 #include "nibble/quantize.h"
 #include "nibble/runtime.h"
 #include "ranges/canonical.h"
+#include "support/networks.h"
 
 namespace nibble {
 namespace {

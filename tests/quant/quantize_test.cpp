@@ -6,17 +6,19 @@
 #include <cmath>
 #include <limits>
 
-#include "networks.h"
 #include "nibble/error.h"
 #include "nibble/onnx.h"
 #include "nibble/runtime.h"
 #include "output_error.h"
 #include "ranges/observer.h"
+#include "support/errors.h"
+#include "support/networks.h"
 #include "support/synthetic_data.h"
 
 namespace nibble {
 namespace {
 
+using testing::error_of;
 using testing::NetworkBuilder;
 using testing::outputs;
 using testing::Synthetic;
@@ -41,15 +43,6 @@ Graph quantized(const Graph& graph, LayerBits bits, const QuantizeOptions& optio
 
 double output_sqnr(const Graph& reference, const Graph& graph) {
   return testing::output_sqnr(reference, graph, images(16));
-}
-
-std::string message_of(auto&& body) {
-  try {
-    body();
-  } catch (const Error& error) {
-    return error.what();
-  }
-  return "no error";
 }
 
 // ---- which values get which types ----
@@ -228,7 +221,7 @@ TEST(quantize, blocks_are_refused_where_every_layer_runs_as_integers) {
   const RangeReport ranges = analyze(graph, Synthetic(16, {12}));
   const QuantizeOptions blocks{.weight_block_size = 8};
   const auto all = [&] { quantize(graph, ranges, {.fallback = {4, 8}, .layers = {}}, blocks); };
-  EXPECT_NE(message_of(all).find("blocks of 8"), std::string::npos) << message_of(all);
+  EXPECT_NE(error_of(all).find("blocks of 8"), std::string::npos) << error_of(all);
   QuantizeReport report;
   const BitPlan mixed{.fallback = {4, 8}, .layers = {{"fc2", {4, 0}}}};
   const Graph result = quantize(graph, ranges, mixed, blocks, &report);
@@ -385,7 +378,7 @@ TEST(quantize, refuses_nan_weights_naming_the_node) {
   Graph graph = testing::three_convs();
   const RangeReport ranges = ranges_of(graph);
   graph.value(*graph.find_value("conv2_w")).data.data<float>()[5] = std::nanf("");
-  const std::string message = message_of([&] {
+  const std::string message = error_of([&] {
     quantize(graph, ranges, {.fallback = {8, 8}, .layers = {}});
   });
   EXPECT_NE(message.find("node 'conv2' (Conv)"), std::string::npos) << message;
@@ -395,7 +388,7 @@ TEST(quantize, refuses_nan_weights_naming_the_node) {
 TEST(quantize, refuses_ranges_of_another_model) {
   const Graph other = testing::perceptron();
   const RangeReport ranges = analyze(other, Synthetic(4, {12}));
-  EXPECT_NE(message_of([&] {
+  EXPECT_NE(error_of([&] {
               quantize(testing::residual(), ranges, {.fallback = {8, 8}, .layers = {}});
             }).find("was made from another model"),
             std::string::npos);
@@ -404,11 +397,11 @@ TEST(quantize, refuses_ranges_of_another_model) {
 TEST(quantize, refuses_names_and_bits_that_make_no_sense) {
   const Graph graph = testing::three_convs();
   const RangeReport ranges = ranges_of(graph);
-  EXPECT_NE(message_of([&] {
+  EXPECT_NE(error_of([&] {
               quantize(graph, ranges, {.layers = {{"conv9", {4, 8}}}});
             }).find("'conv9', which is not a node"),
             std::string::npos);
-  EXPECT_NE(message_of([&] { quantize(graph, ranges, {}, {.skip = {"nope"}}); }).find("'nope'"),
+  EXPECT_NE(error_of([&] { quantize(graph, ranges, {}, {.skip = {"nope"}}); }).find("'nope'"),
             std::string::npos);
   for (const LayerBits bits :
        {LayerBits{1, 8}, LayerBits{9, 8}, LayerBits{8, 1}, LayerBits{8, 32}}) {
@@ -506,10 +499,10 @@ TEST(quantize_symmetric, excludes_dynamic_quantization) {
   const auto quantize_both = [&] {
     quantized(graph, {8, 8}, {.target = "tensorrt", .dynamic = true});
   };
-  EXPECT_NE(message_of(quantize_both).find("dynamic"), std::string::npos);
+  EXPECT_NE(error_of(quantize_both).find("dynamic"), std::string::npos);
   const Graph dynamic = quantized(graph, {8, 8}, {.dynamic = true});
   const auto write = [&] { serialize_onnx(dynamic, find_target("tensorrt")); };
-  EXPECT_NE(message_of(write).find("TensorRT has no"), std::string::npos);
+  EXPECT_NE(error_of(write).find("TensorRT has no"), std::string::npos);
 }
 
 TEST(quantize_dynamic, computes_the_same_without_calibration) {

@@ -5,10 +5,10 @@
 
 #include <cmath>
 
-#include "networks.h"
 #include "nibble/error.h"
 #include "nibble/quantize.h"
 #include "output_error.h"
+#include "support/networks.h"
 
 namespace nibble {
 namespace {

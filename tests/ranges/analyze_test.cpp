@@ -7,11 +7,13 @@
 #include "nibble/error.h"
 #include "nibble/ranges.h"
 #include "ranges/collector.h"
+#include "support/errors.h"
 #include "support/synthetic_data.h"
 
 namespace nibble {
 namespace {
 
+using testing::error_of;
 using testing::Synthetic;
 
 Graph identity_graph(const Shape& shape) {
@@ -23,15 +25,6 @@ Graph identity_graph(const Shape& shape) {
   graph.outputs = {y};
   graph.add_node({.op = "Identity", .name = "copy", .inputs = {x}, .outputs = {y}});
   return graph;
-}
-
-std::string message_of(auto&& body) {
-  try {
-    body();
-  } catch (const Error& error) {
-    return error.what();
-  }
-  return "no error";
 }
 
 TEST(analyze, finds_what_the_data_hold) {
@@ -69,7 +62,7 @@ TEST(analyze, takes_what_a_fixed_batch_takes) {
   const Synthetic data(10, {1, 4, 4});
   EXPECT_EQ(analyze(identity_graph({4, 1, 4, 4}), data).samples, 8);
   EXPECT_EQ(analyze(identity_graph({1, 1, 4, 4}), data).samples, 10);
-  EXPECT_NE(message_of([&] {
+  EXPECT_NE(error_of([&] {
               analyze(identity_graph({16, 1, 4, 4}), data);
             }).find("fewer samples than the 16"),
             std::string::npos);
@@ -79,24 +72,24 @@ TEST(analyze, names_the_value_and_the_sample_that_is_not_finite) {
   Synthetic data(40, {3, 8, 8});
   data.bad_sample = 33;
   const Graph graph = identity_graph({-1, 3, 8, 8});
-  EXPECT_EQ(message_of([&] { analyze(graph, data, {.batch = 16}); }),
+  EXPECT_EQ(error_of([&] { analyze(graph, data, {.batch = 16}); }),
             "value 'x' is NaN for sample 33 of the data set");
   data.bad_value = -std::numeric_limits<float>::infinity();
-  EXPECT_EQ(message_of([&] { analyze(graph, data, {.batch = 16}); }),
+  EXPECT_EQ(error_of([&] { analyze(graph, data, {.batch = 16}); }),
             "value 'x' is infinite for sample 33 of the data set");
 }
 
 TEST(analyze, refuses_empty_data_and_samples_that_do_not_fit) {
   const Graph graph = identity_graph({-1, 3, 8, 8});
-  EXPECT_NE(message_of([&] {
+  EXPECT_NE(error_of([&] {
               analyze(graph, Synthetic(0, {3, 8, 8}));
             }).find("is empty"),
             std::string::npos);
-  EXPECT_NE(message_of([&] {
+  EXPECT_NE(error_of([&] {
               analyze(graph, Synthetic(5, {3, 8, 9}));
             }).find("[3,8,9]"),
             std::string::npos);
-  EXPECT_NE(message_of([&] {
+  EXPECT_NE(error_of([&] {
               analyze(graph, Synthetic(5, {8, 8}));
             }).find("input 'x'"),
             std::string::npos);

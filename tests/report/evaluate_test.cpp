@@ -5,20 +5,20 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdlib>
-#include <functional>
 #include <limits>
 
 #include "../runtime/graphs.h"
 #include "../support/shared_files.h"
 #include "../support/temp_folder.h"
-#include "nibble/error.h"
 #include "nibble/onnx.h"
 #include "nibble/quantize.h"
+#include "support/errors.h"
 
 namespace nibble {
 namespace {
 
 using test::Builder;
+using testing::error_of;
 
 // A data set of `values`, one float each.
 class Scalars : public Dataset {
@@ -153,16 +153,6 @@ TEST(Evaluate, a_single_output_is_class_one_above_a_half) {
   const Evaluation result = evaluate(b.graph, data, {.batch = 2});
   EXPECT_EQ(result.predicted, (std::vector<int32_t>{0, 0, 1, 1, -1}));
   EXPECT_EQ(result.correct, 3);
-}
-
-std::string error_of(const std::function<void()>& body) {
-  try {
-    body();
-  } catch (const Error& error) {
-    return error.what();
-  }
-  ADD_FAILURE() << "no Error was thrown";
-  return "";
 }
 
 TEST(Evaluate, mistakes_are_named) {

@@ -7,17 +7,14 @@
 #include <string>
 #include <vector>
 
-#include "base/random.h"
 #include "nibble/runtime.h"
 #include "ops/op.h"
+#include "support/tensors.h"
 
 namespace nibble::test {
 
-inline Tensor random_tensor(const Shape& shape, Random& random, float scale = 1) {
-  Tensor tensor(DType::f32, shape);
-  for (float& value : tensor.data<float>()) value = scale * static_cast<float>(random.normal());
-  return tensor;
-}
+using testing::largest_difference;
+using testing::random_tensor;
 
 inline QuantParams per_tensor(float scale, int32_t zero_point, DType storage = DType::u8) {
   return {.storage = storage,
@@ -113,16 +110,6 @@ inline std::vector<Tensor> run_graph(const Graph& graph, const std::vector<Tenso
   std::vector<Tensor> results;
   for (const Tensor& result : program.run(inputs)) results.push_back(result.clone());
   return results;
-}
-
-inline double largest_difference(const Tensor& a, const Tensor& b) {
-  EXPECT_EQ(a.shape(), b.shape());
-  double largest = 0;
-  for (size_t i = 0; i < a.data<float>().size(); ++i) {
-    largest = std::max(largest, std::abs(static_cast<double>(a.data<float>()[i]) -
-                                         static_cast<double>(b.data<float>()[i])));
-  }
-  return largest;
 }
 
 }  // namespace nibble::test

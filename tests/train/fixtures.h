@@ -8,8 +8,8 @@
 #include <string>
 #include <vector>
 
-#include "base/random.h"
 #include "nibble/train.h"
+#include "support/tensors.h"
 #include "train/backend.h"
 
 /// Skips the test, by name, where libnibble_train was not built.
@@ -18,13 +18,6 @@
   GTEST_SKIP() << "libnibble_train is not built"
 
 namespace nibble::testing {
-
-inline Tensor random_tensor(const Shape& shape, uint64_t seed, double spread = 1) {
-  Random random(seed);
-  Tensor tensor(DType::f32, shape);
-  for (float& x : tensor.data<float>()) x = static_cast<float>(spread * random.normal());
-  return tensor;
-}
 
 /// Small images of two or more classes: class k has a bright row k on noise.
 class StripedImages final : public Dataset {

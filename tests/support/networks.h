@@ -4,8 +4,8 @@
 #include <string>
 #include <vector>
 
-#include "base/random.h"
 #include "nibble/graph.h"
+#include "support/tensors.h"
 
 namespace nibble::testing {
 
@@ -22,11 +22,7 @@ class NetworkBuilder {
     return graph.add_value(name, {.dtype = DType::f32, .shape = shape, .quant = {}});
   }
   Tensor normal(const Shape& shape, double deviation, double mean = 0) {
-    Tensor tensor(DType::f32, shape);
-    for (float& x : tensor.data<float>()) {
-      x = static_cast<float>(mean + deviation * random_.normal());
-    }
-    return tensor;
+    return random_tensor(shape, random_, deviation, mean);
   }
   ValueId constant(const std::string& name, Tensor data) {
     return graph.add_constant(name, std::move(data));
