@@ -3,6 +3,7 @@
 #pragma once
 
 #include <span>
+#include <string_view>
 #include <vector>
 
 #include "nibble/train.h"
@@ -30,6 +31,12 @@ class TrainBackend {
   /// The graph's outputs as inference computes them in libtorch: the forward pass that training
   /// differentiates. Typed values are fake-quantized.
   virtual std::vector<Tensor> forward(const Graph& graph, std::span<const Tensor> inputs) const = 0;
+  /// Whether forward passes can hold this operator.
+  virtual bool runs(std::string_view op, std::string_view domain) const = 0;
+  /// Gradients of the sum over all real outputs of output * upstream with respect to the inputs; an
+  /// empty tensor where no path of real numbers leads from the input to an output.
+  virtual std::vector<Tensor> gradients(const Graph& graph, std::span<const Tensor> inputs,
+                                        std::span<const Tensor> upstream) const = 0;
   /// Forward and backward pass of one fake quantization, `upstream` being the gradient of its
   /// output. `params` scales are the learned step sizes.
   virtual FakeQuantized fake_quantize(const Tensor& input, const QuantParams& params,

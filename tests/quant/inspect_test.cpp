@@ -6,7 +6,7 @@
 
 #include "nibble/quantize.h"
 #include "ops/op.h"
-#include "quant/networks.h"
+#include "support/networks.h"
 #include "support/synthetic_data.h"
 
 namespace nibble {

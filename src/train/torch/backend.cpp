@@ -92,6 +92,33 @@ class TorchBackend final : public TrainBackend {
     });
   }
 
+  bool runs(std::string_view op, std::string_view domain) const override {
+    return find_torch_op(op, domain) != nullptr;
+  }
+
+  std::vector<Tensor> gradients(const Graph& graph, std::span<const Tensor> inputs,
+                                std::span<const Tensor> upstream) const override {
+    return translated([&] {
+      Network network(graph, nullptr, torch::kCPU);
+      std::vector<torch::Tensor> arguments;
+      for (const Tensor& input : inputs) {
+        arguments.push_back(to_torch(input).set_requires_grad(is_float(input.dtype())));
+      }
+      const std::vector<torch::Tensor> outputs = network.forward(arguments, graph.outputs, {});
+      torch::Tensor total = torch::zeros({}, torch::kDouble);
+      for (size_t i = 0; i < outputs.size(); ++i) {
+        if (outputs[i].is_floating_point())
+          total = total + (outputs[i] * to_torch(upstream[i])).sum();
+      }
+      if (total.requires_grad()) total.backward();
+      std::vector<Tensor> gradients;
+      for (const torch::Tensor& argument : arguments) {
+        gradients.push_back(argument.grad().defined() ? from_torch(argument.grad()) : Tensor());
+      }
+      return gradients;
+    });
+  }
+
   FakeQuantized fake_quantize(const Tensor& input, const QuantParams& params,
                               const Tensor& upstream) const override {
     return translated([&] {
@@ -111,6 +138,9 @@ class TorchBackend final : public TrainBackend {
     return translated([&] {
       const torch::Device device = choose_device(options.device);
       Network network(graph, float_graph, device);
+      if (network.parameters().empty()) {
+        fail(ErrorCode::invalid_model, "the network has no weights that could be trained");
+      }
       TrainOptions chosen = options;
       chosen.threads = choose_threads(network, training, options, device);
       const ThreadCount threads(chosen.threads);

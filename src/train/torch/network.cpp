@@ -1,7 +1,6 @@
 #include "train/torch/network.h"
 
 #include <algorithm>
-#include <array>
 #include <numeric>
 #include <unordered_map>
 
@@ -16,66 +15,6 @@ namespace {
 // The gradient of a step size depends on the units of its tensor by their square; what a step may
 // change is bounded in proportion, so that an input in thousandths trains like one in units.
 constexpr double kLargestStep = 0.02;
-
-struct ParameterSlot {
-  std::string_view op;
-  size_t input;
-  ParameterRole role;
-};
-constexpr std::array kParameterSlots = {
-    ParameterSlot{"Conv", 1, ParameterRole::weight},
-    ParameterSlot{"Conv", 2, ParameterRole::bias},
-    ParameterSlot{"ConvTranspose", 1, ParameterRole::weight},
-    ParameterSlot{"ConvTranspose", 2, ParameterRole::bias},
-    ParameterSlot{"Gemm", 1, ParameterRole::weight},
-    ParameterSlot{"Gemm", 2, ParameterRole::bias},
-    ParameterSlot{"MatMul", 0, ParameterRole::weight},
-    ParameterSlot{"MatMul", 1, ParameterRole::weight},
-    ParameterSlot{"BatchNormalization", 1, ParameterRole::norm},
-    ParameterSlot{"BatchNormalization", 2, ParameterRole::norm},
-    ParameterSlot{"LayerNormalization", 1, ParameterRole::norm},
-    ParameterSlot{"LayerNormalization", 2, ParameterRole::norm},
-    ParameterSlot{"InstanceNormalization", 1, ParameterRole::norm},
-    ParameterSlot{"InstanceNormalization", 2, ParameterRole::norm},
-    ParameterSlot{"GroupNormalization", 1, ParameterRole::norm},
-    ParameterSlot{"GroupNormalization", 2, ParameterRole::norm},
-    ParameterSlot{"PRelu", 1, ParameterRole::norm},
-};
-
-/// What training may change in input `slot` of `node`; a vector added to a MatMul is its bias.
-std::optional<ParameterRole> parameter_role(const Graph& graph, const Node& node, size_t slot) {
-  if (!node.input(slot)) return {};
-  const Value& value = graph.value(node.inputs[slot]);
-  if (!value.is_constant() || value.type.dtype != DType::f32) return {};
-  for (const ParameterSlot& row : kParameterSlots) {
-    if (row.op == node.op && row.input == slot) return row.role;
-  }
-  if (node.op != "Add" || node.inputs.size() != 2 || value.data.elements() < 2) return {};
-  const auto other = graph.producer(node.inputs[1 - slot]);
-  if (other && graph.node(*other).op == "MatMul") return ParameterRole::bias;
-  return {};
-}
-
-bool is_running_statistic(const Node& node, size_t slot) {
-  return node.op == "BatchNormalization" && (slot == 3 || slot == 4);
-}
-
-nibble::Tensor real_data(const Value& value) {
-  return value.type.quant ? dequantize_tensor(value.data, *value.type.quant) : value.data;
-}
-
-/// The constant in the same place of the same node of another graph.
-const Value& counterpart(const Graph& other, const Graph& graph, const Node& node, size_t slot) {
-  const Value& mine = graph.value(node.inputs[slot]);
-  for (NodeId id : other.nodes()) {
-    const Node& candidate = other.node(id);
-    if (candidate.name != node.name || candidate.op != node.op || !candidate.input(slot)) continue;
-    const Value& value = other.value(candidate.inputs[slot]);
-    if (value.is_constant() && value.type.shape == mine.type.shape) return value;
-  }
-  fail(ErrorCode::invalid_argument, "the float network has no counterpart of '{}' of {}", mine.name,
-       describe(node));
-}
 
 uint64_t mix(uint64_t seed, uint64_t salt) {
   return Random(seed ^ (salt * 0x9e3779b97f4a7c15ULL)).next();
@@ -98,9 +37,6 @@ Network::Network(const Graph& graph, const Graph* float_graph, torch::Device dev
   add_constants(float_graph);
   add_activation_quantizers();
   add_bias_grids();
-  if (parameters_.empty()) {
-    fail(ErrorCode::invalid_model, "the network has no weights that could be trained");
-  }
 
   std::vector<bool> seen(count, false);
   const std::vector<NodeId> nodes = graph_.nodes();
@@ -134,9 +70,9 @@ void Network::add_constants(const Graph* float_graph) {
     torch::Tensor& constant = constants_[static_cast<size_t>(id.index)];
     if (constant.defined()) return;
     const auto role = parameter_role(graph_, node, slot);
-    const Value& source =
-        role && float_graph != nullptr ? counterpart(*float_graph, graph_, node, slot) : value;
-    constant = to_torch(real_data(source),
+    constant = to_torch(role && float_graph != nullptr
+                            ? starting_point(*float_graph, value, node, slot, *role)
+                            : real_data(value),
                         is_float(value.type.dtype) ? device_ : torch::Device(torch::kCPU));
     if (is_running_statistic(node, slot)) {
       statistics_.push_back(constant);
@@ -281,7 +217,12 @@ std::vector<torch::Tensor> Network::forward(const std::vector<torch::Tensor>& in
     }
   }
   std::vector<torch::Tensor> outputs;
-  for (ValueId value : wanted) outputs.push_back(slot(value));
+  for (ValueId value : wanted) {
+    if (!slot(value).defined()) {
+      fail(ErrorCode::unsupported, "training does not compute '{}'", graph_.value(value).name);
+    }
+    outputs.push_back(slot(value));
+  }
   return outputs;
 }
 

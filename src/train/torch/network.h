@@ -11,10 +11,9 @@
 #include "nibble/graph.h"
 #include "train/torch/fake_quantize.h"
 #include "train/torch/op.h"
+#include "train/torch/parameters.h"
 
 namespace nibble {
-
-enum class ParameterRole : uint8_t { weight, bias, norm, scale };
 
 struct Parameter {
   std::string name;
