@@ -3,28 +3,8 @@
 #include <cmath>
 #include <cstring>
 
-#include "ops/real_kernel.h"
-
 namespace nibble::testing {
 namespace {
-
-Node node_of(const OpCase& op_case) {
-  Node node;
-  node.op = op_case.op;
-  node.domain = op_case.domain;
-  node.name = "case";
-  for (size_t i = 0; i < op_case.inputs.size(); ++i) {
-    const bool left_out = op_case.inputs[i].empty();
-    node.inputs.push_back({left_out ? -1 : static_cast<int32_t>(i)});
-  }
-  for (size_t i = 0; i < op_case.expected.size(); ++i) {
-    node.outputs.push_back({static_cast<int32_t>(op_case.inputs.size() + i)});
-  }
-  for (const auto& [name, value] : op_case.attributes) node.attributes.set(name, value);
-  node.clamp = op_case.clamp;
-  node.channels_last = op_case.channels_last;
-  return node;
-}
 
 std::vector<TensorType> input_types(const OpCase& op_case, bool known_shapes) {
   std::vector<TensorType> types;
@@ -60,18 +40,6 @@ Tensor as_double(const Tensor& tensor) {
 
 }  // namespace
 
-std::ostream& operator<<(std::ostream& out, const OpCase& op_case) {
-  out << op_case.op << "-" << op_case.opset << "(";
-  for (const Tensor& input : op_case.inputs) {
-    out << (input.empty() ? "none"
-                          : std::string(name_of(input.dtype())) + input.shape().to_string())
-        << " ";
-  }
-  out << ") {";
-  for (const auto& [name, value] : op_case.attributes) out << name << " ";
-  return out << "}";
-}
-
 std::vector<TensorType> infer(const OpCase& op_case) { return infer_with(op_case, true, true); }
 
 std::vector<Tensor> evaluate(const OpCase& op_case, int threads) {
@@ -80,21 +48,7 @@ std::vector<Tensor> evaluate(const OpCase& op_case, int threads) {
   ThreadPool pool(threads);
   EvalContext context(node, op_case.opset, op_case.inputs, outputs, pool);
   const OpRow& row = require_op(node, op_case.opset);
-  if (row.eval) {
-    row.eval.function(context);
-    return outputs;
-  }
-  // Only known types are served: run what prepare makes of them, in buffers as the runtime plans.
-  const std::vector<TensorType> types = input_types(op_case, true);
-  const NodeTypes node_types(node, op_case.opset, types, op_case.inputs);
-  const std::vector<TensorType> output_types = row.infer.function(node_types);
-  for (size_t i = 0; i < outputs.size(); ++i) {
-    outputs[i] = Tensor(output_types[i].dtype, output_types[i].shape);
-  }
-  const auto kernel = test::make_real_kernel(row, {.types = node_types, .outputs = output_types});
-  const Tensor workspace(DType::u8, {static_cast<int64_t>(kernel->workspace_bytes())});
-  context.workspace = const_cast<void*>(workspace.raw());
-  kernel->run(context);
+  row.eval.function(context);
   return outputs;
 }
 

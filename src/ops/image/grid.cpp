@@ -242,7 +242,6 @@ constexpr OpRow row(std::string_view name, InferSignature* infer, EvalSignature*
           .eval = eval,
           .kernels = "plain loops: nothing to prepare",
           .why_float = "interpolation at computed positions stays in float",
-          .gradient = Gradient::autograd,
           .tolerance = 1e-4};
 }
 

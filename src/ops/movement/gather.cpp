@@ -148,13 +148,19 @@ void eval_gather_nd(EvalContext& context) {
 
 // ---- Compress
 
+// How many entries the condition selects, if it is known.
+int64_t selected(const NodeTypes& types) {
+  if (types.constant(1) == nullptr) return Shape::kUnknown;
+  return std::ranges::count(convert(*types.constant(1), DType::boolean).data<bool>(), true);
+}
+
 std::vector<TensorType> infer_compress(const NodeTypes& types) {
-  TensorType type{.dtype = types.input(0).dtype, .shape = {Shape::kUnknown}};
+  TensorType type{.dtype = types.input(0).dtype, .shape = {selected(types)}};
   if (!types.node.attributes.has("axis")) return {type};
   type.shape = types.shape(0);
   if (type.shape.has_rank()) {
     type.shape[normalize_axis(types.node.attributes.integer("axis", 0), type.shape.rank())] =
-        Shape::kUnknown;
+        selected(types);
   }
   return {type};
 }
@@ -188,7 +194,8 @@ void eval_compress(EvalContext& context) {
   }
 }
 
-constexpr OpRow row(std::string_view name, InferSignature* infer, EvalSignature* eval) {
+constexpr OpRow row(std::string_view name, InferSignature* infer, EvalSignature* eval,
+                    Gradient gradient) {
   return {.name = name,
           .min_inputs = 2,
           .max_inputs = 2,
@@ -196,15 +203,15 @@ constexpr OpRow row(std::string_view name, InferSignature* infer, EvalSignature*
           .eval = eval,
           .kernels = kMovedByEval,
           .quant = QuantRole::same_codes,
-          .gradient = Gradient::autograd,
+          .gradient = gradient,
           .tolerance = 0};
 }
 
 constexpr std::array kRows = {
-    row("Gather", infer_gather, eval_gather),
-    row("GatherElements", infer_gather_elements, eval_gather_elements),
-    row("GatherND", infer_gather_nd, eval_gather_nd),
-    row("Compress", infer_compress, eval_compress),
+    row("Gather", infer_gather, eval_gather, Gradient::autograd),
+    row("GatherElements", infer_gather_elements, eval_gather_elements, Gradient::autograd),
+    row("GatherND", infer_gather_nd, eval_gather_nd, Gradient::none),
+    row("Compress", infer_compress, eval_compress, Gradient::none),
 };
 
 }  // namespace

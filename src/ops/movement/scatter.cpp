@@ -155,7 +155,7 @@ std::vector<TensorType> infer(const NodeTypes& types) {
   return {{.dtype = types.input(0).dtype, .shape = types.shape(0)}};
 }
 
-constexpr OpRow row(std::string_view name, int min_inputs, EvalSignature* eval) {
+constexpr OpRow row(std::string_view name, int min_inputs, EvalSignature* eval, Gradient gradient) {
   return {.name = name,
           .min_inputs = min_inputs,
           .max_inputs = 3,
@@ -163,15 +163,15 @@ constexpr OpRow row(std::string_view name, int min_inputs, EvalSignature* eval) 
           .eval = eval,
           .kernels = "the indices decide: nothing to prepare",
           .why_float = "two sources of codes with their own parameters: evaluated in float",
-          .gradient = Gradient::autograd,
+          .gradient = gradient,
           .tolerance = 0};
 }
 
 constexpr std::array kRows = {
-    row("Scatter", 3, eval_elements),
-    row("ScatterElements", 3, eval_elements),
-    row("ScatterND", 3, eval_nd),
-    row("TensorScatter", 2, eval_tensor_scatter),
+    row("Scatter", 3, eval_elements, Gradient::autograd),
+    row("ScatterElements", 3, eval_elements, Gradient::autograd),
+    row("ScatterND", 3, eval_nd, Gradient::none),
+    row("TensorScatter", 2, eval_tensor_scatter, Gradient::none),
 };
 
 }  // namespace

@@ -381,7 +381,7 @@ constexpr OpRow renaming(std::string_view name, int max_inputs, InferSignature* 
 }
 
 constexpr OpRow measuring(std::string_view name, int inputs, InferSignature* infer,
-                          EvalSignature* eval) {
+                          EvalSignature* eval, Gradient gradient = Gradient::none) {
   return {.name = name,
           .min_inputs = inputs,
           .max_inputs = inputs,
@@ -389,13 +389,15 @@ constexpr OpRow measuring(std::string_view name, int inputs, InferSignature* inf
           .eval = eval,
           .kernels = kCheap,
           .why_float = kFolded,
+          .gradient = gradient,
           .tolerance = 0};
 }
 
 constexpr std::array kRows = {
-    measuring("Constant", 0, infer_constant, eval_constant),
-    measuring("ConstantOfShape", 1, infer_constant_of_shape, eval_constant_of_shape),
-    measuring("Shape", 1, infer_shape, eval_shape),
+    measuring("Constant", 0, infer_constant, eval_constant, Gradient::autograd),
+    measuring("ConstantOfShape", 1, infer_constant_of_shape, eval_constant_of_shape,
+              Gradient::autograd),
+    measuring("Shape", 1, infer_shape, eval_shape, Gradient::autograd),
     measuring("Size", 1, infer_size, eval_size),
     measuring("Range", 3, infer_range, eval_range),
     measuring("EyeLike", 1, infer_eye_like, eval_eye_like),

@@ -263,8 +263,7 @@ constexpr OpRow row(std::string_view name, InferSignature* infer, EvalSignature*
           .infer = infer,
           .eval = eval,
           .kernels = "eval is one vectorized pass",
-          .why_float = "becomes part of a value's type when a model is read",
-          .gradient = Gradient::autograd};
+          .why_float = "becomes part of a value's type when a model is read"};
 }
 
 constexpr OpRow dynamic_row() {
@@ -272,7 +271,6 @@ constexpr OpRow dynamic_row() {
   result.min_inputs = result.max_inputs = 1;
   result.min_outputs = result.max_outputs = 3;
   result.why_float = "its parameters are known only at run time";
-  result.gradient = Gradient::none;
   return result;
 }
 

@@ -116,8 +116,7 @@ constexpr OpRow row(std::string_view name, int outputs, EvalSignature* eval) {
           .infer = infer_loss,
           .eval = eval,
           .kernels = "not part of inference",
-          .why_float = "a loss is a real number",
-          .gradient = Gradient::autograd};
+          .why_float = "a loss is a real number"};
 }
 
 constexpr std::array kRows = {

@@ -332,7 +332,6 @@ constexpr std::array kRows = {
           .eval = eval_reverse_sequence,
           .kernels = kMovedByEval,
           .quant = QuantRole::same_codes,
-          .gradient = Gradient::autograd,
           .tolerance = 0},
     OpRow{
         .name = "CenterCropPad",
@@ -342,7 +341,6 @@ constexpr std::array kRows = {
         .eval = eval_center_crop_pad,
         .kernels = "its zeros are no code: evaluated in real numbers, where zero is on every grid",
         .quant = QuantRole::same_codes,
-        .gradient = Gradient::autograd,
         .tolerance = 0},
 };
 

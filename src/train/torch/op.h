@@ -45,7 +45,10 @@ struct TorchOpRow {
   std::vector<torch::Tensor> (*run)(const TorchCall&);
 };
 
+std::span<const TorchOpRow> torch_function_ops();
+std::span<const TorchOpRow> torch_index_ops();
 std::span<const TorchOpRow> torch_math_ops();
+std::span<const TorchOpRow> torch_reduce_ops();
 std::span<const TorchOpRow> torch_layer_ops();
 std::span<const TorchOpRow> torch_shape_ops();
 

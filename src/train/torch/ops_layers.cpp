@@ -158,6 +158,9 @@ Outputs global_max_pool(const Call& call) {
 // Running statistics are updated in place.
 Outputs batch_normalization(const Call& call) {
   const Attributes& attributes = call.node.attributes;
+  if (attributes.integer("training_mode", 0) != 0) {
+    fail(ErrorCode::unsupported, "training has no BatchNormalization that gives its statistics");
+  }
   return {torch::batch_norm(call.in(0), call.in(1), call.in(2), call.in(3), call.in(4),
                             call.training, 1.0 - attributes.real("momentum", 0.9F),
                             attributes.real("epsilon", 1e-5F), false)};
@@ -171,6 +174,44 @@ Outputs layer_normalization(const Call& call) {
   if (call.has(2)) bias = sized(call.in(2));
   return {torch::layer_norm(x, shape, sized(call.in(1)), bias,
                             call.node.attributes.real("epsilon", 1e-5F))};
+}
+
+Outputs rms_normalization(const Call& call) {
+  const Tensor& x = call.in(0);
+  Extents axes;
+  for (int64_t axis = call.axis("axis", -1); axis < x.dim(); ++axis) axes.push_back(axis);
+  const float epsilon = call.node.attributes.real("epsilon", 1e-5F);
+  return {x * (x.square().mean(axes, true) + epsilon).rsqrt() * call.in(1)};
+}
+
+Outputs lp_normalization(const Call& call) {
+  const Tensor& x = call.in(0);
+  const int64_t axis = call.axis("axis", -1);
+  const bool l1 = call.node.attributes.integer("p", 2) == 1;
+  return {x / (l1 ? x.abs().sum(axis, true) : x.square().sum(axis, true).sqrt())};
+}
+
+// The epsilon of ONNX's reference.
+Outputs mean_variance_normalization(const Call& call) {
+  const Tensor& x = call.in(0);
+  const Extents axes = call.node.attributes.integers("axes", {0, 2, 3});
+  const Tensor centred = x - x.mean(axes, true);
+  return {centred / (centred.square().mean(axes, true).sqrt() + 1e-9)};
+}
+
+// y = x / (bias + alpha / size * sum of squares over `size` channels around it) ^ beta.
+Outputs local_response_normalization(const Call& call) {
+  const Attributes& attributes = call.node.attributes;
+  const Tensor& x = call.in(0);
+  const int64_t size = attributes.required_integer("size");
+  Extents widths(static_cast<size_t>(2 * (x.dim() - 2)), 0);  // libtorch: from the last axis on
+  widths.push_back((size - 1) / 2);
+  widths.push_back(size / 2);
+  const Tensor squares = torch::constant_pad_nd(x.square(), widths, 0);
+  Tensor sum = squares.narrow(1, 0, x.size(1));
+  for (int64_t i = 1; i < size; ++i) sum = sum + squares.narrow(1, i, x.size(1));
+  const double alpha = attributes.real("alpha", 1e-4F) / static_cast<double>(size);
+  return {x / (attributes.real("bias", 1) + alpha * sum).pow(attributes.real("beta", 0.75F))};
 }
 
 Outputs instance_normalization(const Call& call) {
@@ -210,8 +251,12 @@ constexpr std::array kRows = {
     TorchOpRow{"GlobalMaxPool", global_max_pool},
     TorchOpRow{"GroupNormalization", group_normalization},
     TorchOpRow{"InstanceNormalization", instance_normalization},
+    TorchOpRow{"LRN", local_response_normalization},
     TorchOpRow{"LayerNormalization", layer_normalization},
+    TorchOpRow{"LpNormalization", lp_normalization},
     TorchOpRow{"MaxPool", max_pool},
+    TorchOpRow{"MeanVarianceNormalization", mean_variance_normalization},
+    TorchOpRow{"RMSNormalization", rms_normalization},
 };
 
 }  // namespace

@@ -1,4 +1,4 @@
-// Element-wise operators, activations, reductions and matrix products.
+// Element-wise operators, activations and matrix products.
 #include <array>
 
 #include "train/torch/op.h"
@@ -76,30 +76,22 @@ Tensor fold(const Call& call, Combine combine) {
   return result;
 }
 
-/// Reduces by `reduce(x, axes, keepdims)`; the axes are an attribute or, in newer opsets, input 1.
-template <typename Reduce>
-Outputs reduced(const Call& call, Reduce reduce) {
-  const Tensor& x = call.in(0);
-  std::vector<int64_t> axes = call.attribute_or_input("axes", 1);
-  if (axes.empty()) {
-    if (call.node.attributes.integer("noop_with_empty_axes", 0) != 0) return {x};
-    for (int64_t axis = 0; axis < x.dim(); ++axis) axes.push_back(axis);
-  }
-  return {reduce(x, axes, call.node.attributes.integer("keepdims", 1) != 0)};
+Outputs einsum(const Call& call) {
+  return {torch::einsum(call.node.attributes.text("equation", ""), call.inputs())};
 }
-
-using Axes = std::vector<int64_t>;
 
 constexpr std::array kRows = {
     TorchOpRow{"Abs", [](const Call& c) -> Outputs { return {c.in(0).abs()}; }},
     TorchOpRow{"Add", [](const Call& c) -> Outputs { return {c.in(0) + c.in(1)}; }},
     TorchOpRow{"Clip", clip},
     TorchOpRow{"Cos", [](const Call& c) -> Outputs { return {c.in(0).cos()}; }},
+    TorchOpRow{"Det", [](const Call& c) -> Outputs { return {torch::det(c.in(0))}; }},
     TorchOpRow{"Div",
                [](const Call& c) -> Outputs {
                  const bool whole = !c.in(0).is_floating_point();
                  return {whole ? torch::div(c.in(0), c.in(1), "trunc") : c.in(0) / c.in(1)};
                }},
+    TorchOpRow{"Einsum", einsum},
     TorchOpRow{"Elu", elu},
     TorchOpRow{"Erf", [](const Call& c) -> Outputs { return {c.in(0).erf()}; }},
     TorchOpRow{"Exp", [](const Call& c) -> Outputs { return {c.in(0).exp()}; }},
@@ -132,36 +124,6 @@ constexpr std::array kRows = {
     TorchOpRow{"PRelu", prelu},
     TorchOpRow{"Pow", [](const Call& c) -> Outputs { return {c.in(0).pow(c.in(1))}; }},
     TorchOpRow{"Reciprocal", [](const Call& c) -> Outputs { return {c.in(0).reciprocal()}; }},
-    TorchOpRow{"ReduceL2",
-               [](const Call& c) -> Outputs {
-                 return reduced(c, [](const Tensor& x, const Axes& axes, bool keep) {
-                   return x.square().sum(axes, keep).sqrt();
-                 });
-               }},
-    TorchOpRow{"ReduceMax",
-               [](const Call& c) -> Outputs {
-                 return reduced(c, [](const Tensor& x, const Axes& axes, bool keep) {
-                   return x.amax(axes, keep);
-                 });
-               }},
-    TorchOpRow{"ReduceMean",
-               [](const Call& c) -> Outputs {
-                 return reduced(c, [](const Tensor& x, const Axes& axes, bool keep) {
-                   return x.mean(axes, keep);
-                 });
-               }},
-    TorchOpRow{"ReduceMin",
-               [](const Call& c) -> Outputs {
-                 return reduced(c, [](const Tensor& x, const Axes& axes, bool keep) {
-                   return x.amin(axes, keep);
-                 });
-               }},
-    TorchOpRow{"ReduceSum",
-               [](const Call& c) -> Outputs {
-                 return reduced(c, [](const Tensor& x, const Axes& axes, bool keep) {
-                   return x.sum(axes, keep);
-                 });
-               }},
     TorchOpRow{"Relu", [](const Call& c) -> Outputs { return {torch::relu(c.in(0))}; }},
     TorchOpRow{"Selu", [](const Call& c) -> Outputs { return {torch::selu(c.in(0))}; }},
     TorchOpRow{"Sigmoid", [](const Call& c) -> Outputs { return {torch::sigmoid(c.in(0))}; }},

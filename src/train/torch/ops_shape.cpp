@@ -1,5 +1,5 @@
-// Operators that move, select or repeat elements, and those that compute shapes (whose integer
-// tensors stay on the CPU).
+// Operators that move or repeat elements, and those that compute shapes (whose integer tensors stay
+// on the CPU).
 #include <algorithm>
 #include <array>
 #include <cmath>
@@ -33,6 +33,8 @@ Outputs cast(const Call& call) {
       fail(ErrorCode::unsupported, "training casts to float, double, int64 and bool only");
   }
 }
+
+Outputs cast_like(const Call& call) { return {call.in(0).to(call.in(1).scalar_type())}; }
 
 Outputs concat(const Call& call) { return {torch::cat(call.inputs(), call.axis("axis", 0))}; }
 
@@ -73,15 +75,13 @@ Outputs flatten(const Call& call) {
   return {x.reshape({rows, x.numel() / std::max<int64_t>(rows, 1)})};
 }
 
-Outputs gather(const Call& call) {
+Outputs space_to_depth(const Call& call) {
   const Tensor& x = call.in(0);
-  const int64_t axis = call.axis("axis", 0);
-  Tensor index = call.in(1).to(x.device(), torch::kLong);
-  index = torch::where(index < 0, index + x.size(axis), index);
-  Extents shape = x.sizes().slice(0, static_cast<size_t>(axis)).vec();
-  for (int64_t extent : index.sizes()) shape.push_back(extent);
-  for (int64_t i = axis + 1; i < x.dim(); ++i) shape.push_back(x.size(i));
-  return {x.index_select(axis, index.flatten()).reshape(shape)};
+  const int64_t block = call.node.attributes.required_integer("blocksize");
+  const int64_t n = x.size(0), c = x.size(1), h = x.size(2) / block, w = x.size(3) / block;
+  return {x.reshape({n, c, h, block, w, block})
+              .permute({0, 3, 5, 1, 2, 4})
+              .reshape({n, c * block * block, h, w})};
 }
 
 Outputs identity(const Call& call) { return {call.in(0)}; }
@@ -212,23 +212,6 @@ Outputs shape(const Call& call) {
   return {torch::tensor(Extents(sizes.begin() + begin, sizes.begin() + end), torch::kLong)};
 }
 
-Outputs slice(const Call& call) {
-  Tensor x = call.in(0);
-  const Extents starts = call.attribute_or_input("starts", 1);
-  const Extents ends = call.attribute_or_input("ends", 2);
-  Extents axes = call.attribute_or_input("axes", 3);
-  if (axes.empty()) {
-    for (size_t i = 0; i < starts.size(); ++i) axes.push_back(static_cast<int64_t>(i));
-  }
-  const Extents steps = call.integers(4);
-  for (size_t i = 0; i < starts.size(); ++i) {
-    const int64_t step = steps.empty() ? 1 : steps[i];
-    if (step < 1) fail(ErrorCode::unsupported, "training has no Slice with a step of {}", step);
-    x = x.slice(axes[i], starts[i], ends[i], step);
-  }
-  return {x};
-}
-
 Outputs split(const Call& call) {
   const Tensor& x = call.in(0);
   const int64_t axis = call.axis("axis", 0);
@@ -272,19 +255,19 @@ Outputs unsqueeze(const Call& call) {
 
 constexpr std::array kRows = {
     TorchOpRow{"Cast", cast},
+    TorchOpRow{"CastLike", cast_like},
     TorchOpRow{"Concat", concat},
     TorchOpRow{"Constant", constant},
     TorchOpRow{"ConstantOfShape", constant_of_shape},
     TorchOpRow{"DepthToSpace", depth_to_space},
     TorchOpRow{"Expand", expand},
     TorchOpRow{"Flatten", flatten},
-    TorchOpRow{"Gather", gather},
     TorchOpRow{"Identity", identity},
     TorchOpRow{"Pad", pad},
     TorchOpRow{"Reshape", reshape},
     TorchOpRow{"Resize", resize},
     TorchOpRow{"Shape", shape},
-    TorchOpRow{"Slice", slice},
+    TorchOpRow{"SpaceToDepth", space_to_depth},
     TorchOpRow{"Split", split},
     TorchOpRow{"Squeeze", squeeze},
     TorchOpRow{"Tile", tile},
