@@ -14,8 +14,9 @@ enum class Isa : uint8_t { reference, portable, avx2, avx512_vnni };
 std::string_view name_of(Isa isa);
 /// This CPU and its operating system can run it.
 bool is_supported(Isa isa);
-/// The best this CPU has, or what NIBBLE_ISA names (reference, portable, avx2, avx512_vnni):
-/// Error{invalid_argument} if it names nothing, or something this CPU lacks.
+/// The best this CPU has, or what the environment variable NIBBLE_ISA names (reference, portable,
+/// avx2, avx512_vnni) when this is first called. Error{invalid_argument} if it names nothing, or
+/// something this CPU lacks.
 Isa best_isa();
 
 }  // namespace nibble

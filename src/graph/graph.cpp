@@ -1,6 +1,7 @@
 #include "nibble/graph.h"
 
 #include <algorithm>
+#include <cmath>
 #include <unordered_map>
 #include <unordered_set>
 
@@ -212,6 +213,21 @@ void Graph::prune() {
   }
 }
 
+namespace {
+
+// Scales that divide, codes that their storage holds.
+bool is_sound(const QuantParams& quant) {
+  const bool stored = is_integer(quant.storage) && bits_of(quant.storage) <= 32;
+  if (!stored || quant.scale.empty() || quant.zero_point.size() != quant.scale.size()) return false;
+  const int64_t lowest = lowest_of(quant.storage), highest = highest_of(quant.storage);
+  return quant.qmin <= quant.qmax && quant.qmin >= lowest && quant.qmax <= highest &&
+         std::ranges::all_of(quant.scale, [](float s) { return s > 0 && std::isfinite(s); }) &&
+         std::ranges::all_of(quant.zero_point,
+                             [&](int32_t z) { return z >= lowest && z <= highest; });
+}
+
+}  // namespace
+
 void Graph::validate() const {
   const auto known = [&](ValueId value) { return value.index >= 0 && value.index < value_count(); };
   std::vector<bool> available(values_.size(), false);
@@ -246,7 +262,14 @@ void Graph::validate() const {
     if (!names.insert(value.name).second) {
       fail(ErrorCode::invalid_model, "two values are both named '{}'", value.name);
     }
-    if (!value.type.quant || !value.is_constant()) continue;
+    if (!value.type.quant) continue;
+    if (!is_sound(*value.type.quant)) {
+      fail(ErrorCode::invalid_model,
+           "the type {} of '{}' makes no sense: scales must be finite and above 0, codes and zero "
+           "points must fit the storage type",
+           to_string(value.type), value.name);
+    }
+    if (!value.is_constant()) continue;
     const auto groups = static_cast<size_t>(quant_groups(*value.type.quant, value.type.shape));
     if (value.data.dtype() != value.type.quant->storage ||
         value.type.quant->scale.size() != groups || value.type.quant->zero_point.size() != groups) {

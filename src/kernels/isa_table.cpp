@@ -101,12 +101,27 @@ bool is_supported(Isa isa) {
   return row != nullptr && row->is_supported();
 }
 
-Isa best_isa() {
+Isa isa_from_environment() {
   const char* wanted = std::getenv("NIBBLE_ISA");
   if (wanted != nullptr && *wanted != '\0') return isa_named(wanted);
   const auto best = std::find_if(kRows.rbegin(), kRows.rend(),
                                  [](const IsaRow& row) { return row.is_supported(); });
   return best->isa;
 }
+
+namespace {
+std::optional<Isa> scoped;
+}  // namespace
+
+Isa best_isa() {
+  static const Isa chosen = isa_from_environment();
+  return scoped.value_or(chosen);
+}
+
+ScopedIsa::ScopedIsa(Isa isa) : before_(scoped) {
+  check(is_supported(isa), "this CPU lacks the instruction set");
+  scoped = isa;
+}
+ScopedIsa::~ScopedIsa() { scoped = before_; }
 
 }  // namespace nibble

@@ -3,6 +3,7 @@
 // instruction set (src/CMakeLists.txt).
 #pragma once
 
+#include <optional>
 #include <span>
 
 #include "kernels/depthwise.h"
@@ -27,5 +28,21 @@ struct IsaRow {
 std::span<const IsaRow> isa_table();
 /// Throws Error{invalid_argument} if this build has no kernels for it.
 const IsaRow& isa_row(Isa isa);
+
+/// What NIBBLE_ISA names, or the best this CPU has: as best_isa(), which asks once.
+Isa isa_from_environment();
+
+/// While it lives, best_isa() gives `isa`, which this CPU has: for tests and comparisons. One
+/// thread at a time.
+class ScopedIsa {
+ public:
+  explicit ScopedIsa(Isa isa);
+  ~ScopedIsa();
+  ScopedIsa(const ScopedIsa&) = delete;
+  ScopedIsa& operator=(const ScopedIsa&) = delete;
+
+ private:
+  std::optional<Isa> before_;
+};
 
 }  // namespace nibble

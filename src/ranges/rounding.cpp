@@ -3,12 +3,13 @@
 #include <algorithm>
 
 #include "base/table.h"
+#include "ranges/roundings/list.h"
 
 namespace nibble {
 namespace {
 
 std::vector<RoundingRow>& registry() {
-  static std::vector<RoundingRow> rows;
+  static std::vector<RoundingRow> rows = rounding_rows();
   return rows;
 }
 

@@ -40,8 +40,8 @@ struct RoundingScope {
   std::span<const WeightToRound> weights;
 };
 
-/// A rounding method. Its file holds the row and registers it with a RoundingRegistration, in
-/// whatever module has what it needs: nearest in `ranges`, one that trains in `train`.
+/// A rounding method. Its row stands in a file of src/ranges/roundings/; one that needs a module
+/// above, as those that train do, stands there and registers itself.
 struct RoundingRow {
   std::string_view name;
   std::string_view summary;
@@ -55,7 +55,8 @@ std::span<const RoundingRow> roundings();
 /// Throws Error{invalid_argument} naming those that there are.
 const RoundingRow& find_rounding(std::string_view name);
 
-/// Adds a row while the program or a library is loaded, before any thread asks for rows.
+/// Adds a row of a module above while the program or a library is loaded, before any thread asks
+/// for rows.
 struct RoundingRegistration {
   explicit RoundingRegistration(const RoundingRow& row);
 };

@@ -8,12 +8,12 @@
 
 #include "base/random.h"
 #include "kernels/layout.h"
-#include "support/isas.h"
+#include "support/isa.h"
 
 namespace nibble {
 namespace {
 
-const std::vector<Isa> kAll = test::all_isas();
+const std::vector<Isa> kAll = testing::all_isas();
 constexpr int64_t kSizes[] = {0,  1,  2,  3,  5,  7,  8,   9,   15,  16,   17,
                               31, 32, 33, 63, 64, 65, 127, 128, 129, 50001};
 

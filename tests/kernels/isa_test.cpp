@@ -6,7 +6,7 @@
 #include <string>
 
 #include "nibble/error.h"
-#include "support/isas.h"
+#include "support/isa.h"
 
 namespace nibble {
 namespace {
@@ -37,25 +37,41 @@ class IsaVariable {
 };
 
 TEST(isa, the_variable_chooses_what_this_cpu_has) {
-  for (const Isa isa : test::all_isas()) {
+  for (const Isa isa : testing::all_isas()) {
     const IsaVariable variable(std::string(name_of(isa)).c_str());
     if (is_supported(isa)) {
-      EXPECT_EQ(best_isa(), isa);
+      EXPECT_EQ(isa_from_environment(), isa);
     } else {
-      EXPECT_THROW(best_isa(), Error);
+      EXPECT_THROW(isa_from_environment(), Error);
     }
   }
 }
 
+TEST(isa, the_environment_is_asked_once) {
+  const Isa first = best_isa();
+  const IsaVariable variable("avx1024");
+  EXPECT_EQ(best_isa(), first);
+}
+
+TEST(isa, a_scope_chooses_while_it_lives) {
+  const Isa outside = best_isa();
+  {
+    const ScopedIsa portable(Isa::portable);
+    const ScopedIsa reference(Isa::reference);
+    EXPECT_EQ(best_isa(), Isa::reference);
+  }
+  EXPECT_EQ(best_isa(), outside);
+}
+
 TEST(isa, an_unknown_name_is_refused) {
   const IsaVariable variable("avx1024");
-  EXPECT_THROW(best_isa(), Error);
+  EXPECT_THROW(isa_from_environment(), Error);
 }
 
 TEST(isa, an_empty_variable_means_the_best) {
   const IsaVariable variable("");
-  EXPECT_TRUE(is_supported(best_isa()));
-  EXPECT_NE(best_isa(), Isa::reference);
+  EXPECT_TRUE(is_supported(isa_from_environment()));
+  EXPECT_NE(isa_from_environment(), Isa::reference);
 }
 
 }  // namespace

@@ -7,12 +7,12 @@
 #include <vector>
 
 #include "base/random.h"
-#include "support/isas.h"
+#include "support/isa.h"
 
 namespace nibble {
 namespace {
 
-const std::vector<Isa> kAll = test::all_isas();
+const std::vector<Isa> kAll = testing::all_isas();
 
 struct PoolCase {
   ConvWindow window;

@@ -7,7 +7,7 @@
 
 #include "kernels/conv_cases.h"
 #include "nibble/error.h"
-#include "support/isas.h"
+#include "support/isa.h"
 
 namespace nibble {
 namespace {
@@ -156,7 +156,7 @@ TEST(qconv, output_ties_round_to_the_even_code) {
   for (size_t i = 0; i < 256; ++i) data.input[i] = static_cast<uint8_t>(i);
   data.weights = {1};
   ThreadPool pool;
-  for (const Isa isa : test::all_isas()) {
+  for (const Isa isa : testing::all_isas()) {
     if (!is_supported(isa)) continue;
     for (const int32_t bias : {-128, 0, 128}) {
       data.bias = {bias};
@@ -183,7 +183,7 @@ TEST(qconv, the_clamp_holds_for_sums_far_outside) {
   data.stage.qmin = 2;
   data.stage.qmax = 250;
   ThreadPool pool;
-  for (const Isa isa : test::all_isas()) {
+  for (const Isa isa : testing::all_isas()) {
     if (!is_supported(isa)) continue;
     const std::vector<uint8_t> out = run_conv(c, data, isa, pool);
     for (size_t i = 0; i < 40; ++i) {

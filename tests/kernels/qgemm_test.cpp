@@ -6,7 +6,7 @@
 
 #include "base/random.h"
 #include "nibble/error.h"
-#include "support/isas.h"
+#include "support/isa.h"
 
 namespace nibble {
 namespace {
@@ -58,7 +58,7 @@ void expect_exact(int64_t rows, int64_t k, int64_t n, int threads) {
   const int32_t zero = 77;
   const std::vector<int32_t> expected = sums(d, rows, k, n, zero);
   ThreadPool pool(threads);
-  for (const Isa isa : test::all_isas()) {
+  for (const Isa isa : testing::all_isas()) {
     if (!is_supported(isa)) continue;
     for (const auto layout : {QGemm::Layout::nk, QGemm::Layout::kn}) {
       const std::vector<int8_t> weights =

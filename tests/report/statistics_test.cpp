@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include "nibble/error.h"
 #include "nibble/evaluate.h"
 
 namespace nibble {

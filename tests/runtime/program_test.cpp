@@ -1,8 +1,8 @@
 // Programs as a whole: inputs, shapes, layout of memory, observation.
-#include <cstdlib>
 #include <map>
 
 #include "graphs.h"
+#include "kernels/isa_table.h"
 #include "nibble/error.h"
 #include "ops/op.h"
 
@@ -95,9 +95,10 @@ TEST(memory, random_integer_graphs_give_the_same_bits_for_every_thread_count_and
     Random random(seed);
     const std::vector<Tensor> inputs = {random_tensor({2, 12, 4}, random),
                                         random_tensor({2, 12, 4}, random)};
-    setenv("NIBBLE_ISA", "reference", 1);
-    const std::vector<Tensor> expected = test::run_graph(graph, inputs);
-    unsetenv("NIBBLE_ISA");
+    const std::vector<Tensor> expected = [&] {
+      const ScopedIsa scope(Isa::reference);
+      return test::run_graph(graph, inputs);
+    }();
     for (int threads : {1, 2, 3}) {
       const std::vector<Tensor> actual = test::run_graph(graph, inputs, {.threads = threads});
       for (size_t i = 0; i < expected.size(); ++i) {

@@ -1,29 +1,30 @@
-// Running a body by each instruction set that this CPU has.
+// Tests by instruction set.
 #pragma once
 
 #include <gtest/gtest.h>
 
-#include <cstdlib>
-#include <optional>
-#include <string>
+#include <vector>
 
-#include "nibble/isa.h"
+#include "kernels/isa_table.h"
 
 namespace nibble::testing {
 
-/// Calls body() once for each supported instruction set, with NIBBLE_ISA naming it; the variable is
-/// as before afterwards. At least `reference` and `portable` always run.
+/// Every instruction set of this build, whether this CPU has it or not.
+inline std::vector<Isa> all_isas() {
+  std::vector<Isa> all;
+  for (const IsaRow& row : isa_table()) all.push_back(row.isa);
+  return all;
+}
+
+/// Calls body() once for each instruction set that this CPU has, kernels being made for that one.
 template <typename Body>
 void with_each_isa(const Body& body) {
-  const char* variable = std::getenv("NIBBLE_ISA");
-  const auto before = variable ? std::optional<std::string>(variable) : std::nullopt;
-  for (const Isa isa : {Isa::reference, Isa::portable, Isa::avx2, Isa::avx512_vnni}) {
+  for (const Isa isa : all_isas()) {
     if (!is_supported(isa)) continue;
     SCOPED_TRACE(name_of(isa));
-    setenv("NIBBLE_ISA", std::string(name_of(isa)).c_str(), 1);
+    const ScopedIsa scope(isa);
     body();
   }
-  before ? setenv("NIBBLE_ISA", before->c_str(), 1) : unsetenv("NIBBLE_ISA");
 }
 
 }  // namespace nibble::testing

@@ -1,5 +1,5 @@
 // Each weight by itself to the nearest code, ties to the even one.
-#include "ranges/rounding.h"
+#include "ranges/roundings/list.h"
 
 namespace nibble {
 namespace {
@@ -12,9 +12,11 @@ std::vector<Tensor> round_to_nearest(const RoundingScope& scope, ThreadPool&) {
   return codes;
 }
 
-const RoundingRegistration kNearest({.name = "nearest",
-                                     .summary = "each weight to the nearest code",
-                                     .round = round_to_nearest});
-
 }  // namespace
+
+RoundingRow nearest_rounding() {
+  return {
+      .name = "nearest", .summary = "each weight to the nearest code", .round = round_to_nearest};
+}
+
 }  // namespace nibble
