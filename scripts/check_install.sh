@@ -14,7 +14,8 @@ fail() { echo "check_install: $*" >&2; exit 1; }
 cmake --install build --prefix "$prefix" >"$folder/log" || { cat "$folder/log" >&2; exit 1; }
 compiler=${CXX:-c++}
 for header in "$prefix"/include/nibble/*.h; do
-  "$compiler" -std=c++20 -fsyntax-only -Wall -Wextra -Werror -I "$prefix/include" -x c++ "$header" 2>"$folder/log" ||
+  echo "#include <nibble/$(basename "$header")>" |
+    "$compiler" -std=c++20 -fsyntax-only -Wall -Wextra -Werror -I "$prefix/include" -x c++ - 2>"$folder/log" ||
     { cat "$folder/log" >&2; fail "$(basename "$header") does not compile alone"; }
 done
 
