@@ -39,11 +39,24 @@ def constants(path):
 
 
 def differing(a, b):
+    """What differs between two lists of constants: integers, or reals (scales) and by how much."""
     if len(a) != len(b):
         return f"{len(a)} against {len(b)} constants"
-    different = [i for i, (x, y) in enumerate(zip(a, b))
-                 if x.shape != y.shape or x.dtype != y.dtype or x.tobytes() != y.tobytes()]
-    return f"{len(different)} of {len(a)} constants differ" if different else ""
+    integers, reals, worst = 0, 0, 0.0
+    for x, y in zip(a, b):
+        if x.shape != y.shape or x.dtype != y.dtype:
+            return f"a constant is {y.dtype}{list(y.shape)}, it was {x.dtype}{list(x.shape)}"
+        if x.tobytes() == y.tobytes():
+            continue
+        if np.issubdtype(x.dtype, np.floating):
+            reals += 1
+            worst = max(worst, float(np.max(np.abs(x - y) / np.maximum(np.abs(x), 1e-30))))
+        else:
+            integers += 1
+    text = f"{integers} constants of integers differ" if integers else ""
+    if reals:
+        text += f"{', ' if text else ''}{reals} scales moved, at most by {worst:.1e} of their size"
+    return text
 
 
 def compare(old, new, path, weights, folder):
