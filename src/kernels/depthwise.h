@@ -39,12 +39,9 @@ struct DepthwiseKernels {
   int64_t taps = 0;   // in a group
   void (*line)(const DepthwiseArgs&) = nullptr;
 };
-
-#if defined(__x86_64__)
-const DepthwiseKernels& depthwise_kernels_portable();
-const DepthwiseKernels& depthwise_kernels_avx2();
-const DepthwiseKernels& depthwise_kernels_avx512();
-#endif
+/// Those of an instruction set, defined in its own file.
+template <Isa isa>
+const DepthwiseKernels& depthwise_kernels();
 
 class PackedDepthwise {
  public:

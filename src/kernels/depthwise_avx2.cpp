@@ -84,7 +84,10 @@ constexpr DepthwiseKernels kKernels = {.block = V::kBlock, .taps = V::kTaps, .li
 
 }  // namespace
 
-const DepthwiseKernels& depthwise_kernels_avx2() { return kKernels; }
+template <>
+const DepthwiseKernels& depthwise_kernels<Isa::avx2>() {
+  return kKernels;
+}
 
 }  // namespace nibble
 #endif

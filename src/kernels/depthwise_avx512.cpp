@@ -79,7 +79,10 @@ constexpr DepthwiseKernels kKernels = {.block = V::kBlock, .taps = V::kTaps, .li
 
 }  // namespace
 
-const DepthwiseKernels& depthwise_kernels_avx512() { return kKernels; }
+template <>
+const DepthwiseKernels& depthwise_kernels<Isa::avx512_vnni>() {
+  return kKernels;
+}
 
 }  // namespace nibble
 #endif

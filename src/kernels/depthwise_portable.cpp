@@ -82,7 +82,10 @@ constexpr DepthwiseKernels kKernels = {.block = V::kBlock, .taps = V::kTaps, .li
 
 }  // namespace
 
-const DepthwiseKernels& depthwise_kernels_portable() { return kKernels; }
+template <>
+const DepthwiseKernels& depthwise_kernels<Isa::portable>() {
+  return kKernels;
+}
 
 }  // namespace nibble
 #endif

@@ -10,50 +10,47 @@
 namespace nibble {
 namespace {
 
-bool always() { return true; }
-
-#if defined(__x86_64__)
 // __builtin_cpu_supports reads XCR0 too: it says no where the operating system does not save the
 // registers.
-bool has_avx2() { return __builtin_cpu_supports("avx2") != 0; }
-bool has_avx512_vnni() {
-  return has_avx2() && __builtin_cpu_supports("avx512f") != 0 &&
-         __builtin_cpu_supports("avx512bw") != 0 && __builtin_cpu_supports("avx512dq") != 0 &&
-         __builtin_cpu_supports("avx512vl") != 0 && __builtin_cpu_supports("avx512vnni") != 0;
-}
-#endif
-
 constexpr std::array kRows = {
     IsaRow{.isa = Isa::reference,
            .name = "reference",
-           .is_supported = always,
-           .rows = row_kernels_reference,
-           .packed = packed_kernels_reference},
+           .is_supported = [] { return true; },
+           .rows = row_kernels<Isa::reference>,
+           .packed = packed_kernels<Isa::reference>},
     IsaRow{.isa = Isa::portable,
            .name = "portable",
-           .is_supported = always,
-           .rows = row_kernels_portable,
-           .packed = packed_kernels_portable,
-           .micro = micro_kernels_portable,
+           .is_supported = [] { return true; },
+           .rows = row_kernels<Isa::portable>,
+           .packed = packed_kernels<Isa::portable>,
+           .micro = micro_kernels<Isa::portable>,
 #if defined(__x86_64__)
-           .depthwise = depthwise_kernels_portable
+           .depthwise = depthwise_kernels<Isa::portable>
 #endif
     },
 #if defined(__x86_64__)
     IsaRow{.isa = Isa::avx2,
            .name = "avx2",
-           .is_supported = has_avx2,
-           .rows = row_kernels_avx2,
-           .packed = packed_kernels_avx2,
-           .micro = micro_kernels_avx2,
-           .depthwise = depthwise_kernels_avx2},
+           .is_supported = [] { return __builtin_cpu_supports("avx2") != 0; },
+           .rows = row_kernels<Isa::avx2>,
+           .packed = packed_kernels<Isa::avx2>,
+           .micro = micro_kernels<Isa::avx2>,
+           .depthwise = depthwise_kernels<Isa::avx2>},
     IsaRow{.isa = Isa::avx512_vnni,
            .name = "avx512_vnni",
-           .is_supported = has_avx512_vnni,
-           .rows = row_kernels_avx512,
-           .packed = packed_kernels_avx512,
-           .micro = micro_kernels_avx512,
-           .depthwise = depthwise_kernels_avx512},
+           .is_supported =
+               [] {
+                 return __builtin_cpu_supports("avx2") != 0 &&
+                        __builtin_cpu_supports("avx512f") != 0 &&
+                        __builtin_cpu_supports("avx512bw") != 0 &&
+                        __builtin_cpu_supports("avx512dq") != 0 &&
+                        __builtin_cpu_supports("avx512vl") != 0 &&
+                        __builtin_cpu_supports("avx512vnni") != 0;
+               },
+           .rows = row_kernels<Isa::avx512_vnni>,
+           .packed = packed_kernels<Isa::avx512_vnni>,
+           .micro = micro_kernels<Isa::avx512_vnni>,
+           .depthwise = depthwise_kernels<Isa::avx512_vnni>},
 #endif
 };
 

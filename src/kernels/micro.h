@@ -10,6 +10,8 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "nibble/isa.h"
+
 namespace nibble {
 
 /// The output stage with its clamp in the form the kernels want it.
@@ -56,11 +58,8 @@ struct MicroKernels {
   int64_t quad_bytes() const { return lanes * (format == WeightFormat::quads_s8 ? 4 : 8); }
 };
 
-// One per file compiled with its own target flags.
-const MicroKernels& micro_kernels_portable();
-#if defined(__x86_64__)
-const MicroKernels& micro_kernels_avx2();
-const MicroKernels& micro_kernels_avx512();
-#endif
+/// Those of an instruction set, defined in its own file.
+template <Isa isa>
+const MicroKernels& micro_kernels();
 
 }  // namespace nibble

@@ -101,7 +101,10 @@ constexpr MicroKernels kKernels = {.lanes = V::kLanes,
 
 }  // namespace
 
-const MicroKernels& micro_kernels_avx2() { return kKernels; }
+template <>
+const MicroKernels& micro_kernels<Isa::avx2>() {
+  return kKernels;
+}
 
 }  // namespace nibble
 #endif

@@ -133,7 +133,10 @@ constexpr MicroKernels kKernels = {.lanes = V::kLanes,
 
 }  // namespace
 
-const MicroKernels& micro_kernels_avx512() { return kKernels; }
+template <>
+const MicroKernels& micro_kernels<Isa::avx512_vnni>() {
+  return kKernels;
+}
 
 }  // namespace nibble
 #endif

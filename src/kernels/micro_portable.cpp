@@ -170,6 +170,9 @@ constexpr MicroKernels kKernels = {.lanes = V::kLanes,
 
 }  // namespace
 
-const MicroKernels& micro_kernels_portable() { return kKernels; }
+template <>
+const MicroKernels& micro_kernels<Isa::portable>() {
+  return kKernels;
+}
 
 }  // namespace nibble

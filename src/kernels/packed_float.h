@@ -57,13 +57,9 @@ struct PackedKernels {
   void (*tile4)(const PackedTile&) = nullptr;
   void (*tile8)(const PackedTile&) = nullptr;
 };
-// One per file compiled with its own target flags.
-const PackedKernels& packed_kernels_reference();
-const PackedKernels& packed_kernels_portable();
-#if defined(__x86_64__)
-const PackedKernels& packed_kernels_avx2();
-const PackedKernels& packed_kernels_avx512();
-#endif
+/// Those of an instruction set, defined in its own file.
+template <Isa isa>
+const PackedKernels& packed_kernels();
 
 /// out[m,n] = clamp(bias[n] + sum over k of w[n,k] * data[m,k]), w = (code - zero_point) * scale
 /// rounded to f32. The sum begins with 0 and takes the products in the order of k, product and sum

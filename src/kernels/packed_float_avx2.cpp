@@ -72,7 +72,10 @@ constexpr int kTileRows = 4, kTilePanels = 1;
 #include "kernels/packed_float_tile.inl"
 }  // namespace
 
-const PackedKernels& packed_kernels_avx2() { return kKernels; }
+template <>
+const PackedKernels& packed_kernels<Isa::avx2>() {
+  return kKernels;
+}
 
 }  // namespace nibble
 #endif

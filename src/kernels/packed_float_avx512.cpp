@@ -55,7 +55,10 @@ constexpr int kTileRows = 8, kTilePanels = 2;
 #include "kernels/packed_float_tile.inl"
 }  // namespace
 
-const PackedKernels& packed_kernels_avx512() { return kKernels; }
+template <>
+const PackedKernels& packed_kernels<Isa::avx512_vnni>() {
+  return kKernels;
+}
 
 }  // namespace nibble
 #endif

@@ -66,6 +66,9 @@ constexpr int kTileRows = 2, kTilePanels = 1;
 #include "kernels/packed_float_tile.inl"
 }  // namespace
 
-const PackedKernels& packed_kernels_portable() { return kKernels; }
+template <>
+const PackedKernels& packed_kernels<Isa::portable>() {
+  return kKernels;
+}
 
 }  // namespace nibble

@@ -44,6 +44,9 @@ constexpr PackedKernels kKernels{.panels = 1, .tile4 = tile<4>, .tile8 = tile<8>
 
 }  // namespace
 
-const PackedKernels& packed_kernels_reference() { return kKernels; }
+template <>
+const PackedKernels& packed_kernels<Isa::reference>() {
+  return kKernels;
+}
 
 }  // namespace nibble

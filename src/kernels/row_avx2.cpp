@@ -9,7 +9,10 @@ constexpr int kVectorBytes = 32;
 #include "kernels/row_simd.inl"
 }  // namespace
 
-const RowKernels& row_kernels_avx2() { return kKernels; }
+template <>
+const RowKernels& row_kernels<Isa::avx2>() {
+  return kKernels;
+}
 
 }  // namespace nibble
 #endif

@@ -9,7 +9,10 @@ constexpr int kVectorBytes = 64;
 #include "kernels/row_simd.inl"
 }  // namespace
 
-const RowKernels& row_kernels_avx512() { return kKernels; }
+template <>
+const RowKernels& row_kernels<Isa::avx512_vnni>() {
+  return kKernels;
+}
 
 }  // namespace nibble
 #endif

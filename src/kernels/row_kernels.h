@@ -4,6 +4,7 @@
 
 #include "kernels/elementwise.h"
 #include "kernels/pool.h"
+#include "nibble/isa.h"
 
 namespace nibble {
 
@@ -27,12 +28,8 @@ struct RowKernels {
   void (*interleave3)(const uint8_t* const* in, uint8_t* out, int64_t n);
 };
 
-// One per file compiled with its own target flags.
-const RowKernels& row_kernels_reference();
-const RowKernels& row_kernels_portable();
-#if defined(__x86_64__)
-const RowKernels& row_kernels_avx2();
-const RowKernels& row_kernels_avx512();
-#endif
+/// Those of an instruction set, defined in its own file.
+template <Isa isa>
+const RowKernels& row_kernels();
 
 }  // namespace nibble

@@ -8,6 +8,9 @@ constexpr int kVectorBytes = 16;
 #include "kernels/row_simd.inl"
 }  // namespace
 
-const RowKernels& row_kernels_portable() { return kKernels; }
+template <>
+const RowKernels& row_kernels<Isa::portable>() {
+  return kKernels;
+}
 
 }  // namespace nibble

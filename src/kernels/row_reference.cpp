@@ -74,7 +74,8 @@ void interleave3(const uint8_t* const* in, uint8_t* out, int64_t n) {
 
 }  // namespace
 
-const RowKernels& row_kernels_reference() {
+template <>
+const RowKernels& row_kernels<Isa::reference>() {
   static constexpr RowKernels kKernels = {add,        mul, requantize, table,   quantize,
                                           dequantize, max, accumulate, average, interleave3};
   return kKernels;
