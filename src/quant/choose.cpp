@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include "base/check.h"
+#include "data/batch_shape.h"
 #include "nibble/quantize.h"
 #include "nibble/runtime.h"
 #include "ops/roles.h"
@@ -50,10 +51,8 @@ class OutputProbe {
   // Calls body(i, values) for the i-th f32 output of all runs.
   template <typename Body>
   void run(const Graph& graph, const Body& body) const {
-    Shape shape{batch_};
-    for (const int64_t dim : data_.sample_shape().dims()) shape.push_back(dim);
     Program program = compile(graph, {.arithmetic = Arithmetic::f32,
-                                      .input_shapes = {{input_, shape}},
+                                      .input_shapes = {{input_, batch_shape(data_, batch_)}},
                                       .threads = options_.quantize.threads});
     size_t i = 0;
     for (int64_t begin = 0; begin < samples_; begin += batch_) {

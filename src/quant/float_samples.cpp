@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/check.h"
+#include "data/batch_shape.h"
 #include "nibble/runtime.h"
 #include "ops/roles.h"
 #include "ranges/batching.h"
@@ -36,10 +37,9 @@ class Samples final : public LayerSamples {
 
  private:
   Program compile_for(const Graph& graph) const {
-    Shape shape{batch_};
-    for (const int64_t dim : data_.sample_shape().dims()) shape.push_back(dim);
+    const std::string& input = graph.value(graph.inputs.at(0)).name;
     return compile(graph, {.arithmetic = Arithmetic::f32,
-                           .input_shapes = {{graph.value(graph.inputs.at(0)).name, shape}},
+                           .input_shapes = {{input, batch_shape(data_, batch_)}},
                            .threads = threads_,
                            .optimize = false});
   }

@@ -5,6 +5,7 @@
 #include <map>
 
 #include "base/check.h"
+#include "data/batch_shape.h"
 #include "nibble/ranges.h"
 #include "nibble/runtime.h"
 #include "ops/op.h"
@@ -156,10 +157,8 @@ class Analysis {
 
  private:
   Program compile_for(const std::string& input, int64_t batch) const {
-    Shape shape{batch};
-    for (const int64_t dim : data_.sample_shape().dims()) shape.push_back(dim);
     return compile(graph_, {.arithmetic = Arithmetic::f32,
-                            .input_shapes = {{input, shape}},
+                            .input_shapes = {{input, batch_shape(data_, batch)}},
                             .threads = options_.threads,
                             .optimize = false});
   }

@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "data/batch_shape.h"
 #include "nibble/data.h"
 #include "nibble/runtime.h"
 #include "ranges/grid.h"
@@ -27,11 +28,9 @@ class Scaled : public Synthetic {
 
 /// The first output for all samples at once.
 inline std::vector<float> outputs(const Graph& graph, const Dataset& data) {
-  Shape shape{data.size()};
-  for (const int64_t dim : data.sample_shape().dims()) shape.push_back(dim);
   const std::string input = graph.value(graph.inputs[0]).name;
-  Program program =
-      compile(graph, {.arithmetic = Arithmetic::fake_quantize, .input_shapes = {{input, shape}}});
+  Program program = compile(graph, {.arithmetic = Arithmetic::fake_quantize,
+                                    .input_shapes = {{input, batch_shape(data, data.size())}}});
   const Tensor batch = read_batch(data, 0, data.size(), 1);
   const std::span<const float> result = program.run(std::span(&batch, 1))[0].data<float>();
   return {result.begin(), result.end()};
