@@ -73,11 +73,11 @@ NodeFate fate_of(const Graph& graph, const QuantizationPlan& plan, const BitPlan
   if (row == nullptr) return {false, "Nibble does not have this operator"};
   if (row->quant == QuantRole::weighted) {
     if (auto reason = why_left_in_float(graph, node, bits, options)) return {false, *reason};
-    return {true, std::string(describe(row->quant))};
+    return {true, std::string(describe(*row))};
   }
-  if (!is_quantized_role(row->quant)) return {false, std::string(describe(row->quant))};
+  if (!is_quantized_role(row->quant)) return {false, std::string(describe(*row))};
   if (plan.types.nodes.contains(id) && gives_integers(graph, plan, node)) {
-    return {true, std::string(describe(row->quant))};
+    return {true, std::string(describe(*row))};
   }
   if (options.dynamic)
     return {false, "is no layer, and dynamic quantization quantizes layers alone"};
@@ -88,8 +88,8 @@ bool is_quantized_role(QuantRole role) {
   return role != QuantRole::none && role != QuantRole::opaque_codes;
 }
 
-std::string_view describe(QuantRole role) {
-  switch (role) {
+std::string_view describe(const OpRow& row) {
+  switch (row.quant) {
     case QuantRole::arithmetic:
       return "integer arithmetic between quantized layers";
     case QuantRole::table:
@@ -103,7 +103,7 @@ std::string_view describe(QuantRole role) {
     case QuantRole::none:
       break;
   }
-  return "has no integer form and stays in float";
+  return row.why_float;
 }
 
 }  // namespace nibble

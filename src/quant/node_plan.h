@@ -39,7 +39,7 @@ NodeFate fate_of(const Graph& graph, const QuantizationPlan& plan, const BitPlan
 /// Whether integers can stand for what an operator of this role reads and gives.
 bool is_quantized_role(QuantRole role);
 /// "integer layer", "moves codes between quantized layers", ...
-std::string_view describe(QuantRole role);
+std::string_view describe(const OpRow& row);
 
 }  // namespace nibble
 #pragma GCC visibility pop
