@@ -218,7 +218,7 @@ constexpr std::array kRows = {
           .infer = infer_batch_norm,
           .eval = eval_batch_norm,
           .kernels = kKernels,
-          .why_float = "folded into the layer before it; one that stands alone stays in float",
+          .why_float = "no layer before it takes it in: stays in float",
           .gradient = Gradient::autograd,
           .layout = LayoutRole::spatial},
 };
