@@ -4,6 +4,7 @@
 
 #include "base/check.h"
 #include "base/thread_pool.h"
+#include "data/batch_shape.h"
 #include "nibble/data.h"
 
 namespace nibble {
@@ -44,13 +45,11 @@ PoolCache& pools() {
 
 Tensor read_batch(const Dataset& dataset, std::span<const int64_t> indices, int threads) {
   const Shape sample = dataset.sample_shape();
-  Shape shape{static_cast<int64_t>(indices.size())};
-  for (int64_t extent : sample) shape.push_back(extent);
   for (int64_t index : indices) {
     if (index >= 0 && index < dataset.size()) continue;
     fail(ErrorCode::invalid_argument, "there is no sample {} in {}", index, dataset.describe());
   }
-  Tensor batch(DType::f32, shape);
+  Tensor batch(DType::f32, batch_shape(dataset, static_cast<int64_t>(indices.size())));
   const std::span<float> values = batch.data<float>();
   const auto stride = static_cast<size_t>(sample.elements());
   if (threads <= 0) threads = static_cast<int>(std::max(1U, std::thread::hardware_concurrency()));

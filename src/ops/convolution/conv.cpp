@@ -9,6 +9,7 @@
 #include "ops/support/float_eval.h"
 #include "ops/support/kernel_cache.h"
 #include "ops/support/reference.h"
+#include "ops/support/weight_axes.h"
 
 namespace nibble {
 
@@ -121,10 +122,6 @@ std::unique_ptr<Kernel> prepare_conv(const KernelSpec& spec) {
                           types.constant(1), types.constant(2));
 }
 
-WeightAxes conv_axes(const Node& node, const Shape&) {
-  return {.output = 0, .reduction = 1, .groups = node.attributes.integer("group", 1)};
-}
-
 constexpr std::array kKernels = {
     KernelRow{.name = "conv on u8 codes",
               .reads = {Reads::u8, Reads::weight, Reads::parameter},
@@ -142,7 +139,7 @@ constexpr std::array kRows = {
           .eval = eval_conv,
           .kernels = kKernels,
           .quant = QuantRole::weighted,
-          .weights = {.axes = conv_axes, .bias = 2},
+          .weights = {.axes = convolution_axes, .bias = 2},
           .takes_clamp = true,
           .gradient = Gradient::autograd,
           .layout = LayoutRole::spatial,

@@ -9,6 +9,7 @@
 #include "ops/support/float_eval.h"
 #include "ops/support/infer.h"
 #include "ops/support/spatial.h"
+#include "ops/support/weight_axes.h"
 
 namespace nibble {
 namespace {
@@ -131,10 +132,6 @@ void eval(EvalContext& context) {
   });
 }
 
-WeightAxes axes(const Node& node, const Shape&) {
-  return {.output = 0, .reduction = 1, .groups = node.attributes.integer("group", 1)};
-}
-
 constexpr std::array kRows = {
     OpRow{.name = "DeformConv",
           .min_inputs = 3,
@@ -143,7 +140,7 @@ constexpr std::array kRows = {
           .eval = eval,
           .kernels = "plain loops: nothing to prepare",
           .quant = QuantRole::weighted,
-          .weights = {.axes = axes, .bias = 3},
+          .weights = {.axes = convolution_axes, .bias = 3},
           .tolerance = 1e-4},
 };
 

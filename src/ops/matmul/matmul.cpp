@@ -10,6 +10,7 @@
 #include "ops/support/broadcast.h"
 #include "ops/support/float_eval.h"
 #include "ops/support/kernel_cache.h"
+#include "ops/support/weight_axes.h"
 
 namespace nibble {
 namespace {
@@ -217,10 +218,6 @@ std::unique_ptr<Kernel> prepare_gemm(const KernelSpec& spec) {
 WeightAxes gemm_axes(const Node& node, const Shape&) {
   const bool turned = node.attributes.integer("transB", 0) != 0;
   return {.output = turned ? 0 : 1, .reduction = turned ? 1 : 0};
-}
-
-WeightAxes matmul_axes(const Node&, const Shape& weight) {
-  return {.output = weight.rank() - 1, .reduction = weight.rank() - 2};
 }
 
 constexpr KernelRow on_codes(std::string_view name,

@@ -10,6 +10,7 @@
 #include "ops/matmul/matmul.h"
 #include "ops/support/compute.h"
 #include "ops/support/infer.h"
+#include "ops/support/weight_axes.h"
 
 namespace nibble {
 namespace {
@@ -349,13 +350,6 @@ std::vector<TensorType> infer_qlinear_matmul(const NodeTypes& types) {
   return one_output(types.input(7).dtype, matmul_shape(types.shape(0), types.shape(3)));
 }
 
-WeightAxes conv_axes(const Node& node, const Shape&) {
-  return {.output = 0, .reduction = 1, .groups = node.attributes.integer("group", 1)};
-}
-WeightAxes matmul_axes(const Node&, const Shape& weight) {
-  return {.output = weight.rank() - 1, .reduction = weight.rank() - 2};
-}
-
 constexpr OpRow row(std::string_view name, std::pair<int, int> inputs, const WeightRole& weights,
                     InferSignature* infer, EvalSignature* eval) {
   return {.name = name,
@@ -372,11 +366,11 @@ constexpr OpRow row(std::string_view name, std::pair<int, int> inputs, const Wei
 }
 
 constexpr std::array kRows = {
-    row("ConvInteger", {2, 4}, {.axes = conv_axes}, infer_conv_integer, eval_conv_integer),
+    row("ConvInteger", {2, 4}, {.axes = convolution_axes}, infer_conv_integer, eval_conv_integer),
     row("MatMulInteger", {2, 4}, {.axes = matmul_axes, .matrix = true}, infer_matmul_integer,
         eval_matmul_integer),
-    row("QLinearConv", {8, 9}, {.axes = conv_axes, .weight = 3, .bias = 8}, infer_qlinear_conv,
-        eval_qlinear_conv),
+    row("QLinearConv", {8, 9}, {.axes = convolution_axes, .weight = 3, .bias = 8},
+        infer_qlinear_conv, eval_qlinear_conv),
     row("QLinearMatMul", {8, 8}, {.axes = matmul_axes, .weight = 3, .matrix = true},
         infer_qlinear_matmul, eval_qlinear_matmul),
 };
