@@ -68,9 +68,11 @@ class Shape {
   bool is_static() const;
   int64_t operator[](int axis) const { return dims_[static_cast<size_t>(axis)]; }
   int64_t& operator[](int axis) { return dims_[static_cast<size_t>(axis)]; }
-  std::span<const int64_t> dims() const {
+  /// Valid as long as this shape is; so not of a temporary.
+  std::span<const int64_t> dims() const& {
     return {dims_.data(), static_cast<size_t>(rank_ < 0 ? 0 : rank_)};
   }
+  std::span<const int64_t> dims() && = delete;
   const int64_t* begin() const { return dims().data(); }
   const int64_t* end() const { return dims().data() + dims().size(); }
 

@@ -11,6 +11,7 @@
 #include <string>
 
 #include "base/file.h"
+#include "support/paths.h"
 
 namespace nibble::testing {
 
@@ -28,13 +29,13 @@ class CommandLine : public ::testing::Test {
   }
   void TearDown() override { std::filesystem::remove_all(folder_); }
 
+  static std::string program() { return (binary_dir() / "bin" / "nibble").string(); }
   std::string path(const std::string& name) const { return (folder_ / name).string(); }
 
   /// `before` is shell code put in front (a ulimit, say).
   CommandResult nibble(const std::string& arguments, const std::string& before = "") const {
-    const std::string command = before + " cd '" + folder_.string() +
-                                "' && '" NIBBLE_BINARY_DIR "/bin/nibble' " + arguments +
-                                " >stdout.txt 2>stderr.txt </dev/null";
+    const std::string command = before + " cd '" + folder_.string() + "' && '" + program() + "' " +
+                                arguments + " >stdout.txt 2>stderr.txt </dev/null";
     const int status = std::system(command.c_str());
     return {WIFEXITED(status) ? WEXITSTATUS(status) : -1, read_file(folder_ / "stdout.txt"),
             read_file(folder_ / "stderr.txt")};

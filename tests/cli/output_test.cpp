@@ -23,9 +23,8 @@ class output : public testing::CommandLine {
   // The command with stdout as `redirection` says: exit code, and what is on stderr.
   testing::CommandResult redirected(const std::string& arguments,
                                     const std::string& redirection) const {
-    const std::string command = "cd '" + folder_.string() +
-                                "' && '" NIBBLE_BINARY_DIR "/bin/nibble' " + arguments +
-                                " 2>stderr.txt " + redirection;
+    const std::string command = "cd '" + folder_.string() + "' && '" + program() + "' " +
+                                arguments + " 2>stderr.txt " + redirection;
     const int status = std::system(command.c_str());
     return {WIFEXITED(status) ? WEXITSTATUS(status) : -1, "", read_file(folder_ / "stderr.txt")};
   }

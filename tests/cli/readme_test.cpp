@@ -14,7 +14,7 @@ namespace {
 
 // The fenced blocks of README.md in `language`, each as one string.
 std::vector<std::string> blocks(const std::string& language) {
-  std::istringstream readme(read_file(NIBBLE_SOURCE_DIR "/README.md"));
+  std::istringstream readme(read_file(testing::source_dir() / "README.md"));
   std::vector<std::string> found;
   bool inside = false;
   for (std::string line; std::getline(readme, line);) {
@@ -54,7 +54,7 @@ TEST_F(readme, the_library_example_compiles_and_runs) {
   std::filesystem::current_path(before);
 
   // The lines above, as they stand in this file, are the example's.
-  const std::string here = read_file(NIBBLE_SOURCE_DIR "/tests/cli/readme_test.cpp");
+  const std::string here = read_file(testing::source_dir() / "tests/cli/readme_test.cpp");
   std::istringstream lines(example);
   for (std::string line; std::getline(lines, line);) {
     if (line.starts_with("#include")) continue;

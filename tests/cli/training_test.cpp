@@ -11,7 +11,7 @@ class training : public testing::CommandLine {
  protected:
   void SetUp() override {
     CommandLine::SetUp();
-    if (!std::filesystem::exists(NIBBLE_BINARY_DIR "/lib/libnibble_train.so")) {
+    if (!testing::has_training()) {
       GTEST_SKIP() << "libnibble_train is not built";
     }
   }

@@ -109,8 +109,7 @@ std::string run_test(const Files& files) {
 
 // "name: reason" lines; '#' starts a comment.
 std::map<std::string, std::string> read_not_passed() {
-  const auto path =
-      std::filesystem::path(NIBBLE_SOURCE_DIR) / "tests" / "conformance" / "not_passed.txt";
+  const auto path = testing::source_dir() / "tests" / "conformance" / "not_passed.txt";
   std::ifstream file(path);
   std::map<std::string, std::string> reasons;
   for (std::string line; std::getline(file, line);) {

@@ -8,11 +8,13 @@
 #include <filesystem>
 #include <string>
 
+#include "support/paths.h"
+
 namespace nibble::testing {
 
 inline std::filesystem::path shared_root() {
   if (const char* root = std::getenv("NIBBLE_SHARED")) return root;
-  return std::filesystem::path(NIBBLE_SOURCE_DIR) / ".." / "shared";
+  return source_dir() / ".." / "shared";
 }
 
 /// The path below the shared folder, or an empty path if it is not there.

@@ -9,13 +9,13 @@
 #include <vector>
 
 #include "nibble/train.h"
+#include "support/paths.h"
 #include "support/tensors.h"
 #include "train/backend.h"
 
 /// Skips the test, by name, where libnibble_train was not built.
-#define NIBBLE_NEEDS_TRAINING()                                              \
-  if (!std::filesystem::exists(NIBBLE_BINARY_DIR "/lib/libnibble_train.so")) \
-  GTEST_SKIP() << "libnibble_train is not built"
+#define NIBBLE_NEEDS_TRAINING() \
+  if (!nibble::testing::has_training()) GTEST_SKIP() << "libnibble_train is not built"
 
 namespace nibble::testing {
 

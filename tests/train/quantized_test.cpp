@@ -17,7 +17,7 @@ std::unique_ptr<Dataset> digits(Split split) {
 class QuantizedTraining : public ::testing::Test {
  protected:
   static void SetUpTestSuite() {
-    if (!std::filesystem::exists(NIBBLE_BINARY_DIR "/lib/libnibble_train.so")) return;
+    if (!testing::has_training()) return;
     TrainOptions options;
     options.epochs = 6;
     options.batch = 32;
