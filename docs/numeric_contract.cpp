@@ -30,7 +30,7 @@ constexpr std::array<float, 2> kBias1 = {0.125F, -0.25F};
 constexpr std::array<float, 4> kWeights2 = {0.9F, -0.4F, 0.05F, 0.7F};
 constexpr std::array<float, 2> kBias2 = {0.0F, 0.25F};
 
-class Samples final : public Dataset {
+class Samples final : public RealDataset {
  public:
   int64_t size() const override { return 4; }
   Shape sample_shape() const override { return {3}; }

@@ -1,9 +1,10 @@
-// Data sets and preprocessing. Samples are decoded when they are read: memory does not grow with
-// the data set.
+// Data sets and preprocessing. A sample is a set of named tensors, with or without a label. Samples
+// are decoded when they are read: memory does not grow with the data set.
 #pragma once
 
 #include <cstdint>
 #include <filesystem>
+#include <map>
 #include <memory>
 #include <optional>
 #include <span>
@@ -46,26 +47,73 @@ Preprocess preprocess_from_json(std::string_view json);
 std::optional<Preprocess> stored_preprocess(const Graph& graph);
 void store_preprocess(Graph& graph, const Preprocess& preprocess);
 
-/// A set of labelled samples. Random access, thread-safe reads.
+/// The states of a model that works through a sequence: by input, the output whose value after one
+/// sample is the input's value for the next. Stored as JSON, {"input": "output"}, in the ONNX
+/// metadata key "nibble.carry".
+using Carry = std::map<std::string, std::string>;
+/// Throws Error{invalid_model} if the entry is malformed or names what the model does not have.
+Carry stored_carry(const Graph& graph);
+/// Throws Error{invalid_argument} if a name is not of an input or output, or the two differ in type
+/// or shape.
+void store_carry(Graph& graph, const Carry& carry);
+
+/// One tensor that every sample of a data set has.
+struct Field {
+  /// Of the model's input that it goes to. Empty: the only one, for the only input there is.
+  std::string name;
+  DType dtype = DType::f32;
+  /// Of one sample, without a batch: [C,H,W] for images. A dimension of -1, or an unknown rank,
+  /// where samples differ.
+  Shape shape;
+  bool operator==(const Field&) const = default;
+};
+
+/// A set of samples. Random access, thread-safe reads.
 class Dataset {
  public:
   virtual ~Dataset() = default;
   virtual int64_t size() const = 0;
-  /// Shape of one sample, without the batch: [C,H,W] for images.
-  virtual Shape sample_shape() const = 0;
-  virtual int classes() const = 0;
+  /// What a sample consists of; at least one.
+  virtual std::vector<Field> fields() const = 0;
+  /// The tensors of sample `index`, preprocessed, one for each of fields(), of its type and shape.
+  /// They may borrow the data set's memory. Throws Error{invalid_data} or {io}, naming the file.
+  virtual std::vector<Tensor> sample(int64_t index) const = 0;
+
+  /// How many classes the labels tell apart; 0: the samples have no labels.
+  virtual int classes() const { return 0; }
   /// Empty if the classes have no names.
-  virtual const std::vector<std::string>& class_names() const = 0;
-  virtual int64_t label(int64_t index) const = 0;
-  /// Writes sample `index` as sample_shape().elements() floats, preprocessed. Throws
-  /// Error{invalid_data} naming the file.
-  virtual void read(int64_t index, std::span<float> out) const = 0;
+  virtual const std::vector<std::string>& class_names() const;
+  /// In [0, classes()); only of a data set with labels.
+  virtual int64_t label(int64_t index) const;
+  /// What a model should answer to a sample, by the names of its outputs (empty: the first one).
+  virtual std::vector<Field> target_fields() const { return {}; }
+  virtual std::vector<Tensor> targets(int64_t index) const;
+  /// Sample `index` does not follow on the one before it: where states are carried from sample to
+  /// sample, they start anew.
+  virtual bool starts_sequence(int64_t index) const { return index == 0; }
+
   /// "cifar/test: 5,000 samples, 10 classes".
   virtual std::string describe() const = 0;
   /// How the images were turned into samples, to be stored in a model trained or calibrated on
   /// them; none if the samples are not images.
   virtual std::optional<Preprocess> preprocess() const { return std::nullopt; }
 };
+
+/// A set whose samples are one f32 tensor each, all of one shape.
+class RealDataset : public Dataset {
+ public:
+  /// Without the batch.
+  virtual Shape sample_shape() const = 0;
+  /// Writes sample `index` as sample_shape().elements() floats. Throws as sample() does.
+  virtual void read(int64_t index, std::span<float> out) const = 0;
+
+  std::vector<Field> fields() const override { return {{.shape = sample_shape()}}; }
+  std::vector<Tensor> sample(int64_t index) const override;
+};
+
+/// The shape of samples that are one tensor each, all of one shape. Others: Error{invalid_data}
+/// that names `data` and says what `user` ("training", say) needs.
+Shape sample_shape(const Dataset& data, std::string_view user);
 
 enum class Split : uint8_t { train, validation, test };
 
@@ -74,6 +122,8 @@ struct DataOptions {
   /// None: the source's own. That is grey 1/16 for "digits", 1/255 for all others, rgb or grey as
   /// the images are.
   std::optional<Preprocess> preprocess;
+  /// The names of the model's inputs, where there is a model: arrays of these names are samples.
+  std::vector<std::string> inputs;
   /// Share of the training samples set aside as the validation split (chosen by `seed`, stratified
   /// by class). The split `train` never holds them. Ignored where the source has a validation part.
   double validation_share = 0.1;
@@ -83,7 +133,8 @@ struct DataOptions {
 /// Opens `spec`: "digits" (embedded), a folder of class folders with JPEG/PNG (train/ and test/ or
 /// val/ inside where present), a folder with labels.csv, IDX files (a folder, gzipped or not),
 /// CIFAR-10 binary, or X.npy,Y.npy / FILE.npz. A source without a test part serves its single part
-/// whole as `test`, and divided as `train` and `validation`. "digits" is always divided in the same
+/// whole as `test`, and divided as `train` and `validation` (without labels: the last samples are
+/// the validation part). "digits" is always divided in the same
 /// way: 1,000 / 297 / 500. All samples have one shape: images of different sizes need a resize or a
 /// crop. What is held in memory: labels and file names; gzipped IDX and .npz files as bytes.
 /// Bytes of .npy/.npz arrays ([N,H,W] or [N,H,W,C]) are preprocessed as images; floats are taken as
@@ -98,10 +149,12 @@ std::unique_ptr<Dataset> subset(std::shared_ptr<const Dataset> dataset,
 std::unique_ptr<Dataset> random_subset(std::shared_ptr<const Dataset> dataset, int64_t count,
                                        uint64_t seed);
 
-/// Decodes samples [begin, begin+count) (or the given ones) into one [N,...] tensor, in parallel on
-/// `threads` threads (0: one per core), which are kept for the next batch.
-Tensor read_batch(const Dataset& dataset, std::span<const int64_t> indices, int threads);
-Tensor read_batch(const Dataset& dataset, int64_t begin, int64_t count, int threads);
+/// Decodes samples [begin, begin+count) (or the given ones) into one [N,...] tensor for each field,
+/// in parallel on `threads` threads (0: one per core), which are kept for the next batch. Throws
+/// Error{invalid_data} naming the sample whose shape is not that of the others.
+std::vector<Tensor> read_batch(const Dataset& dataset, std::span<const int64_t> indices,
+                               int threads);
+std::vector<Tensor> read_batch(const Dataset& dataset, int64_t begin, int64_t count, int threads);
 
 /// .npy and .npz (the entry, or the only one).
 Tensor load_npy(const std::filesystem::path& path);

@@ -36,7 +36,8 @@ struct Evaluation {
   Interval interval;           // 95 %
   std::vector<uint8_t> right;  // per sample, in data set order: what paired tests need
   std::vector<int32_t> predicted;
-  std::string note;  // what the user should know of how the graph was run, a sentence; else empty
+  /// What the user should know of how the graph was run, sentences without their ends.
+  std::vector<std::string> notes;
   double accuracy() const {
     return samples == 0 ? 0 : static_cast<double>(correct) / static_cast<double>(samples);
   }

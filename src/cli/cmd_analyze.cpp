@@ -7,6 +7,7 @@
 #include "nibble/onnx.h"
 #include "nibble/quantize.h"
 #include "nibble/ranges.h"
+#include "ranges/sample_runner.h"
 
 namespace nibble::cli {
 namespace {
@@ -25,7 +26,7 @@ int run(const Arguments& arguments) {
   const std::shared_ptr<const Dataset> training =
       arguments.data.open(Split::train, &graph, arguments.common.seed);
   const std::shared_ptr<const Dataset> data =
-      random_subset(training, arguments.samples, arguments.common.seed);
+      draw_samples(graph, training, arguments.samples, arguments.common.seed);
   ProgressBar progress;
   const RangeReport report = with_context(
       [&] { return "analyzing " + arguments.model; },

@@ -6,6 +6,7 @@
 #include "nibble/evaluate.h"
 #include "nibble/onnx.h"
 #include "nibble/quantize.h"
+#include "ranges/sample_runner.h"
 #include "report/table.h"
 
 namespace nibble::cli {
@@ -26,7 +27,7 @@ int run(const Arguments& arguments) {
   const std::shared_ptr<const Dataset> all =
       arguments.data.open(Split::test, &quantized, arguments.common.seed);
   const std::shared_ptr<const Dataset> data =
-      random_subset(all, arguments.samples, arguments.common.seed);
+      draw_samples(quantized, all, arguments.samples, arguments.common.seed);
   ProgressBar progress;
   const std::vector<LayerError> errors = with_context(
       [&] { return fmt::format("comparing {} with {}", arguments.quantized, arguments.reference); },

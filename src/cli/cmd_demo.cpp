@@ -68,7 +68,7 @@ Graph Demo::train_float() {
   const TrainingData data = open_training_data(data_, nullptr, arguments_.common.seed);
   say(fmt::format("Training digits-cnn in float on {} digits (validation: {}).",
                   data.training->size(), data.validation->size()));
-  Graph graph = build_architecture("digits-cnn", data.training->sample_shape(),
+  Graph graph = build_architecture("digits-cnn", sample_shape(*data.training, "training"),
                                    data.training->classes(), arguments_.common.seed);
   store_preprocess_of(graph, *data.training);
   progress_.set_prefix("float");

@@ -8,6 +8,7 @@
 #include "cli/command.h"
 #include "nibble/evaluate.h"
 #include "nibble/onnx.h"
+#include "ranges/sample_runner.h"
 #include "report/format.h"
 #include "report/table.h"
 
@@ -42,7 +43,8 @@ Evaluation evaluate_model(const std::string& path, const Graph& graph, const Arg
                           ProgressBar& progress) {
   std::shared_ptr<const Dataset> data =
       arguments.data.open(split_named(arguments.split), &graph, arguments.common.seed);
-  if (arguments.samples > 0) data = random_subset(data, arguments.samples, arguments.common.seed);
+  if (arguments.samples > 0)
+    data = draw_samples(graph, data, arguments.samples, arguments.common.seed);
   const EvaluateOptions options{.arithmetic = arguments.arithmetic,
                                 .batch = arguments.batch,
                                 .threads = arguments.common.threads,
@@ -83,7 +85,7 @@ void print_text(const std::vector<std::string>& models,
   }
   tell("{}", table.to_string(output_columns()));
   for (size_t i = 0; i < models.size(); ++i) {
-    if (!evaluations[i].note.empty()) tell("{}: {}.\n", models[i], evaluations[i].note);
+    for (const std::string& note : evaluations[i].notes) tell("{}: {}.\n", models[i], note);
   }
 }
 

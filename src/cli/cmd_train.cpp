@@ -19,7 +19,7 @@ struct Arguments {
 int run(const Arguments& arguments) {
   check_output_file(arguments.output);
   const TrainingData data = open_training_data(arguments.data, nullptr, arguments.common.seed);
-  Graph graph = build_architecture(arguments.architecture, data.training->sample_shape(),
+  Graph graph = build_architecture(arguments.architecture, sample_shape(*data.training, "training"),
                                    data.training->classes(), arguments.common.seed);
   store_preprocess_of(graph, *data.training);
   ProgressBar progress;

@@ -4,6 +4,7 @@
 
 #include "base/check.h"
 #include "base/file.h"
+#include "ranges/binding.h"
 #include "report/format.h"
 
 namespace nibble::cli {
@@ -120,20 +121,7 @@ std::shared_ptr<const Dataset> DataArguments::open(Split split, const Graph* mod
     dataset = nullptr;
   }
   if (dataset == nullptr) dataset = open_dataset(spec, options);
-  if (model == nullptr || model->inputs.empty()) return dataset;
-  const Value& input = model->value(model->inputs[0]);
-  if (!input.type.shape.has_rank()) return dataset;
-  const Shape sample = dataset->sample_shape();
-  bool fits = input.type.shape.rank() == sample.rank() + 1;
-  for (int axis = 0; fits && axis < sample.rank(); ++axis) {
-    fits = input.type.shape[axis + 1] < 0 || input.type.shape[axis + 1] == sample[axis];
-  }
-  if (!fits) {
-    fail(ErrorCode::invalid_data,
-         "{}: a sample has shape {}, but the model's input '{}' is {}; use --resize, --crop or "
-         "--color to make them fit",
-         spec, sample.to_string(), input.name, input.type.shape.to_string());
-  }
+  if (model != nullptr) bind_samples(*model, *dataset);  // throws if the samples do not fit
   return dataset;
 }
 

@@ -6,6 +6,7 @@
 
 #include "base/check.h"
 #include "base/file.h"
+#include "ranges/sample_runner.h"
 
 namespace nibble::cli {
 namespace {
@@ -80,7 +81,7 @@ Quantized quantize_model(const Graph& model, const DataArguments& data,
   const std::shared_ptr<const Dataset> training =
       data.open(Split::train, &result.float_graph, common.seed);
   const std::shared_ptr<const Dataset> calibration =
-      random_subset(training, settings.calibration, common.seed);
+      draw_samples(result.float_graph, training, settings.calibration, common.seed);
   store_preprocess_of(result.float_graph, *training);
   result.ranges =
       analyze(result.float_graph, *calibration,

@@ -20,24 +20,22 @@ struct Array {
   std::string name;
 };
 
-// Floats (or wider integers), taken as they are.
-class RealArray : public LabelledDataset {
+// Rows of an array, taken as they are.
+class RowsOfArray : public Labelled<Dataset> {
  public:
-  RealArray(std::string name, Labels labels, Array samples)
-      : LabelledDataset(std::move(name), std::move(labels)), samples_(std::move(samples)) {
+  RowsOfArray(std::string name, Labels labels, Array samples)
+      : Labelled(std::move(name), std::move(labels)), samples_(std::move(samples)) {
     const auto dims = samples_.tensor.shape().dims().subspan(1);
     shape_ = Shape(dims);
   }
-  Shape sample_shape() const override { return shape_; }
-  void read(int64_t index, std::span<float> out) const override {
-    const int64_t count = shape_.elements();
-    const Tensor& all = samples_.tensor;
-    const auto size = static_cast<size_t>(bits_of(all.dtype()) / 8);
+  std::vector<Field> fields() const override {
+    return {{.dtype = samples_.tensor.dtype(), .shape = shape_}};
+  }
+  std::vector<Tensor> sample(int64_t index) const override {
+    const size_t bytes = storage_bytes(samples_.tensor.dtype(), shape_.elements());
     const auto* from =
-        static_cast<const uint8_t*>(all.raw()) + static_cast<size_t>(index * count) * size;
-    const Tensor one =
-        convert(Tensor::borrow(all.dtype(), shape_, const_cast<uint8_t*>(from)), DType::f32);
-    std::ranges::copy(one.data<float>(), out.begin());
+        static_cast<const uint8_t*>(samples_.tensor.raw()) + static_cast<size_t>(index) * bytes;
+    return {Tensor::borrow(samples_.tensor.dtype(), shape_, const_cast<uint8_t*>(from))};
   }
 
  private:
@@ -98,7 +96,7 @@ std::shared_ptr<const Dataset> open_arrays(const std::string& name, Array sample
     const Preprocess chosen = preprocess.value_or(default_preprocess(block->channels));
     return std::make_shared<PixelDataset>(name, std::move(numbered), *std::move(block), chosen);
   }
-  return std::make_shared<RealArray>(name, std::move(numbered), std::move(samples));
+  return std::make_shared<RowsOfArray>(name, std::move(numbered), std::move(samples));
 }
 
 // Keeps the tensor inside its bytes, also when it had to be reordered.

@@ -30,7 +30,8 @@ SampleBatch BatchReader::read(int64_t begin) const {
   for (size_t i = 0; i < indices.size(); ++i) {
     indices[i] = begin + std::min(static_cast<int64_t>(i), count - 1);
   }
-  return {read_batch(dataset_, indices, options_.threads), begin, count};
+  return {read_batch(dataset_, indices, options_.threads), begin, count,
+          static_cast<int64_t>(indices.size()) - count};
 }
 
 void BatchReader::read_ahead() {

@@ -20,9 +20,11 @@ struct BatchReaderOptions {
 };
 
 struct SampleBatch {
-  Tensor samples;
-  int64_t begin = 0;  // index of the first sample
-  int64_t count = 0;  // without padding
+  std::vector<Tensor> samples;  // by field, [fed(), sample...]
+  int64_t begin = 0;            // index of the first sample
+  int64_t count = 0;            // without padding
+  int64_t padding = 0;
+  int64_t fed() const { return count + padding; }
 };
 
 class BatchReader {

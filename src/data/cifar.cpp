@@ -30,10 +30,10 @@ std::vector<std::string> read_class_names(const fs::path& path) {
 }
 
 // The five training files as one data set.
-class Joined : public LabelledDataset {
+class Joined : public Labelled<RealDataset> {
  public:
   Joined(std::string name, Labels labels, std::vector<std::shared_ptr<const PixelDataset>> parts)
-      : LabelledDataset(std::move(name), std::move(labels)), parts_(std::move(parts)) {}
+      : Labelled(std::move(name), std::move(labels)), parts_(std::move(parts)) {}
   Shape sample_shape() const override { return parts_.front()->sample_shape(); }
   std::optional<Preprocess> preprocess() const override { return parts_.front()->preprocess(); }
   void read(int64_t index, std::span<float> out) const override {

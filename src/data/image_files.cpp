@@ -35,11 +35,11 @@ ImageTransform ImageFiles::make_transform(const std::filesystem::path& first,
 
 ImageFiles::ImageFiles(std::string name, Labels labels, std::filesystem::path root,
                        std::vector<std::string> files, const OptionalPreprocess& preprocess)
-    : LabelledDataset(std::move(name), std::move(labels)),
+    : Labelled(std::move(name), std::move(labels)),
       root_(std::move(root)),
       files_(std::move(files)),
       transform_(make_transform(root_ / files_.front(), preprocess)) {
-  check(static_cast<int64_t>(files_.size()) == size(), "one label per file");
+  check(static_cast<int64_t>(files_.size()) == size(), "one file per sample");
 }
 
 void ImageFiles::read(int64_t index, std::span<float> out) const {

@@ -13,9 +13,9 @@ namespace nibble {
 /// Known by its ending: .jpg, .jpeg, .png in any case; not hidden (a leading dot).
 bool is_image_file(const std::filesystem::path& path);
 
-class ImageFiles : public LabelledDataset {
+class ImageFiles : public Labelled<RealDataset> {
  public:
-  /// `files` are below `root`, one per label, at least one. The first one's header is read.
+  /// `files` are below `root`, one per sample, at least one. The first one's header is read.
   ImageFiles(std::string name, Labels labels, std::filesystem::path root,
              std::vector<std::string> files, const OptionalPreprocess& preprocess);
 

@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <cmath>
 #include <filesystem>
+#include <numeric>
 
 #include "base/check.h"
 #include "data/samples.h"
@@ -41,6 +42,22 @@ std::shared_ptr<const Dataset> require_samples(std::shared_ptr<const Dataset> da
   return dataset;
 }
 
+// Such that the first samples are a fair validation part: stratified by class. Without labels they
+// may follow on each other, and are the last ones.
+std::vector<int64_t> validation_first(const Dataset& data, uint64_t seed) {
+  const auto samples = static_cast<size_t>(data.size());
+  if (data.classes() > 0) {
+    std::vector<int32_t> labels(samples);
+    for (size_t i = 0; i < samples; ++i) {
+      labels[i] = static_cast<int32_t>(data.label(static_cast<int64_t>(i)));
+    }
+    return stratified_order(labels, seed);
+  }
+  std::vector<int64_t> order(samples);
+  std::iota(order.rbegin(), order.rend(), 0);
+  return order;
+}
+
 // The training part without (or only) its validation share.
 std::unique_ptr<Dataset> divide(const Source& source, const DataOptions& options) {
   if (!(options.validation_share >= 0 && options.validation_share < 1)) {
@@ -48,11 +65,7 @@ std::unique_ptr<Dataset> divide(const Source& source, const DataOptions& options
          options.validation_share);
   }
   const auto all = require_samples(source.parts.at(Split::train)());
-  std::vector<int32_t> labels(static_cast<size_t>(all->size()));
-  for (size_t i = 0; i < labels.size(); ++i) {
-    labels[i] = static_cast<int32_t>(all->label(static_cast<int64_t>(i)));
-  }
-  std::vector<int64_t> order = stratified_order(labels, options.seed);
+  std::vector<int64_t> order = validation_first(*all, options.seed);
   const auto count = std::llround(options.validation_share * static_cast<double>(order.size()));
   const bool validation = options.split == Split::validation;
   if (validation ? count == 0 : count == all->size()) {

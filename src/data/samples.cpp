@@ -25,18 +25,25 @@ class Subset : public Dataset {
   }
 
   int64_t size() const override { return static_cast<int64_t>(indices_.size()); }
-  Shape sample_shape() const override { return dataset_->sample_shape(); }
+  std::vector<Field> fields() const override { return dataset_->fields(); }
+  std::vector<Tensor> sample(int64_t index) const override {
+    return dataset_->sample(source(index));
+  }
   int classes() const override { return dataset_->classes(); }
   const std::vector<std::string>& class_names() const override { return dataset_->class_names(); }
   int64_t label(int64_t index) const override { return dataset_->label(source(index)); }
-  void read(int64_t index, std::span<float> out) const override {
-    dataset_->read(source(index), out);
+  std::vector<Field> target_fields() const override { return dataset_->target_fields(); }
+  std::vector<Tensor> targets(int64_t index) const override {
+    return dataset_->targets(source(index));
+  }
+  bool starts_sequence(int64_t index) const override {
+    return index == 0 || source(index) != source(index - 1) + 1 ||
+           dataset_->starts_sequence(source(index));
   }
   std::optional<Preprocess> preprocess() const override { return dataset_->preprocess(); }
   std::string describe() const override {
     if (name_.empty()) return group_digits(size()) + " samples of " + dataset_->describe();
-    return fmt::format("{}: {} samples, {} classes", name_, group_digits(size()),
-                       group_digits(classes()));
+    return describe_samples(name_, size(), classes());
   }
 
  private:
@@ -63,14 +70,14 @@ Labels number_labels(std::span<const int64_t> values, const std::string& file) {
   return labels;
 }
 
-std::string LabelledDataset::describe() const {
-  return fmt::format("{}: {} samples, {} classes", name_, group_digits(size()),
-                     group_digits(classes()));
+std::string describe_samples(std::string_view name, int64_t samples, int classes) {
+  return fmt::format("{}: {} samples, {}", name, group_digits(samples),
+                     classes == 0 ? "no labels" : group_digits(classes) + " classes");
 }
 
 PixelDataset::PixelDataset(std::string name, Labels labels, PixelBlock block,
                            const Preprocess& preprocess)
-    : LabelledDataset(std::move(name), std::move(labels)),
+    : Labelled(std::move(name), std::move(labels)),
       block_(std::move(block)),
       transform_(preprocess, {block_.height, block_.width, block_.channels}) {}
 

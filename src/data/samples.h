@@ -1,4 +1,4 @@
-// What the data sets have in common: labels with class names, and images held as bytes.
+// What the data sets have in common: a name, labels where there are some, and images held as bytes.
 #pragma once
 
 #include <cstdint>
@@ -12,26 +12,37 @@
 namespace nibble {
 
 struct Labels {
-  std::vector<int32_t> values;  // each in [0, classes)
-  int classes = 0;
+  std::vector<int32_t> values;     // each in [0, classes); empty if there are no labels
+  int classes = 0;                 // 0: no labels
   std::vector<std::string> names;  // empty, or one per class
+  int64_t unlabelled = 0;          // how many samples there are, if they have no labels
+
+  static Labels none(int64_t samples) { return {.unlabelled = samples}; }
+  int64_t samples() const {
+    return classes == 0 ? unlabelled : static_cast<int64_t>(values.size());
+  }
 };
 
 /// Labels numbered from zero, as a file gives them: `classes` is the largest + 1. Throws
 /// Error{invalid_data} naming `file` if one is negative or absurdly large.
 Labels number_labels(std::span<const int64_t> values, const std::string& file);
 
-/// A data set whose labels are in memory. `name` is what describe() calls it.
-class LabelledDataset : public Dataset {
- public:
-  LabelledDataset(std::string name, Labels labels)
-      : name_(std::move(name)), labels_(std::move(labels)) {}
+/// "NAME: 5,000 samples, 10 classes", or "..., no labels".
+std::string describe_samples(std::string_view name, int64_t samples, int classes);
 
-  int64_t size() const override { return static_cast<int64_t>(labels_.values.size()); }
+/// A data set that has its labels, if any, in memory. `Base` is Dataset or one that derives from
+/// it.
+template <typename Base>
+class Labelled : public Base {
+ public:
+  /// `name` is what describe() calls it.
+  Labelled(std::string name, Labels labels) : name_(std::move(name)), labels_(std::move(labels)) {}
+
+  int64_t size() const override { return labels_.samples(); }
   int classes() const override { return labels_.classes; }
   const std::vector<std::string>& class_names() const override { return labels_.names; }
   int64_t label(int64_t index) const override { return labels_.values[static_cast<size_t>(index)]; }
-  std::string describe() const override;
+  std::string describe() const override { return describe_samples(name_, size(), labels_.classes); }
 
  private:
   std::string name_;
@@ -50,7 +61,7 @@ struct PixelBlock {
 };
 
 /// Serves images out of a block; every one is preprocessed when it is read.
-class PixelDataset : public LabelledDataset {
+class PixelDataset : public Labelled<RealDataset> {
  public:
   PixelDataset(std::string name, Labels labels, PixelBlock block, const Preprocess& preprocess);
 

@@ -3,15 +3,14 @@
 #include <cmath>
 
 #include "base/check.h"
-#include "data/batch_shape.h"
 #include "nibble/quantize.h"
 #include "nibble/runtime.h"
 #include "ops/roles.h"
 #include "quant/file_size.h"
 #include "quant/knapsack.h"
 #include "quant/layers.h"
-#include "ranges/batching.h"
 #include "ranges/grid.h"
+#include "ranges/sample_runner.h"
 
 namespace nibble {
 namespace {
@@ -21,15 +20,6 @@ class OutputProbe {
  public:
   OutputProbe(const Graph& graph, const Dataset& data, const ChooseOptions& options)
       : data_(data), options_(options), samples_(std::min(options.samples, data.size())) {
-    check(graph.inputs.size() == 1, "one input, as analyze() has checked");
-    input_ = graph.value(graph.inputs[0]).name;
-    batch_ =
-        find_batching(graph, data, std::min<int64_t>(samples_, 32), options.quantize.threads).size;
-    samples_ = samples_ / batch_ * batch_;
-    if (samples_ == 0) {
-      fail(ErrorCode::invalid_data, "{} has too few samples to measure sensitivity on",
-           data.describe());
-    }
     run(graph, [&](size_t, std::span<const float> values) {
       reference_.emplace_back(values.begin(), values.end());
       for (const float value : values) signal_ += static_cast<double>(value) * value;
@@ -51,13 +41,13 @@ class OutputProbe {
   // Calls body(i, values) for the i-th f32 output of all runs.
   template <typename Body>
   void run(const Graph& graph, const Body& body) const {
-    Program program = compile(graph, {.arithmetic = Arithmetic::f32,
-                                      .input_shapes = {{input_, batch_shape(data_, batch_)}},
-                                      .threads = options_.quantize.threads});
+    SampleRunner runner(graph, data_,
+                        {.batch = std::min<int64_t>(samples_, 32),
+                         .arithmetic = Arithmetic::f32,
+                         .threads = options_.quantize.threads});
     size_t i = 0;
-    for (int64_t begin = 0; begin < samples_; begin += batch_) {
-      const Tensor batch = read_batch(data_, begin, batch_, options_.quantize.threads);
-      for (const Tensor& output : program.run(std::span(&batch, 1))) {
+    for (const auto reader = runner.reader(samples_); const auto batch = reader->next();) {
+      for (const Tensor& output : runner.run(*batch)) {
         if (output.dtype() == DType::f32) body(i++, output.data<float>());
       }
     }
@@ -65,9 +55,7 @@ class OutputProbe {
 
   const Dataset& data_;
   const ChooseOptions& options_;
-  std::string input_;
   int64_t samples_ = 0;
-  int64_t batch_ = 1;
   double signal_ = 0;
   std::vector<std::vector<float>> reference_;
 };

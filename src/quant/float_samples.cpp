@@ -3,52 +3,38 @@
 #include <algorithm>
 
 #include "base/check.h"
-#include "data/batch_shape.h"
-#include "nibble/runtime.h"
 #include "ops/roles.h"
-#include "ranges/batching.h"
+#include "ranges/sample_runner.h"
 
 namespace nibble {
 namespace {
-
-constexpr int64_t kBatch = 32;
 
 class Samples final : public LayerSamples {
  public:
   Samples(const Graph& graph, const Dataset& data, int threads, ValueId input, ValueId output)
       : data_(data),
-        threads_(threads),
         input_(input),
         output_(output),
-        batch_(find_batching(graph, data, kBatch, threads).size),
-        program_(compile_for(graph)) {}
+        runner_(graph, data,
+                {.arithmetic = Arithmetic::f32, .optimize = false, .threads = threads}) {}
 
   void visit(const Visitor& visit) const override {
     Tensor held;
-    program_.observe([&](ValueId id, const Tensor& tensor) {
+    runner_.observe([&](ValueId id, const Tensor& tensor) {
       if (id == input_) held = tensor.clone();
       if (id == output_) visit(held, tensor);
     });
-    for (int64_t begin = 0; begin + batch_ <= data_.size(); begin += batch_) {
-      const Tensor samples = read_batch(data_, begin, batch_, threads_);
-      program_.run(std::span(&samples, 1));
+    // A batch that had to be filled up would count its last sample twice; it is all there is, or is
+    // left out.
+    for (const auto reader = runner_.reader(data_.size()); const auto batch = reader->next();) {
+      if (batch->padding == 0 || batch->begin == 0) runner_.run(*batch);
     }
   }
 
  private:
-  Program compile_for(const Graph& graph) const {
-    const std::string& input = graph.value(graph.inputs.at(0)).name;
-    return compile(graph, {.arithmetic = Arithmetic::f32,
-                           .input_shapes = {{input, batch_shape(data_, batch_)}},
-                           .threads = threads_,
-                           .optimize = false});
-  }
-
   const Dataset& data_;
-  int threads_;
   ValueId input_, output_;
-  int64_t batch_;
-  mutable Program program_;
+  mutable SampleRunner runner_;
 };
 
 }  // namespace

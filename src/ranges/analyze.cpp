@@ -5,15 +5,13 @@
 #include <map>
 
 #include "base/check.h"
-#include "data/batch_shape.h"
 #include "nibble/ranges.h"
-#include "nibble/runtime.h"
 #include "ops/op.h"
 #include "ops/roles.h"
-#include "ranges/batching.h"
 #include "ranges/collector.h"
 #include "ranges/observer.h"
 #include "ranges/rounding.h"
+#include "ranges/sample_runner.h"
 
 namespace nibble {
 namespace {
@@ -22,31 +20,6 @@ namespace {
 constexpr std::array kPredictedBits = {8, 6, 4, 3, 2};
 constexpr std::string_view kPredictedObserver = "mse";
 constexpr std::string_view kPredictedRounding = "nearest";
-
-// The model's one input, which the samples must fit.
-std::string find_input(const Graph& graph, const Dataset& data) {
-  if (graph.inputs.size() != 1) {
-    fail(ErrorCode::invalid_argument, "range analysis needs a model with one input, this has {}",
-         graph.inputs.size());
-  }
-  const Value& input = graph.value(graph.inputs[0]);
-  if (input.type.dtype != DType::f32) {
-    fail(ErrorCode::invalid_argument, "input '{}' is {}: range analysis needs f32", input.name,
-         name_of(input.type.dtype));
-  }
-  const Shape& shape = input.type.shape;
-  const Shape sample = data.sample_shape();
-  if (!shape.has_rank()) return input.name;
-  bool fits = shape.rank() == sample.rank() + 1;
-  for (int axis = 0; fits && axis < sample.rank(); ++axis) {
-    fits = shape[axis + 1] < 0 || shape[axis + 1] == sample[axis];
-  }
-  if (!fits) {
-    fail(ErrorCode::invalid_argument, "samples of {} are {}, but input '{}' is {}", data.describe(),
-         sample.to_string(), input.name, shape.to_string());
-  }
-  return input.name;
-}
 
 // Float constants that some node reads as a weight (input 1 of a weighted layer) or that have two
 // dimensions and more.
@@ -131,54 +104,43 @@ class Analysis {
   }
 
   RangeReport run() {
-    const std::string input = find_input(graph_, data_);
-    batching_ = find_batching(graph_, data_, std::max(options_.batch, 1), options_.threads);
-    const int64_t batch = batching_.size;
+    SampleRunner runner(graph_, data_,
+                        {.batch = options_.batch,
+                         .arithmetic = Arithmetic::f32,
+                         .optimize = false,
+                         .threads = options_.threads});
     int64_t done = 0;
+    runner.observe(
+        [&](ValueId id, const Tensor& tensor) { observe(id, tensor, done, runner.batch_axis()); });
     report_progress(options_.progress, "analyzing ranges", 0, data_.size());
-    // A shorter last batch needs a program of its own; a model with a fixed batch leaves it out.
-    for (const int64_t size : {batch, data_.size() % batch}) {
-      if (size == 0 || done + size > data_.size()) continue;
-      if (batching_.fixed && size != batch) continue;
-      Program program = compile_for(input, size);
-      program.observe([&](ValueId id, const Tensor& tensor) { observe(id, tensor, done); });
-      for (; done + size <= data_.size(); done += size) {
-        const Tensor samples = read_batch(data_, done, size, options_.threads);
-        program.run(std::span(&samples, 1));
-        report_progress(options_.progress, "analyzing ranges", done + size, data_.size());
-      }
+    for (const auto reader = runner.reader(data_.size()); const auto batch = reader->next();) {
+      // A batch that had to be filled up would count its last sample twice; it is all there is, or
+      // is left out.
+      if (batch->padding > 0 && done > 0) break;
+      runner.run(*batch);
+      done += batch->count;
+      report_progress(options_.progress, "analyzing ranges", done, data_.size());
     }
-    if (done == 0) {
-      fail(ErrorCode::invalid_data, "{} has fewer samples than the {} the model takes at a time",
-           data_.describe(), batch);
-    }
-    return report(done);
+    return report(done, runner.notes());
   }
 
  private:
-  Program compile_for(const std::string& input, int64_t batch) const {
-    return compile(graph_, {.arithmetic = Arithmetic::f32,
-                            .input_shapes = {{input, batch_shape(data_, batch)}},
-                            .threads = options_.threads,
-                            .optimize = false});
-  }
-
-  void observe(ValueId id, const Tensor& tensor, int64_t first_sample) {
+  void observe(ValueId id, const Tensor& tensor, int64_t first_sample,
+               const std::map<ValueId, int>& batch_axes) {
     if (tensor.dtype() != DType::f32) return;
     Collector& collector = activations_[id];
     if (collector.empty()) {
       // Along axis 1 lie channels, unless samples do ([sequence, batch, features]).
-      const auto batch_axis = batching_.batch_axis.find(id);
-      const bool samples_at_1 = batch_axis != batching_.batch_axis.end() && batch_axis->second == 1;
+      const auto batch_axis = batch_axes.find(id);
+      const bool samples_at_1 = batch_axis != batch_axes.end() && batch_axis->second == 1;
       const int axis = tensor.shape().rank() > 1 && !samples_at_1 ? 1 : -1;
       collector = Collector(graph_.value(id).name, producer_[id], axis, false);
     }
     collector.add(tensor, first_sample, pool_);
   }
 
-  RangeReport report(int64_t samples) {
-    RangeReport report{.samples = samples};
-    if (!batching_.note.empty()) report.notes.push_back(batching_.note);
+  RangeReport report(int64_t samples, const std::vector<std::string>& notes) {
+    RangeReport report{.samples = samples, .notes = notes};
     std::vector<const Tensor*> data;
     for (const ValueId id : reporting_order(graph_)) {
       const bool is_weight = weights_.contains(id);
@@ -203,7 +165,6 @@ class Analysis {
   std::map<ValueId, Collector> weights_;
   std::map<ValueId, Collector> activations_;
   std::map<ValueId, std::string> producer_;
-  Batching batching_;
 };
 
 }  // namespace

@@ -22,22 +22,27 @@ struct Run {
 // Compiled for one batch size.
 class Runner {
  public:
-  Runner(const Graph& graph, const Shape& shape, int threads)
-      : program_(compile(graph, {.arithmetic = Arithmetic::f32,
-                                 .input_shapes = {{graph.value(graph.inputs[0]).name, shape}},
-                                 .threads = threads,
-                                 .optimize = false})) {}
+  Runner(const Graph& graph, std::span<const Tensor> inputs, int threads)
+      : program_(compile(graph, options_for(graph, inputs, threads))) {}
 
-  Run run(const Tensor& samples) {
+  Run run(std::span<const Tensor> inputs) {
     Run result;
     program_.observe([&](ValueId id, const Tensor& tensor) { result.shapes[id] = tensor.shape(); });
-    for (const Tensor& output : program_.run(std::span(&samples, 1))) {
+    for (const Tensor& output : program_.run(inputs)) {
       result.outputs.push_back(output.clone());
     }
     return result;
   }
 
  private:
+  static CompileOptions options_for(const Graph& graph, std::span<const Tensor> inputs,
+                                    int threads) {
+    CompileOptions options{.arithmetic = Arithmetic::f32, .threads = threads, .optimize = false};
+    for (size_t i = 0; i < inputs.size(); ++i) {
+      options.input_shapes[graph.value(graph.inputs[i]).name] = inputs[i].shape();
+    }
+    return options;
+  }
   Program program_;
 };
 
@@ -100,30 +105,35 @@ std::string why_mixed(const std::string& name, const Tensor& both,
   return {};
 }
 
-Tensor sample_of(const Tensor& samples, size_t k) {
-  Shape shape = samples.shape();
-  shape[0] = 1;
-  Tensor one(samples.dtype(), shape);
-  std::memcpy(one.raw(), static_cast<const std::byte*>(samples.raw()) + k * one.bytes(),
-              one.bytes());
-  return one;
+// Sample `k` of each input.
+std::vector<Tensor> sample_of(std::span<const Tensor> inputs, size_t k) {
+  std::vector<Tensor> sample;
+  for (const Tensor& both : inputs) {
+    Shape shape = both.shape();
+    shape[0] = 1;
+    Tensor one(both.dtype(), shape);
+    std::memcpy(one.raw(), static_cast<const std::byte*>(both.raw()) + k * one.bytes(),
+                one.bytes());
+    sample.push_back(std::move(one));
+  }
+  return sample;
 }
 
 }  // namespace
 
-BatchProbe probe_batch(const Graph& graph, const Tensor& samples, int threads) {
-  check(graph.inputs.size() == 1 && samples.shape()[0] == 2, "two samples for one input");
+BatchProbe probe_batch(const Graph& graph, std::span<const Tensor> inputs, int threads) {
+  for (const Tensor& input : inputs) check(input.shape()[0] == 2, "two samples for each input");
   BatchProbe probe;
   std::array<Run, 2> alone;
   try {
-    Runner single(graph, sample_of(samples, 0).shape(), threads);
-    for (size_t k = 0; k < 2; ++k) alone[k] = single.run(sample_of(samples, k));
+    Runner single(graph, sample_of(inputs, 0), threads);
+    for (size_t k = 0; k < 2; ++k) alone[k] = single.run(sample_of(inputs, k));
   } catch (const Error&) {
     return probe;
   }
   Run both;
   try {
-    both = Runner(graph, samples.shape(), threads).run(samples);
+    both = Runner(graph, inputs, threads).run(inputs);
   } catch (const Error& error) {
     return {.keeps_apart = false, .reason = fmt::format("it fails for two ({})", error.what())};
   }
@@ -142,22 +152,6 @@ BatchProbe probe_batch(const Graph& graph, const Tensor& samples, int threads) {
 
 std::string note_of_single_samples(const BatchProbe& probe) {
   return fmt::format("The network works on one sample at a time, and is run so ({})", probe.reason);
-}
-
-Batching find_batching(const Graph& graph, const Dataset& data, int64_t wanted, int threads) {
-  const Shape& shape = graph.value(graph.inputs.at(0)).type.shape;
-  if (shape.has_rank() && shape.rank() > 0 && shape[0] > 0) {
-    return {.size = shape[0], .fixed = true};
-  }
-  Batching batching{.size = std::clamp<int64_t>(wanted, 1, std::max<int64_t>(data.size(), 1))};
-  if (batching.size == 1) return batching;
-  const std::array<int64_t, 2> indices = {0, data.size() / 2};
-  BatchProbe probe = probe_batch(graph, read_batch(data, indices, threads), threads);
-  batching.batch_axis = std::move(probe.batch_axis);
-  if (probe.keeps_apart) return batching;
-  batching.size = 1;
-  batching.note = note_of_single_samples(probe);
-  return batching;
 }
 
 }  // namespace nibble

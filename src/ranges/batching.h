@@ -4,10 +4,11 @@
 #pragma once
 
 #include <map>
+#include <span>
 #include <string>
 
-#include "nibble/data.h"
 #include "nibble/graph.h"
+#include "nibble/tensor.h"
 
 namespace nibble {
 
@@ -20,23 +21,13 @@ struct BatchProbe {
   std::map<ValueId, int> batch_axis;
 };
 
-/// `samples` are two, [2, ...], of the type that the graph's only input has. Runs the graph in f32,
-/// whatever its types. If it cannot run on one sample, nothing is known: keeps_apart is true.
-BatchProbe probe_batch(const Graph& graph, const Tensor& samples, int threads);
+/// `inputs` are of two samples, [2, ...] each, of the types that the graph's inputs have. Runs the
+/// graph in f32, whatever its types. If it cannot run on one sample, nothing is known: keeps_apart
+/// is true.
+BatchProbe probe_batch(const Graph& graph, std::span<const Tensor> inputs, int threads);
 
 /// What to tell the user of a network that does not keep samples apart, as a sentence without its
 /// end.
 std::string note_of_single_samples(const BatchProbe& probe);
-
-/// The batch to run a graph with one f32 input with.
-struct Batching {
-  int64_t size = 1;
-  bool fixed = false;                 // the input says so
-  std::string note;                   // why it is 1 where more was wanted, as above; else empty
-  std::map<ValueId, int> batch_axis;  // as above; empty if it was not looked for
-};
-/// `wanted`, at most the number of samples; or what the input fixes; or 1 if the network mixes
-/// samples.
-Batching find_batching(const Graph& graph, const Dataset& data, int64_t wanted, int threads);
 
 }  // namespace nibble

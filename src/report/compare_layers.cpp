@@ -5,7 +5,8 @@
 #include <unordered_map>
 
 #include "base/check.h"
-#include "report/sample_runner.h"
+#include "nibble/evaluate.h"
+#include "ranges/sample_runner.h"
 
 namespace nibble {
 namespace {
@@ -131,26 +132,27 @@ std::vector<LayerError> compare_layers(const Graph& reference, const Graph& quan
   if (count == 0) fail(ErrorCode::invalid_data, "the data set is empty: {}", data.describe());
   LayerComparison comparison(reference, quantized);
   const int64_t batch = std::min<int64_t>({options.batch, kLargestBatch, count});
-  SampleRunner expected(
-      reference, data, batch,
-      {.arithmetic = Arithmetic::f32, .threads = options.threads, .optimize = false});
-  SampleRunner actual(
-      quantized, data, expected.batch(),
-      {.arithmetic = options.arithmetic, .threads = options.threads, .optimize = false});
+  SampleRunner expected(reference, data,
+                        {.batch = batch,
+                         .arithmetic = Arithmetic::f32,
+                         .optimize = false,
+                         .threads = options.threads});
+  SampleRunner actual(quantized, data,
+                      {.batch = expected.batch(),
+                       .arithmetic = options.arithmetic,
+                       .optimize = false,
+                       .threads = options.threads});
   if (expected.batch() != actual.batch()) {
     fail(ErrorCode::invalid_argument, "the two models take batches of {} and {} samples",
          expected.batch(), actual.batch());
   }
-  expected.program().observe(
-      [&](ValueId id, const Tensor& tensor) { comparison.keep_expected(id, tensor); });
-  actual.program().observe(
-      [&](ValueId id, const Tensor& tensor) { comparison.compare(id, tensor); });
-  BatchReader reader(data, count, {.batch = expected.batch(), .threads = options.threads});
+  expected.observe([&](ValueId id, const Tensor& tensor) { comparison.keep_expected(id, tensor); });
+  actual.observe([&](ValueId id, const Tensor& tensor) { comparison.compare(id, tensor); });
   report_progress(options.progress, "comparing", 0, count);
-  while (const auto next = reader.next()) {
-    comparison.start(next->count, expected.batch());
-    expected.run(next->samples);
-    actual.run(next->samples);
+  for (const auto reader = expected.reader(count); const auto next = reader->next();) {
+    comparison.start(next->count, next->fed());
+    expected.run(*next);
+    actual.run(*next);
     report_progress(options.progress, "comparing", next->begin + next->count, count);
   }
   return comparison.result();

@@ -1,9 +1,11 @@
 // evaluate and compare_paired: accuracy with confidence.
+#include "nibble/evaluate.h"
+
 #include <algorithm>
 #include <cmath>
 
 #include "base/check.h"
-#include "report/sample_runner.h"
+#include "ranges/sample_runner.h"
 
 namespace nibble {
 namespace {
@@ -59,14 +61,18 @@ Evaluation evaluate(const Graph& graph, const Dataset& data, const EvaluateOptio
     fail(ErrorCode::invalid_data, "the data set is empty: {}", data.describe());
   }
   if (graph.outputs.empty()) fail(ErrorCode::invalid_model, "the model has no outputs");
-  SampleRunner runner(graph, data, options.batch,
-                      {.arithmetic = options.arithmetic, .threads = options.threads});
-  BatchReader reader(data, data.size(), {.batch = runner.batch(), .threads = options.threads});
-  Evaluation evaluation{.note = runner.note()};
+  if (data.classes() == 0) {
+    fail(ErrorCode::invalid_data, "{}: accuracy cannot be measured", data.describe());
+  }
+  SampleRunner runner(
+      graph, data,
+      {.batch = options.batch, .arithmetic = options.arithmetic, .threads = options.threads});
+  const std::string& output_name = graph.value(graph.outputs[0]).name;
+  Evaluation evaluation{.notes = runner.notes()};
   report_progress(options.progress, "evaluating", 0, data.size());
-  while (const auto batch = reader.next()) {
-    const Tensor& output = runner.run(batch->samples)[0];
-    const Scores scores(output, runner.batch(), runner.program().output_names()[0]);
+  for (const auto reader = runner.reader(data.size()); const auto batch = reader->next();) {
+    const Tensor& output = runner.run(*batch)[0];
+    const Scores scores(output, batch->fed(), output_name);
     for (int64_t i = 0; i < batch->count; ++i) {
       add(evaluation, data, batch->begin + i, scores.of(i));
     }

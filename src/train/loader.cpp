@@ -7,6 +7,7 @@
 #include "nibble/quantize.h"
 #include "nibble/train.h"
 #include "nibble/version.h"
+#include "ranges/binding.h"
 #include "train/backend.h"
 
 namespace nibble {
@@ -39,9 +40,25 @@ const TrainBackend* load() {
        kLibrary, reason);
 }
 
-void require_samples(const Dataset& data, std::string_view what) {
+void require_samples(const Graph& graph, const Dataset& data, std::string_view what) {
   if (data.size() == 0) {
     fail(ErrorCode::invalid_data, "the {} set {} is empty", what, data.describe());
+  }
+  if (data.classes() == 0) {
+    fail(ErrorCode::invalid_data, "{}: training a classifier needs labels", data.describe());
+  }
+  const Binding binding = bind_samples(graph, data);
+  if (binding.inputs.size() != 1) {
+    fail(ErrorCode::unsupported, "training needs a network with one input, this one has {}",
+         binding.inputs.size());
+  }
+  const InputBinding& input = binding.inputs[0];
+  if (input.fit != InputBinding::Fit::batched || input.leading_one) {
+    fail(ErrorCode::invalid_argument,
+         "training needs samples of the shape that the network's input '{}' {} has without the "
+         "batch; those of {} are {}",
+         input.name, input.shape.to_string(), data.describe(),
+         sample_shape(data, "training").to_string());
   }
 }
 
@@ -72,16 +89,16 @@ const TrainBackend& train_backend() {
 TrainResult train(const Graph& graph, const Dataset& training, const Dataset& validation,
                   const TrainOptions& options) {
   check_options(options);
-  require_samples(training, "training");
-  require_samples(validation, "validation");
+  require_samples(graph, training, "training");
+  require_samples(graph, validation, "validation");
   return train_backend().train(graph, training, validation, options);
 }
 
 TrainResult train_quantized(const Graph& graph, const Graph* float_graph, const Dataset& training,
                             const Dataset& validation, const TrainOptions& options) {
   check_options(options);
-  require_samples(training, "training");
-  require_samples(validation, "validation");
+  require_samples(graph, training, "training");
+  require_samples(graph, validation, "validation");
   if (float_graph == nullptr) {
     return train_backend().train_quantized(graph, nullptr, training, validation, options);
   }

@@ -42,10 +42,10 @@ TEST(Idx, plain_and_gzipped_files_are_read) {
   const auto train = open_dataset(spec, {.split = Split::train, .validation_share = 0});
   EXPECT_EQ(train->size(), 4);
   EXPECT_EQ(train->classes(), 3);
-  EXPECT_EQ(train->sample_shape(), (Shape{1, 2, 2}));
+  EXPECT_EQ(sample_shape(*train, "the test"), (Shape{1, 2, 2}));
   const auto test = open_dataset(spec, {.preprocess = Preprocess{.scale = 1}});
   EXPECT_EQ(test->label(0), 2);
-  const Tensor batch = read_batch(*test, 0, 1, 1);
+  const Tensor batch = read_batch(*test, 0, 1, 1)[0];
   EXPECT_EQ(batch.shape(), (Shape{1, 3, 2, 2}));
   EXPECT_EQ(batch.data<float>()[3], 'd');
 }
@@ -104,7 +104,7 @@ TEST(RealData, fashion_mnist_has_its_sizes_and_classes) {
   const auto test = open_dataset(path.string(), {});
   EXPECT_EQ(test->size(), 5000);
   EXPECT_EQ(test->classes(), 10);
-  EXPECT_EQ(test->sample_shape(), (Shape{1, 28, 28}));
+  EXPECT_EQ(sample_shape(*test, "the test"), (Shape{1, 28, 28}));
   EXPECT_EQ(test->describe(), "fashion-mnist/test: 5,000 samples, 10 classes");
 }
 
@@ -127,7 +127,7 @@ TEST(Cifar, batches_join_and_planes_are_rgb) {
   ASSERT_EQ(train->size(), 3);
   EXPECT_EQ(train->label(2), 9);
   EXPECT_EQ(train->class_names()[9], "j");
-  const Tensor batch = read_batch(*train, 0, 3, 2);
+  const Tensor batch = read_batch(*train, 0, 3, 2)[0];
   ASSERT_EQ(batch.shape(), (Shape{3, 3, 32, 32}));
   EXPECT_EQ(batch.data<float>()[2 * 3072], 30);
   EXPECT_EQ(batch.data<float>()[2 * 3072 + 1024], 31);
@@ -232,14 +232,14 @@ TEST(NpyPair, bytes_are_images_and_floats_are_taken_as_they_are) {
   save_npy(Tensor::of<int64_t>({2}, {1, 0}), folder / "y.npy");
   save_npy(Tensor::of<float>({2, 3}, {1, 2, 3, 4, 5, 6}), folder / "x.npy");
   const auto floats = open_dataset(spec, {});
-  EXPECT_EQ(floats->sample_shape(), (Shape{3}));
+  EXPECT_EQ(sample_shape(*floats, "the test"), (Shape{3}));
   EXPECT_FALSE(floats->preprocess());
-  EXPECT_EQ(read_batch(*floats, 1, 1, 1).data<float>()[2], 6);
+  EXPECT_EQ(read_batch(*floats, 1, 1, 1)[0].data<float>()[2], 6);
   save_npy(Tensor::of<uint8_t>({2, 1, 2, 3}, {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12}),
            folder / "x.npy");
   const auto images = open_dataset(spec, {.preprocess = Preprocess{.scale = 1}});
-  EXPECT_EQ(images->sample_shape(), (Shape{3, 1, 2}));
-  const Tensor second = read_batch(*images, 1, 1, 1);
+  EXPECT_EQ(sample_shape(*images, "the test"), (Shape{3, 1, 2}));
+  const Tensor second = read_batch(*images, 1, 1, 1)[0];
   const auto values = second.data<float>();
   EXPECT_EQ(std::vector(values.begin(), values.end()), (std::vector<float>{7, 10, 8, 11, 9, 12}));
 }
@@ -294,7 +294,7 @@ TEST(Npz, deflated_entries_are_read) {
   const auto data = open_dataset(path.string(), {});
   EXPECT_EQ(data->size(), 2);
   EXPECT_EQ(data->label(0), 1);
-  EXPECT_EQ(data->sample_shape(), (Shape{3}));
+  EXPECT_EQ(sample_shape(*data, "the test"), (Shape{3}));
 }
 
 // Reads every entry of an archive that may be damaged; true if that went well.

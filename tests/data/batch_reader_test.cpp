@@ -11,7 +11,7 @@ namespace nibble {
 namespace {
 
 // Sample i is the number i; counts how many are read.
-class Counting : public Dataset {
+class Counting : public RealDataset {
  public:
   explicit Counting(int64_t size, int64_t broken = -1) : size_(size), broken_(broken) {}
   int64_t size() const override { return size_; }
@@ -42,11 +42,11 @@ TEST(BatchReader, serves_every_sample_once_in_order) {
       int64_t seen = 0;
       while (const auto batch = reader.next()) {
         EXPECT_EQ(batch->begin, seen);
-        EXPECT_EQ(batch->samples.shape()[0], pad ? 5 : batch->count);
-        for (int64_t i = 0; i < batch->samples.shape()[0]; ++i) {
+        EXPECT_EQ(batch->samples[0].shape()[0], pad ? 5 : batch->count);
+        for (int64_t i = 0; i < batch->samples[0].shape()[0]; ++i) {
           // Padding repeats the last sample.
           const int64_t expected = std::min<int64_t>(seen + i, 22);
-          EXPECT_EQ(batch->samples.data<float>()[static_cast<size_t>(2 * i)],
+          EXPECT_EQ(batch->samples[0].data<float>()[static_cast<size_t>(2 * i)],
                     static_cast<float>(expected));
         }
         seen += batch->count;

@@ -20,8 +20,8 @@ std::vector<std::vector<float>> samples_of(Split split) {
   const auto digits = open_dataset("digits", {.split = split});
   std::vector<std::vector<float>> samples;
   for (int64_t i = 0; i < digits->size(); ++i) {
-    std::vector<float> sample(64);
-    digits->read(i, sample);
+    const Tensor values = digits->sample(i)[0];
+    std::vector<float> sample(values.data<float>().begin(), values.data<float>().end());
     sample.push_back(static_cast<float>(digits->label(i)));
     samples.push_back(sample);
   }
@@ -56,10 +56,10 @@ TEST(Digits, every_split_holds_the_classes_in_equal_shares) {
 
 TEST(Digits, samples_are_grey_8x8_and_scaled_to_one) {
   const auto digits = open_dataset("digits", {.split = Split::test});
-  EXPECT_EQ(digits->sample_shape(), (Shape{1, 8, 8}));
+  EXPECT_EQ(sample_shape(*digits, "the test"), (Shape{1, 8, 8}));
   EXPECT_EQ(digits->classes(), 10);
   EXPECT_EQ(digits->describe(), "digits/test: 500 samples, 10 classes");
-  const Tensor all = read_batch(*digits, 0, 500, 2);
+  const Tensor all = read_batch(*digits, 0, 500, 2)[0];
   const auto values = all.data<float>();
   EXPECT_EQ(*std::min_element(values.begin(), values.end()), 0.0F);
   EXPECT_EQ(*std::max_element(values.begin(), values.end()), 1.0F);
@@ -69,13 +69,13 @@ TEST(Digits, samples_are_grey_8x8_and_scaled_to_one) {
 TEST(Digits, a_preprocess_of_the_caller_is_used_instead) {
   const auto digits = open_dataset(
       "digits", {.preprocess = Preprocess{.resize_height = 16, .resize_width = 16, .scale = 1}});
-  EXPECT_EQ(digits->sample_shape(), (Shape{3, 16, 16}));
+  EXPECT_EQ(sample_shape(*digits, "the test"), (Shape{3, 16, 16}));
 }
 
 TEST(Batch, is_the_same_for_every_thread_count) {
   const auto digits = open_dataset("digits", {.split = Split::train});
-  const Tensor one = read_batch(*digits, 10, 100, 1);
-  const Tensor four = read_batch(*digits, 10, 100, 4);
+  const Tensor one = read_batch(*digits, 10, 100, 1)[0];
+  const Tensor four = read_batch(*digits, 10, 100, 4)[0];
   ASSERT_EQ(one.shape(), (Shape{100, 1, 8, 8}));
   EXPECT_TRUE(std::ranges::equal(one.data<float>(), four.data<float>()));
 }
@@ -91,8 +91,8 @@ TEST(Subset, serves_the_chosen_samples_in_order) {
   const auto chosen = subset(digits, {7, 3, 7});
   ASSERT_EQ(chosen->size(), 3);
   EXPECT_EQ(chosen->label(1), digits->label(3));
-  EXPECT_TRUE(std::ranges::equal(read_batch(*chosen, 0, 1, 1).data<float>(),
-                                 read_batch(*digits, 7, 1, 1).data<float>()));
+  EXPECT_TRUE(std::ranges::equal(read_batch(*chosen, 0, 1, 1)[0].data<float>(),
+                                 read_batch(*digits, 7, 1, 1)[0].data<float>()));
   EXPECT_THROW(subset(digits, {500}), Error);
 }
 

@@ -41,7 +41,7 @@ TEST(ClassFolders, parts_are_train_and_test) {
   const auto test = open_dataset(spec, {});
   EXPECT_EQ(test->size(), 6);
   EXPECT_EQ(test->class_names(), (std::vector<std::string>{"cat", "dog"}));
-  EXPECT_EQ(test->sample_shape(), (Shape{3, 8, 8}));
+  EXPECT_EQ(sample_shape(*test, "the test"), (Shape{3, 8, 8}));
   EXPECT_EQ(test->label(0), 0);
   EXPECT_EQ(test->label(5), 1);
   EXPECT_EQ(open_dataset(spec, {.split = Split::train})->size(), 18);
@@ -112,7 +112,7 @@ TEST(ClassFolders, images_of_different_sizes_need_a_resize) {
   EXPECT_PRED2(contains, message, "16x12");
   const auto resized = open_dataset(
       spec, {.preprocess = Preprocess{.resize_shorter = 8, .crop_height = 8, .crop_width = 8}});
-  EXPECT_EQ(read_batch(*resized, 0, 2, 1).shape(), (Shape{2, 3, 8, 8}));
+  EXPECT_EQ(read_batch(*resized, 0, 2, 1)[0].shape(), (Shape{2, 3, 8, 8}));
 }
 
 TEST(ClassFolders, empty_ones_are_errors) {
@@ -139,7 +139,7 @@ TEST(LabelsCsv, numbers_and_names) {
   EXPECT_EQ(data->label(0), 4);
   EXPECT_EQ(data->class_names()[4], "tench");
   EXPECT_EQ(data->class_names()[1], "an \"ox\"");
-  EXPECT_EQ(read_batch(*data, 0, 2, 1).shape(), (Shape{2, 3, 8, 8}));
+  EXPECT_EQ(read_batch(*data, 0, 2, 1)[0].shape(), (Shape{2, 3, 8, 8}));
 }
 
 TEST(LabelsCsv, words_are_numbered_in_order_and_splits_are_kept) {
@@ -189,7 +189,7 @@ TEST(RealData, imagenet_sample_decodes_to_one_shape) {
       open_dataset((folder / "imagenet-sample").string(), {.preprocess = preprocess});
   EXPECT_EQ(data->size(), 500);
   EXPECT_EQ(data->class_names()[2], "great_white_shark");
-  EXPECT_EQ(read_batch(*random_subset(data, 32, 0), 0, 32, 2).shape(), (Shape{32, 3, 224, 224}));
+  EXPECT_EQ(read_batch(*random_subset(data, 32, 0), 0, 32, 2)[0].shape(), (Shape{32, 3, 224, 224}));
 }
 
 TEST(RealData, cats_and_dogs_need_a_resize_and_then_decode) {
@@ -203,7 +203,7 @@ TEST(RealData, cats_and_dogs_need_a_resize_and_then_decode) {
       open_dataset(spec, {.preprocess = Preprocess{.resize_height = 150, .resize_width = 150}});
   EXPECT_EQ(data->size(), 1000);
   EXPECT_EQ(data->class_names(), (std::vector<std::string>{"cats", "dogs"}));
-  EXPECT_EQ(read_batch(*data, 484, 32, 2).shape(), (Shape{32, 3, 150, 150}));
+  EXPECT_EQ(read_batch(*data, 484, 32, 2)[0].shape(), (Shape{32, 3, 150, 150}));
 }
 
 }  // namespace

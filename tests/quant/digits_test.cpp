@@ -26,7 +26,7 @@ testing::NetworkBuilder feature_network() {
 
 Tensor run_all(const Graph& graph, const Dataset& data) {
   Program program = compile(graph, {.input_shapes = {{"x", {data.size(), 1, 8, 8}}}});
-  const Tensor batch = read_batch(data, 0, data.size(), 1);
+  const Tensor batch = read_batch(data, 0, data.size(), 1)[0];
   return program.run(std::span(&batch, 1))[0].clone();
 }
 

@@ -5,7 +5,6 @@
 #include <string>
 #include <vector>
 
-#include "data/batch_shape.h"
 #include "nibble/data.h"
 #include "nibble/runtime.h"
 #include "ranges/grid.h"
@@ -29,9 +28,9 @@ class Scaled : public Synthetic {
 /// The first output for all samples at once.
 inline std::vector<float> outputs(const Graph& graph, const Dataset& data) {
   const std::string input = graph.value(graph.inputs[0]).name;
-  Program program = compile(graph, {.arithmetic = Arithmetic::fake_quantize,
-                                    .input_shapes = {{input, batch_shape(data, data.size())}}});
-  const Tensor batch = read_batch(data, 0, data.size(), 1);
+  const Tensor batch = read_batch(data, 0, data.size(), 1)[0];
+  Program program = compile(
+      graph, {.arithmetic = Arithmetic::fake_quantize, .input_shapes = {{input, batch.shape()}}});
   const std::span<const float> result = program.run(std::span(&batch, 1))[0].data<float>();
   return {result.begin(), result.end()};
 }

@@ -453,7 +453,7 @@ TEST(quantize, an_already_quantized_graph_can_be_quantized_again) {
 // output.
 double integer_difference(const Graph& graph) {
   const std::vector<float> want = outputs(graph, images(16));
-  const Tensor batch = read_batch(images(16), 0, 16, 1);
+  const Tensor batch = read_batch(images(16), 0, 16, 1)[0];
   Program program =
       compile(graph, {.arithmetic = Arithmetic::integer, .input_shapes = {{"x", batch.shape()}}});
   const std::span<const float> have = program.run(std::span(&batch, 1))[0].data<float>();

@@ -21,7 +21,7 @@ using test::Builder;
 using testing::error_of;
 
 // A data set of `values`, one float each.
-class Scalars : public Dataset {
+class Scalars : public RealDataset {
  public:
   Scalars(std::vector<float> values, std::vector<int64_t> labels)
       : values_(std::move(values)), labels_(std::move(labels)) {}
@@ -54,9 +54,9 @@ Graph linear_classifier(int64_t batch, int64_t classes, Tensor* weights = nullpt
 std::vector<int32_t> predictions(const Dataset& data, const Tensor& weights) {
   std::vector<int32_t> result;
   const int64_t classes = weights.shape()[1];
-  std::vector<float> sample(64);
   for (int64_t i = 0; i < data.size(); ++i) {
-    data.read(i, sample);
+    const Tensor values = data.sample(i)[0];
+    const std::span<const float> sample = values.data<float>();
     std::vector<double> scores(static_cast<size_t>(classes));
     for (size_t k = 0; k < 64; ++k) {
       for (size_t c = 0; c < scores.size(); ++c) {
@@ -115,8 +115,9 @@ TEST(Evaluate, a_network_that_would_mix_samples_gets_one_at_a_time) {
   const Evaluation open = evaluate(one_at_a_time(-1), *data);
   const Evaluation fixed = evaluate(one_at_a_time(1), *data);
   EXPECT_EQ(open.predicted, fixed.predicted);
-  EXPECT_NE(open.note.find("one sample at a time"), std::string::npos);
-  EXPECT_TRUE(fixed.note.empty());
+  ASSERT_EQ(open.notes.size(), 1U);
+  EXPECT_NE(open.notes[0].find("one sample at a time"), std::string::npos);
+  EXPECT_TRUE(fixed.notes.empty());
 }
 
 TEST(CompareLayers, a_network_that_would_mix_samples_gets_one_at_a_time) {
@@ -167,7 +168,9 @@ TEST(Evaluate, mistakes_are_named) {
             std::string::npos);
   Builder two;
   two.graph.outputs = {two.op("Add", {two.input("a", {-1, 64}), two.input("b", {-1, 64})})};
-  EXPECT_NE(error_of([&] { evaluate(two.graph, *data); }).find("has 2 inputs"), std::string::npos);
+  EXPECT_NE(
+      error_of([&] { evaluate(two.graph, *data); }).find("nothing is given for the model's input"),
+      std::string::npos);
   EXPECT_NE(error_of([&] { evaluate(linear_classifier(-1, 10), Scalars({}, {})); }).find("empty"),
             std::string::npos);
 }

@@ -11,7 +11,7 @@ namespace nibble {
 namespace {
 
 // Normal noise: enough to find some ranges.
-class Noise : public Dataset {
+class Noise : public RealDataset {
  public:
   explicit Noise(const Shape& shape) : shape_(shape) {}
   int64_t size() const override { return 8; }

@@ -11,7 +11,7 @@
 namespace nibble::testing {
 
 // Sample i: channel c is normal around c, all from the seed i.
-class Synthetic : public Dataset {
+class Synthetic : public RealDataset {
  public:
   Synthetic(int64_t size, Shape shape) : size_(size), shape_(shape) {}
   int64_t size() const override { return size_; }

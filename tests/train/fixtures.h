@@ -20,7 +20,7 @@
 namespace nibble::testing {
 
 /// Small images of two or more classes: class k has a bright row k on noise.
-class StripedImages final : public Dataset {
+class StripedImages final : public RealDataset {
  public:
   StripedImages(int64_t count, int classes, uint64_t seed, float bright = 2)
       : count_(count), classes_(classes), seed_(seed), bright_(bright) {}

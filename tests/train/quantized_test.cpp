@@ -48,7 +48,7 @@ TEST_F(QuantizedTraining, the_integer_runtime_is_as_accurate_as_fake_quantizatio
   const auto test = digits(Split::test);
   for (const auto& [weight_bits, activation_bits] : {std::pair(8, 8), std::pair(4, 4)}) {
     const Graph graph = trained(quantized(weight_bits, activation_bits), float_, 0.01, 2);
-    const Tensor x = read_batch(*test, 0, test->size(), 1);
+    const Tensor x = read_batch(*test, 0, test->size(), 1)[0];
     const Tensor outputs = train_backend().forward(graph, std::span(&x, 1))[0];
     const Evaluation integer = evaluate(graph, *test, {.arithmetic = Arithmetic::integer});
     EXPECT_NEAR(integer.accuracy(), testing::accuracy(outputs.data<float>(), *test), 0.001);

@@ -61,7 +61,7 @@ TEST_F(TrainerTest, learns_and_reports_each_epoch) {
   const Epoch& best = result.epochs[static_cast<size_t>(result.best_epoch)];
   EXPECT_GE(best.validation_accuracy, 0.95);
   EXPECT_EQ(best.validation_samples, 64);
-  const Tensor x = read_batch(validation_, 0, 64, 1);
+  const Tensor x = read_batch(validation_, 0, 64, 1)[0];
   const Tensor outputs = train_backend().forward(result.graph, std::span(&x, 1))[0];
   EXPECT_EQ(testing::accuracy(outputs.data<float>(), validation_), best.validation_accuracy)
       << "the exported graph is the best epoch's network";

@@ -35,7 +35,8 @@ int choose_threads(Network& network, const Dataset& data, const TrainOptions& op
   if (options.threads > 0) return options.threads;
   const torch::NoGradGuard no_gradient;
   std::vector<int64_t> shape{1};
-  for (int64_t extent : data.sample_shape()) shape.push_back(extent);
+  const Shape sample = sample_shape(data, "training");
+  shape.insert(shape.end(), sample.begin(), sample.end());
   network.forward({torch::zeros(shape).to(device)}, network.graph().outputs, {});
   if (network.multiply_adds() * options.batch < kWorthATeam) return 1;
   return static_cast<int>(std::max(1U, std::thread::hardware_concurrency()));

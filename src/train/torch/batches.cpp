@@ -73,9 +73,10 @@ std::vector<int64_t> Batches::indices(int64_t batch) const {
 
 Tensor Batches::read(const Dataset& data, const std::vector<int64_t>& indices, int threads,
                      const Augmentation& augmentation) {
-  Tensor samples = read_batch(data, indices, threads);
+  Tensor samples = read_batch(data, indices, threads)[0];
+  if (samples.dtype() != DType::f32) samples = convert(samples, DType::f32);
   if (!augmentation.flip && augmentation.crop_padding == 0) return samples;
-  const Shape shape = data.sample_shape();
+  const Shape shape = sample_shape(data, "training");
   const auto elements = static_cast<size_t>(shape.elements());
   const std::span<float> all = samples.data<float>();
   for (size_t i = 0; i < indices.size(); ++i) {

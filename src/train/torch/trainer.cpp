@@ -77,13 +77,10 @@ Trainer::Trainer(Network& network, Network* teacher, const Dataset& training,
       options_(options),
       device_(device),
       head_(find_head(network.graph())) {
-  if (network.graph().inputs.size() != 1) {
-    fail(ErrorCode::unsupported, "training needs a network with one input, this one has {}",
-         network.graph().inputs.size());
-  }
-  if ((options.flip || options.crop_padding > 0) && training.sample_shape().rank() != 3) {
+  const Shape shape = sample_shape(training, "training");
+  if ((options.flip || options.crop_padding > 0) && shape.rank() != 3) {
     fail(ErrorCode::invalid_argument, "flip and crop are for images [C,H,W], the samples are {}",
-         training.sample_shape().to_string());
+         shape.to_string());
   }
   steps_per_epoch_ = (training.size() + options.batch - 1) / options.batch;
   Groups groups = make_groups(network, options);

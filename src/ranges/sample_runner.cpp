@@ -1,0 +1,112 @@
+#include "ranges/sample_runner.h"
+
+#include <algorithm>
+#include <array>
+#include <numeric>
+
+#include "base/check.h"
+#include "ranges/batching.h"
+
+namespace nibble {
+
+SampleRunner::SampleRunner(const Graph& graph, const Dataset& data,
+                           const SampleRunnerOptions& options)
+    : graph_(graph),
+      data_(data),
+      options_(options),
+      binding_(bind_samples(graph, data)),
+      notes_(binding_.notes),
+      states_(binding_.inputs.size()) {
+  batch_ = std::clamp<int64_t>(options.batch, 1, std::max<int64_t>(data.size(), 1));
+  if (binding_.single) batch_ = 1;
+  if (binding_.fixed_batch > 0) batch_ = binding_.fixed_batch;
+  if (batch_ > 1 && !is_fixed()) probe();
+}
+
+// That an input's first dimension is open does not say that the network keeps samples apart.
+void SampleRunner::probe() {
+  const std::array<int64_t, 2> indices = {0, data_.size() / 2};
+  const SampleBatch two{.samples = read_batch(data_, indices, options_.threads), .count = 2};
+  BatchProbe probe = probe_batch(graph_, inputs_of(two), options_.threads);
+  batch_axis_ = std::move(probe.batch_axis);
+  if (probe.keeps_apart) return;
+  batch_ = 1;
+  notes_.push_back(note_of_single_samples(probe));
+}
+
+std::unique_ptr<BatchReader> SampleRunner::reader(int64_t count) const {
+  return std::make_unique<BatchReader>(
+      data_, count,
+      BatchReaderOptions{.batch = batch_, .threads = options_.threads, .pad = is_fixed()});
+}
+
+void SampleRunner::observe(Program::Observer observer) {
+  observer_ = std::move(observer);
+  for (auto& [size, program] : programs_) program.observe(observer_);
+}
+
+// What the data set gives for the start of a sequence, or zeros.
+Tensor SampleRunner::first_state(const InputBinding& input, const SampleBatch& batch) const {
+  if (input.field >= 0) return input.from_batch(batch.samples[static_cast<size_t>(input.field)]);
+  Shape shape = input.shape;
+  for (int axis = 0; axis < shape.rank(); ++axis) {
+    if (shape[axis] < 0) shape[axis] = axis == 0 ? 1 : 0;
+  }
+  return {input.dtype, shape};  // zero-filled
+}
+
+std::vector<Tensor> SampleRunner::inputs_of(const SampleBatch& batch) {
+  std::vector<Tensor> inputs;
+  for (size_t i = 0; i < binding_.inputs.size(); ++i) {
+    const InputBinding& input = binding_.inputs[i];
+    if (input.carried_from < 0) {
+      inputs.push_back(input.from_batch(batch.samples[static_cast<size_t>(input.field)]));
+      continue;
+    }
+    if (states_[i].empty() || data_.starts_sequence(batch.begin)) {
+      states_[i] = first_state(input, batch);
+    }
+    inputs.push_back(states_[i]);
+  }
+  return inputs;
+}
+
+Program& SampleRunner::program_for(const std::vector<Tensor>& inputs) {
+  const bool open = binding_.ragged || binding_.carries();
+  const int64_t key =
+      open || inputs.empty() || inputs[0].shape().rank() == 0 ? 0 : inputs[0].shape()[0];
+  const auto at = programs_.find(key);
+  if (at != programs_.end()) return at->second;
+  CompileOptions options{.arithmetic = options_.arithmetic,
+                         .threads = options_.threads,
+                         .optimize = options_.optimize};
+  for (size_t i = 0; i < inputs.size(); ++i) {
+    // Shapes that change from run to run stay open.
+    const bool changes = binding_.ragged || binding_.inputs[i].carried_from >= 0;
+    if (!changes) options.input_shapes[binding_.inputs[i].name] = inputs[i].shape();
+  }
+  Program& program = programs_.emplace(key, compile(graph_, options)).first->second;
+  if (observer_) program.observe(observer_);
+  return program;
+}
+
+std::span<const Tensor> SampleRunner::run(const SampleBatch& batch) {
+  const std::vector<Tensor> inputs = inputs_of(batch);
+  const std::span<const Tensor> results = program_for(inputs).run(inputs);
+  for (size_t i = 0; i < binding_.inputs.size(); ++i) {
+    const int output = binding_.inputs[i].carried_from;
+    if (output >= 0) states_[i] = results[static_cast<size_t>(output)].clone();
+  }
+  return results;
+}
+
+std::unique_ptr<Dataset> draw_samples(const Graph& graph, std::shared_ptr<const Dataset> data,
+                                      int64_t count, uint64_t seed) {
+  if (!bind_samples(graph, *data).carries()) return random_subset(std::move(data), count, seed);
+  std::vector<int64_t> first(
+      static_cast<size_t>(count > 0 ? std::min(count, data->size()) : data->size()));
+  std::iota(first.begin(), first.end(), 0);
+  return subset(std::move(data), std::move(first));
+}
+
+}  // namespace nibble
