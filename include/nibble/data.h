@@ -94,6 +94,8 @@ class Dataset {
 
   /// "cifar/test: 5,000 samples, 10 classes".
   virtual std::string describe() const = 0;
+  /// The file that sample `index` was read from; empty if all come from one.
+  virtual std::string file_of(int64_t) const { return {}; }
   /// How the images were turned into samples, to be stored in a model trained or calibrated on
   /// them; none if the samples are not images.
   virtual std::optional<Preprocess> preprocess() const { return std::nullopt; }

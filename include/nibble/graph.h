@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <deque>
 #include <functional>
 #include <limits>
 #include <map>
@@ -67,7 +68,8 @@ struct Node {
 std::string describe(const Node& node);
 
 /// Single assignment: each value has at most one producer. Nodes are kept in an order in which
-/// producers precede consumers. Ids stay valid as long as the graph lives.
+/// producers precede consumers. Ids and references to values and nodes stay valid as long as the
+/// graph lives, whatever is added to it.
 class Graph {
  public:
   ValueId add_value(std::string name, TensorType type);
@@ -131,8 +133,8 @@ class Graph {
   int opset() const;  // of the ONNX domain; 21 if none is set
 
  private:
-  std::vector<Value> values_;
-  std::vector<Node> nodes_;
+  std::deque<Value> values_;  // which never move
+  std::deque<Node> nodes_;
   std::vector<NodeId> order_;
 };
 

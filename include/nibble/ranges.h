@@ -87,6 +87,9 @@ struct TensorRange {
   /// At 8, 6, 4, 3 and 2 bits, with the clipping of least squared error: weights symmetric per
   /// output channel (exact), activations asymmetric per tensor (from the histogram).
   std::vector<BitError> errors;
+  /// Why it has no range that could be quantized ("it is infinite for sample 3 of the data set"):
+  /// no number above then means anything. Empty for all others.
+  std::string unusable;
 };
 
 struct RangeReport {
@@ -109,9 +112,11 @@ Graph prepare_for_quantization(const Graph& graph);
 
 /// Runs `data` through prepare_for_quantization(graph) and gathers the range of every weight and
 /// every activation. The result does not depend on the number of threads, nor on how many samples
-/// are run at a time: a network that would mix them gets one. Throws
-/// Error{invalid_data} naming the value and the sample that is NaN or infinite, or if the data set
-/// is empty; Error{invalid_argument} if the samples do not fit the model's one input.
+/// are run at a time: a network that would mix them gets one. States
+/// are carried from sample to sample (stored_carry()). A value that is NaN or infinite for some
+/// sample is marked as unusable; quantize() refuses it if it has to be quantized. Throws
+/// Error{invalid_data} if the data set is empty; Error{invalid_argument} if the samples do not fit
+/// the model's inputs.
 RangeReport analyze(const Graph& graph, const Dataset& data, const AnalyzeOptions& options = {});
 
 std::string to_json(const RangeReport& report);

@@ -21,6 +21,9 @@ class ImageFiles : public Labelled<RealDataset> {
 
   Shape sample_shape() const override { return transform_.output_shape(); }
   void read(int64_t index, std::span<float> out) const override;
+  std::string file_of(int64_t index) const override {
+    return (root_ / files_[static_cast<size_t>(index)]).string();
+  }
   std::optional<Preprocess> preprocess() const override { return transform_.preprocess(); }
 
  private:

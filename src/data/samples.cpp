@@ -40,6 +40,7 @@ class Subset : public Dataset {
     return index == 0 || source(index) != source(index - 1) + 1 ||
            dataset_->starts_sequence(source(index));
   }
+  std::string file_of(int64_t index) const override { return dataset_->file_of(source(index)); }
   std::optional<Preprocess> preprocess() const override { return dataset_->preprocess(); }
   std::string describe() const override {
     if (name_.empty()) return group_digits(size()) + " samples of " + dataset_->describe();

@@ -108,6 +108,10 @@ class Quantizer {
              "the range report holds nothing of value '{}': it was made from another model",
              graph_.value(value).name);
       }
+      if (!range->unusable.empty()) {
+        fail(ErrorCode::invalid_data, "value '{}' of node '{}' has to be quantized, but {}",
+             range->name, range->node, range->unusable);
+      }
       const TensorRange*& best = widest[entry.group];
       if (best == nullptr || width(*range) > width(*best)) best = range;
     }

@@ -8,6 +8,8 @@
 #include "nibble/ranges.h"
 #include "ops/op.h"
 #include "ops/roles.h"
+#include "ranges/calibration_notes.h"
+#include "ranges/channel_axis.h"
 #include "ranges/collector.h"
 #include "ranges/observer.h"
 #include "ranges/rounding.h"
@@ -93,7 +95,12 @@ std::vector<ValueId> reporting_order(const Graph& graph) {
 class Analysis {
  public:
   Analysis(const Graph& graph, const Dataset& data, const AnalyzeOptions& options)
-      : graph_(graph), data_(data), options_(options), pool_(options.threads) {
+      : graph_(graph),
+        data_(data),
+        options_(options),
+        axes_(graph),
+        calibration_(data),
+        pool_(options.threads) {
     weights_ = weight_collectors(graph);
     for (auto& [id, collector] : weights_) collector.add(graph.value(id).data, 0, pool_);
     for (const NodeId id : graph.nodes()) {
@@ -117,6 +124,7 @@ class Analysis {
       // A batch that had to be filled up would count its last sample twice; it is all there is, or
       // is left out.
       if (batch->padding > 0 && done > 0) break;
+      calibration_.see(*batch);
       runner.run(*batch);
       done += batch->count;
       report_progress(options_.progress, "analyzing ranges", done, data_.size());
@@ -130,17 +138,30 @@ class Analysis {
     if (tensor.dtype() != DType::f32) return;
     Collector& collector = activations_[id];
     if (collector.empty()) {
-      // Along axis 1 lie channels, unless samples do ([sequence, batch, features]).
-      const auto batch_axis = batch_axes.find(id);
-      const bool samples_at_1 = batch_axis != batch_axes.end() && batch_axis->second == 1;
-      const int axis = tensor.shape().rank() > 1 && !samples_at_1 ? 1 : -1;
-      collector = Collector(graph_.value(id).name, producer_[id], axis, false);
+      collector = Collector(graph_.value(id).name, producer_[id],
+                            channel_axis(id, tensor.shape().rank(), batch_axes), false);
     }
     collector.add(tensor, first_sample, pool_);
   }
 
+  void name_file(TensorRange& range, int64_t sample) const {
+    const std::string file = sample < data_.size() ? data_.file_of(sample) : "";
+    if (!file.empty()) range.unusable += " (" + file + ")";
+  }
+
+  // Where nobody who reads the value says so, channels lie along axis 1, unless samples do
+  // ([sequence, batch, features]).
+  int channel_axis(ValueId id, int rank, const std::map<ValueId, int>& batch_axes) const {
+    const auto samples = batch_axes.find(id);
+    const int samples_at = samples == batch_axes.end() ? 0 : samples->second;
+    const int axis = axes_.of(id, rank);
+    if (axis >= 0) return axis == samples_at ? -1 : axis;
+    return rank > 1 && samples_at != 1 ? 1 : -1;
+  }
+
   RangeReport report(int64_t samples, const std::vector<std::string>& notes) {
     RangeReport report{.samples = samples, .notes = notes};
+    for (std::string& note : calibration_.sentences()) report.notes.push_back(std::move(note));
     std::vector<const Tensor*> data;
     for (const ValueId id : reporting_order(graph_)) {
       const bool is_weight = weights_.contains(id);
@@ -148,11 +169,13 @@ class Analysis {
       const Collector& collector = is_weight ? weights_.at(id) : activations_.at(id);
       if (collector.empty()) continue;
       report.tensors.push_back(collector.finish());
+      if (const auto sample = collector.bad_sample()) name_file(report.tensors.back(), *sample);
       data.push_back(is_weight ? &graph_.value(id).data : nullptr);
     }
     if (!options_.predict_errors) return report;
     pool_.parallel_for(static_cast<int64_t>(report.tensors.size()), [&](int64_t i) {
       TensorRange& range = report.tensors[static_cast<size_t>(i)];
+      if (!range.unusable.empty()) return;
       range.errors = predict_errors(range, data[static_cast<size_t>(i)], pool_);
     });
     return report;
@@ -161,6 +184,8 @@ class Analysis {
   const Graph& graph_;
   const Dataset& data_;
   const AnalyzeOptions& options_;
+  const ChannelAxes axes_;
+  CalibrationNotes calibration_;
   ThreadPool pool_;
   std::map<ValueId, Collector> weights_;
   std::map<ValueId, Collector> activations_;

@@ -38,33 +38,46 @@ double outlier_share(const Moments& total, const Histogram& histogram) {
 Collector::Collector(std::string name, std::string node, int channel_axis, bool is_weight)
     : name_(std::move(name)), node_(std::move(node)), axis_(channel_axis), is_weight_(is_weight) {}
 
-void Collector::refuse(const Tensor& tensor, int64_t first_sample) const {
+void Collector::mark_unusable(const Tensor& tensor, int64_t first_sample) {
   const std::span<const float> values = tensor.data<float>();
   const auto at = std::ranges::find_if(values, [](float value) { return !std::isfinite(value); });
   const std::string_view what = std::isnan(*at) ? "NaN" : "infinite";
   if (is_weight_) {
-    fail(ErrorCode::invalid_data, "element {} of the weight '{}' of node '{}' is {}",
-         at - values.begin(), name_, node_, what);
+    unusable_ = fmt::format("its element {} is {}", at - values.begin(), what);
+    return;
   }
   const int64_t rows = tensor.shape().rank() > 0 ? tensor.shape()[0] : 1;
   const int64_t row = (at - values.begin()) / std::max<int64_t>(tensor.elements() / rows, 1);
-  fail(ErrorCode::invalid_data, "value '{}' is {} for sample {} of the data set", name_, what,
-       first_sample + row);
+  bad_sample_ = first_sample + row;
+  unusable_ = fmt::format("it is {} for sample {} of the data set", what, *bad_sample_);
+}
+
+void Collector::forget_channels() {
+  Moments all;
+  for (const Moments& channel : channels_) all.merge(channel);
+  channels_.assign(1, all);
+  for (size_t i = 1; i < histograms_.size(); ++i) histograms_[0].merge(histograms_[i]);
+  histograms_.resize(1);
+  axis_ = -1;
 }
 
 void Collector::add(const Tensor& tensor, int64_t first_sample, ThreadPool& pool) {
-  const ChannelView view(tensor.shape(), axis_);
   seen_ = true;
-  if (tensor.elements() == 0) return;
+  if (tensor.elements() == 0 || !unusable_.empty()) return;
+  const bool changed = !channels_.empty() && axis_ >= 0 &&
+                       ChannelView(tensor.shape(), axis_).channels != std::ssize(channels_);
+  if (changed) forget_channels();
+  const ChannelView view(tensor.shape(), axis_);
   if (channels_.empty()) {
     channels_.resize(static_cast<size_t>(view.channels));
     histograms_.resize(static_cast<size_t>(std::min<int64_t>(pool.threads(), view.channels)));
     shape_ = tensor.shape();
     if (!is_weight_ && shape_.rank() > 0) shape_[0] = Shape::kUnknown;
   }
-  if (static_cast<int64_t>(channels_.size()) != view.channels) {
-    fail(ErrorCode::unsupported, "value '{}' has {} channels in one batch and {} in another", name_,
-         channels_.size(), view.channels);
+  for (int axis = 0; axis < shape_.rank(); ++axis) {
+    const bool same =
+        tensor.shape().rank() == shape_.rank() && tensor.shape()[axis] == shape_[axis];
+    if (!same) shape_[axis] = Shape::kUnknown;
   }
   const float* data = tensor.data<float>().data();
   const auto slices = static_cast<int64_t>(histograms_.size());
@@ -92,7 +105,7 @@ void Collector::add(const Tensor& tensor, int64_t first_sample, ThreadPool& pool
       }
     });
   } catch (const Error&) {
-    refuse(tensor, first_sample);
+    mark_unusable(tensor, first_sample);
   }
 }
 
@@ -102,7 +115,8 @@ TensorRange Collector::finish() const {
                     .is_weight = is_weight_,
                     .shape = shape_,
                     .channel_axis = std::max(axis_, 0),
-                    .channels = channels_};
+                    .channels = channels_,
+                    .unusable = unusable_};
   for (const Moments& channel : channels_) range.total.merge(channel);
   for (const Histogram& histogram : histograms_) range.histogram.merge(histogram);
   range.outlier_share = outlier_share(range.total, range.histogram);

@@ -1,6 +1,7 @@
 // Statistics of one value, gathered over batches.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -18,22 +19,28 @@ class Collector {
   Collector() = default;
   Collector(std::string name, std::string node, int channel_axis, bool is_weight);
 
-  /// Throws Error{invalid_data} naming the value and the sample (first_sample + its place along
-  /// axis 0) of a NaN or infinity. The extent of the channel axis must not change.
+  /// The first NaN or infinity makes the value unusable (TensorRange::unusable, which names the
+  /// sample: first_sample + its place along axis 0); what comes after is not looked at. Where the
+  /// extent of the channel axis changes, all channels are taken for one.
   void add(const Tensor& tensor, int64_t first_sample, ThreadPool& pool);
   /// Nothing was added, not even a tensor without elements.
   bool empty() const { return !seen_; }
+  /// The sample that made it unusable, if one did.
+  std::optional<int64_t> bad_sample() const { return bad_sample_; }
   /// All but `errors`, which needs a search (predict_errors).
   TensorRange finish() const;
 
  private:
-  [[noreturn]] void refuse(const Tensor& tensor, int64_t first_sample) const;
+  void mark_unusable(const Tensor& tensor, int64_t first_sample);
+  void forget_channels();
 
   std::string name_;
   std::string node_;
   int axis_ = 0;
   bool is_weight_ = false;
   bool seen_ = false;
+  std::string unusable_;
+  std::optional<int64_t> bad_sample_;
   Shape shape_;
   std::vector<Moments> channels_;
   std::vector<Histogram> histograms_;  // one per slice of the channels

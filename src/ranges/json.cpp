@@ -38,6 +38,7 @@ Json tensor_json(const TensorRange& range) {
                {"kind", range.is_weight ? "weight" : "activation"},
                {"shape", range.shape.dims()}};
   json.update(moments_json(range.total));
+  if (!range.unusable.empty()) json["unusable"] = range.unusable;
   json["outlier_share"] = range.outlier_share;
   json["sqnr_db"] = std::move(errors);
   json["channels"] = channels_json(range);

@@ -33,6 +33,14 @@ std::string spread(const TensorRange& range) {
   return median > 0 ? fmt::format("{:.1f}", widths.back() / median) : "";
 }
 
+// The bit-widths that errors were predicted for: the same for every tensor that has any.
+std::vector<BitError> predicted(const RangeReport& report) {
+  for (const TensorRange& range : report.tensors) {
+    if (!range.errors.empty()) return range.errors;
+  }
+  return {};
+}
+
 const TensorRange* worst(const RangeReport& report, bool is_weight, size_t error) {
   const TensorRange* found = nullptr;
   for (const TensorRange& range : report.tensors) {
@@ -63,13 +71,12 @@ std::string to_table(const RangeReport& report, int columns) {
                                        {"zero%", Align::right},
                                        {"out%", Align::right},
                                        {"spread", Align::right}};
-  if (!report.tensors.empty()) {
-    for (const BitError& error : report.tensors[0].errors) {
-      titles.push_back({fmt::format("{}b", error.bits), Align::right});
-    }
+  for (const BitError& error : predicted(report)) {
+    titles.push_back({fmt::format("{}b", error.bits), Align::right});
   }
   Table table(titles);
   for (const TensorRange& range : report.tensors) {
+    if (!range.unusable.empty()) continue;
     const double count = static_cast<double>(std::max<int64_t>(range.total.count, 1));
     std::vector<std::string> cells = {range.name,
                                       range.is_weight ? "W" : "A",
@@ -92,6 +99,11 @@ std::string to_table(const RangeReport& report, int columns) {
       report.samples);
   for (const bool is_weight : {true, false}) {
     for (const size_t error : {size_t{0}, size_t{2}}) text += worst_line(report, is_weight, error);
+  }
+  for (const TensorRange& range : report.tensors) {
+    if (range.unusable.empty()) continue;
+    text += fmt::format("{} '{}' has no range: {}.\n", range.is_weight ? "Constant" : "Value",
+                        range.name, range.unusable);
   }
   for (const std::string& note : report.notes) text += note + ".\n";
   return text;

@@ -69,11 +69,10 @@ TEST(analyze, names_the_value_and_the_sample_that_is_not_finite) {
   Synthetic data(40, {3, 8, 8});
   data.bad_sample = 33;
   const Graph graph = identity_graph({-1, 3, 8, 8});
-  EXPECT_EQ(error_of([&] { analyze(graph, data, {.batch = 16}); }),
-            "value 'x' is NaN for sample 33 of the data set");
+  const auto why = [&] { return analyze(graph, data, {.batch = 16}).find("x")->unusable; };
+  EXPECT_EQ(why(), "it is NaN for sample 33 of the data set");
   data.bad_value = -std::numeric_limits<float>::infinity();
-  EXPECT_EQ(error_of([&] { analyze(graph, data, {.batch = 16}); }),
-            "value 'x' is infinite for sample 33 of the data set");
+  EXPECT_EQ(why(), "it is infinite for sample 33 of the data set");
 }
 
 TEST(analyze, refuses_empty_data_and_samples_that_do_not_fit) {

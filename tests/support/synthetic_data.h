@@ -18,7 +18,7 @@ class Synthetic : public RealDataset {
   Shape sample_shape() const override { return shape_; }
   int classes() const override { return 2; }
   const std::vector<std::string>& class_names() const override { return names_; }
-  int64_t label(int64_t) const override { return 0; }
+  int64_t label(int64_t index) const override { return index % 2; }
   void read(int64_t index, std::span<float> out) const override {
     Random random(static_cast<uint64_t>(index));
     const size_t plane = out.size() / static_cast<size_t>(shape_[0]);
