@@ -4,6 +4,7 @@
 #include "base/check.h"
 #include "base/file.h"
 #include "nibble/onnx.h"
+#include "onnx/expand/expand.h"
 #include "onnx/export_graph.h"
 #include "onnx/notes.h"
 #include "onnx/proto.h"
@@ -21,7 +22,8 @@ bool has_quantized_types(const Graph& graph) {
   return false;
 }
 
-// After insert_qdq: what the integer operators and the stored integers need.
+// After insert_qdq: what the integer operators and the stored integers need, and what operators do
+// that were made when the model was read.
 int needed_opset_of_nodes(const Graph& graph) {
   int opset = 0;
   for (NodeId id : graph.nodes()) {
@@ -29,7 +31,7 @@ int needed_opset_of_nodes(const Graph& graph) {
     for_each_body(node,
                   [&](const Graph& body) { opset = std::max(opset, needed_opset_of_nodes(body)); });
     if (!node.domain.empty()) continue;
-    opset = std::max(opset, opset_of_integer_operator(node.op));
+    opset = std::max({opset, opset_of_integer_operator(node.op), opset_of_part(node.op)});
     const bool quantizes = node.op == "QuantizeLinear";
     if (!quantizes && node.op != "DequantizeLinear") continue;
     const ValueId codes = quantizes ? node.outputs[0] : node.inputs[0];

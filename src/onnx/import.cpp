@@ -5,6 +5,7 @@
 #include "base/check.h"
 #include "base/file.h"
 #include "nibble/onnx.h"
+#include "onnx/expand/expand.h"
 #include "onnx/import_graph.h"
 #include "onnx/notes.h"
 #include "onnx/proto.h"
@@ -74,6 +75,7 @@ Graph read_model(onnx::ModelProto& proto, const std::filesystem::path& directory
   OnnxNotes::of_model(graph) = serialize_proto(proto);
   graph.validate();
   refuse_nan(graph);
+  if (expand_operators(graph) > 0) graph.validate();
   fold_qdq(graph);
   return graph;
 }

@@ -12,42 +12,39 @@
 #include "ops/op.h"
 #include "passes/evaluate.h"
 #include "passes/pass.h"
+#include "passes/type_inference.h"
 
 namespace nibble {
 namespace {
 
 constexpr int64_t kMaxKnownElements = 4096;
 
-class TypeInference {
- public:
-  TypeInference(Graph& graph) : graph_(graph), known_(static_cast<size_t>(graph.value_count())) {
-    for (int32_t i = 0; i < graph.value_count(); ++i) {
-      const Value& value = graph.value({i});
-      if (!value.is_constant()) continue;
-      // Large quantized constants are of no use to a shape rule.
-      if (!value.type.quant || value.data.elements() <= kMaxKnownElements) {
-        known_[static_cast<size_t>(i)] = real_constant(value);
-      }
-    }
+}  // namespace
+
+void TypeInference::run() {
+  for (NodeId id : graph_.nodes()) {
+    with_context([&] { return describe(graph_.node(id)); },
+                 [&] { with_lengths_from_model([&] { infer(id); }); });
   }
+}
 
-  void run() {
-    for (NodeId id : graph_.nodes()) {
-      with_context([&] { return describe(graph_.node(id)); },
-                   [&] { with_lengths_from_model([&] { infer(id); }); });
-    }
+Tensor& TypeInference::entry(ValueId id) {
+  const auto i = static_cast<size_t>(id.index);
+  if (known_.size() <= i) known_.resize(static_cast<size_t>(graph_.value_count()));
+  return known_[i];
+}
+
+const Tensor* TypeInference::known(ValueId id) {
+  if (!id) return nullptr;
+  Tensor& tensor = entry(id);
+  const Value& value = graph_.value(id);
+  // Large quantized constants are of no use to a shape rule.
+  if (tensor.empty() && value.is_constant() &&
+      (!value.type.quant || value.data.elements() <= kMaxKnownElements)) {
+    tensor = real_constant(value);
   }
-
- private:
-  void infer(NodeId id);
-  void infer_bodies(Node& node);
-  void infer_branches(const Node& node);
-  void merge(ValueId id, const TensorType& type);
-  void learn_values(const Node& node, std::span<const Tensor> constants);
-
-  Graph& graph_;
-  std::vector<Tensor> known_;  // by value id; empty: not known
-};
+  return tensor.empty() ? nullptr : &tensor;
+}
 
 void TypeInference::infer(NodeId id) {
   Node& node = graph_.node(id);
@@ -59,7 +56,8 @@ void TypeInference::infer(NodeId id) {
   std::vector<Tensor> constants;
   for (ValueId input : node.inputs) {
     types.push_back(input ? graph_.value(input).type : TensorType{});
-    constants.push_back(input ? known_[static_cast<size_t>(input.index)] : Tensor());
+    const Tensor* constant = known(input);
+    constants.push_back(constant == nullptr ? Tensor() : *constant);
     // An input whose element type nobody knows would look as if it were left out.
     if (input && types.back().dtype == DType::undefined) return infer_branches(node);
   }
@@ -117,7 +115,7 @@ void TypeInference::learn_values(const Node& node, std::span<const Tensor> const
   const auto results = evaluate_node(node, graph_.opset(), inputs);
   if (!results) return;
   for (size_t i = 0; i < results->size(); ++i) {
-    if (node.outputs[i]) known_[static_cast<size_t>(node.outputs[i].index)] = (*results)[i];
+    if (node.outputs[i]) entry(node.outputs[i]) = (*results)[i];
   }
 }
 
@@ -160,8 +158,6 @@ void TypeInference::infer_branches(const Node& node) {
     merge(node.outputs[i], both);
   }
 }
-
-}  // namespace
 
 void infer_types(Graph& graph) { TypeInference(graph).run(); }
 
