@@ -40,6 +40,12 @@ else
   skipped=$((skipped + 1))
   echo "SKIPPED: outputs as in ONNX Runtime (needs .venv, made by setup.sh --tests, and $models)"
 fi
+if [[ -x .venv/bin/python ]]; then
+  check "operators of com.microsoft as in ONNX Runtime" .venv/bin/python tests/interop/contrib_operators.py
+else
+  skipped=$((skipped + 1))
+  echo "SKIPPED: operators of com.microsoft as in ONNX Runtime (needs .venv, made by setup.sh --tests)"
+fi
 # f32 results do not depend on the number of threads on lesser CPUs either (oneDNN chooses by these variables).
 for isa in SSE41 AVX AVX2 AVX512_CORE; do
   check "f32 results for every number of threads, $isa" env ONEDNN_MAX_CPU_ISA=$isa DNNL_MAX_CPU_ISA=$isa \

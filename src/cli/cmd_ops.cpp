@@ -4,6 +4,7 @@
 #include "base/check.h"
 #include "base/text.h"
 #include "cli/command.h"
+#include "onnx/expand/expand.h"
 #include "ops/op.h"
 #include "ops/require_ops.h"
 #include "quant/node_plan.h"
@@ -17,17 +18,33 @@ struct Arguments {
   CommonOptions common;
 };
 
+bool is_called(std::string_view name, std::string_view op, std::string_view domain) {
+  return name.empty() || edit_distance(name, op) == 0 ||
+         edit_distance(name, full_op_name(op, domain)) == 0;
+}
+
+// Those that become others when a model is read.
+std::vector<const ExpansionRow*> find_expansions(const std::string& name) {
+  std::vector<const ExpansionRow*> rows;
+  for (const ExpansionRow& row : expansion_table()) {
+    if (is_called(name, row.op, row.domain)) rows.push_back(&row);
+  }
+  return rows;
+}
+
 // All but those that exist only between compile and run; or those called `name`.
 std::vector<const OpRow*> find_rows(const std::string& name) {
   std::vector<const OpRow*> rows;
   for (const OpRow& row : op_table()) {
-    const bool wanted = name.empty() || edit_distance(name, row.name) == 0 ||
-                        edit_distance(name, full_op_name(row.name, row.domain)) == 0;
-    if (row.domain != "nibble" && wanted) rows.push_back(&row);
+    if (row.domain != "nibble" && is_called(name, row.name, row.domain)) rows.push_back(&row);
   }
-  if (!rows.empty()) return rows;
+  if (!rows.empty() || !find_expansions(name).empty()) return rows;
+  std::vector<std::string> names = nearest_ops(name);
+  for (const ExpansionRow& row : expansion_table()) {
+    names.push_back(full_op_name(row.op, row.domain));
+  }
   fail(ErrorCode::invalid_argument, "Nibble does not have the operator '{}'{}", name,
-       did_you_mean(name, nearest_ops(name)));
+       did_you_mean(name, names));
 }
 
 std::string range_text(int least, int most) {
@@ -63,15 +80,29 @@ void print_table(const std::vector<const OpRow*>& rows) {
   }
 }
 
+void print_expansions(const std::vector<const ExpansionRow*>& rows) {
+  if (rows.empty()) return;
+  Table table({{"read as its parts"}, {"which are"}});
+  for (const ExpansionRow* row : rows) {
+    table.add_row({full_op_name(row->op, row->domain), std::string(row->becomes)});
+  }
+  tell("{}", table.to_string(output_columns()));
+}
+
 int run(const Arguments& arguments) {
   const std::vector<const OpRow*> rows = find_rows(arguments.name);
+  const std::vector<const ExpansionRow*> expansions = find_expansions(arguments.name);
   if (!arguments.common.json) {
-    print_table(rows);
+    if (!rows.empty()) print_table(rows);
+    print_expansions(expansions);
     return 0;
   }
-  Json list = Json::array();
+  Json list = Json::array(), parts = Json::array();
   for (const OpRow* row : rows) list.push_back(to_json(*row));
-  print_json({{"operators", std::move(list)}});
+  for (const ExpansionRow* row : expansions) {
+    parts.push_back({{"op", row->op}, {"domain", row->domain}, {"becomes", row->becomes}});
+  }
+  print_json({{"operators", std::move(list)}, {"read_as_parts", std::move(parts)}});
   return 0;
 }
 

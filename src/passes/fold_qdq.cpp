@@ -17,6 +17,7 @@
 #include <unordered_map>
 
 #include "nibble/error.h"
+#include "passes/codes_on_the_move.h"
 #include "passes/evaluate.h"
 #include "passes/graph_editor.h"
 #include "passes/pass.h"
@@ -339,6 +340,9 @@ int Folder::fold_pair(NodeId id) {
 
 }  // namespace
 
-int fold_qdq(Graph& graph) { return Folder(graph).run(); }
+int fold_qdq(Graph& graph) {
+  const int moved = move_reals_instead_of_codes(graph);
+  return moved + Folder(graph).run();
+}
 
 }  // namespace nibble

@@ -42,6 +42,57 @@ Builder quantized_gemm() {
   return b;
 }
 
+// x -> QuantizeLinear -> `move` -> DequantizeLinear -> Relu; `more` are the inputs of the move.
+Builder moved_codes(const std::string& op, const std::vector<ValueId>& more,
+                    const Attributes& settings, Builder b = Builder()) {
+  const ValueId s = b.constant<float>("s", {}, {0.02F}), z = b.constant<uint8_t>("z", {}, {100});
+  std::vector<ValueId> inputs = {b.node("QuantizeLinear", {b.input("x", {2, 3}), s, z}, "q")};
+  inputs.insert(inputs.end(), more.begin(), more.end());
+  const ValueId moved = b.node(op, inputs, "t", settings);
+  b.output(b.node("Relu", {b.node("DequantizeLinear", {moved, s, z}, "r")}, "y"));
+  return b;
+}
+
+TEST(fold_qdq, codes_on_the_move_become_typed_values_on_either_side) {
+  Builder b = moved_codes("Transpose", {}, {});
+  const auto before = run(b.graph);
+  EXPECT_GT(fold_qdq(b.graph), 0);
+  b.graph.validate();
+  EXPECT_EQ(count_ops(b.graph, "QuantizeLinear") + count_ops(b.graph, "DequantizeLinear"), 0)
+      << to_text(b.graph);
+  const Node& transpose = b.graph.node(b.graph.nodes()[0]);
+  ASSERT_EQ(transpose.op, "Transpose");
+  EXPECT_EQ(b.graph.value(transpose.inputs[0]).type.quant, u8(0.02F, 100));
+  EXPECT_EQ(b.graph.value(transpose.outputs[0]).type.quant, u8(0.02F, 100));
+  EXPECT_EQ(difference(run(b.graph), before), 0.0);
+  EXPECT_EQ(fold_qdq(b.graph), 0);
+}
+
+// Code 0 is written, which stands for -2.
+TEST(fold_qdq, padded_codes_become_padded_reals) {
+  Builder b;
+  const ValueId pads = b.constant<int64_t>("pads", {4}, {0, 1, 0, 2});
+  for (const bool has_value : {false, true}) {
+    Builder copy = b;
+    const ValueId value = has_value ? copy.constant<uint8_t>("v", {}, {250}) : ValueId{};
+    Builder padded = moved_codes("Pad", {pads, value}, {}, copy);
+    const auto before = run(padded.graph);
+    EXPECT_GT(fold_qdq(padded.graph), 0);
+    padded.graph.validate();
+    EXPECT_EQ(count_ops(padded.graph, "QuantizeLinear"), 0) << to_text(padded.graph);
+    EXPECT_EQ(difference(run(padded.graph), before), 0.0);
+    EXPECT_EQ(difference(run(padded.graph, Arithmetic::integer), before), 0.0);
+  }
+}
+
+TEST(fold_qdq, moved_codes_that_somebody_else_reads_stay) {
+  Builder b = moved_codes("Transpose", {}, {});
+  b.output(*b.graph.find_value("t"));
+  const auto before = run(b.graph);
+  EXPECT_EQ(fold_qdq(b.graph), 0) << to_text(b.graph);
+  EXPECT_EQ(difference(run(b.graph), before), 0.0);
+}
+
 TEST(fold_qdq, a_quantized_layer_becomes_types) {
   Builder b = quantized_gemm();
   const auto before = run(b.graph);
