@@ -149,7 +149,7 @@ TEST_F(bad_input, operators_that_are_unknown_are_named_with_the_nearest) {
   graph.inputs = {graph.add_value("x", type)};
   const ValueId half = graph.add_value("half", type);
   graph.outputs = {graph.add_value("y", type)};
-  graph.add_node({.op = "FusedMatMul",
+  graph.add_node({.op = "MatMulBnb4",
                   .domain = "com.microsoft",
                   .name = "fused",
                   .inputs = {graph.inputs[0], graph.inputs[0]},
@@ -159,7 +159,7 @@ TEST_F(bad_input, operators_that_are_unknown_are_named_with_the_nearest) {
   save_npy(Tensor(DType::f32, {4, 4}), path("x.npy"));
   const auto result = nibble("run odd.onnx --input x=x.npy");
   EXPECT_EQ(result.status, 1);
-  for (const char* part : {"com.microsoft::FusedMatMul (node 'fused'", "MatMul", "Softmaxx",
+  for (const char* part : {"com.microsoft::MatMulBnb4 (node 'fused'", "MatMul", "Softmaxx",
                            "node 'odd'", "Softmax", "`nibble ops`"}) {
     EXPECT_NE(result.err.find(part), std::string::npos) << part << ": " << result.err;
   }
