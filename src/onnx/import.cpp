@@ -7,6 +7,7 @@
 #include "nibble/onnx.h"
 #include "onnx/expand/expand.h"
 #include "onnx/import_graph.h"
+#include "onnx/inline_functions.h"
 #include "onnx/notes.h"
 #include "onnx/proto.h"
 #include "passes/pass.h"
@@ -66,6 +67,7 @@ Graph read_model(onnx::ModelProto& proto, const std::filesystem::path& directory
   if (!proto.has_graph()) {
     fail(ErrorCode::invalid_model, "this is not an ONNX model: it contains no graph");
   }
+  inline_functions(proto);
   const ModelContext model{directory, read_opsets(proto)};
   Graph graph = GraphReader(model).read(*proto.mutable_graph());
   for (const auto& entry : proto.metadata_props()) graph.metadata[entry.key()] = entry.value();

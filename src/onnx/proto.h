@@ -9,6 +9,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "nibble/tensor.h"
 
@@ -31,5 +32,9 @@ void tensor_to_proto(const Tensor& tensor, onnx::TensorProto& proto);
 /// Parses bytes as `Message`; false if they are none. Prints nothing.
 bool parse_proto(google::protobuf::MessageLite& message, std::string_view bytes);
 std::string serialize_proto(const google::protobuf::MessageLite& message);
+/// What the message holds in its strings, byte strings or messages of this number, in order: also
+/// of fields that the installed schema does not know.
+std::vector<std::string> length_delimited_fields(const google::protobuf::MessageLite& message,
+                                                 int field);
 
 }  // namespace nibble

@@ -46,10 +46,6 @@ ModelBuilder rich_model() {
   auto& entry = *b.model.add_metadata_props();
   entry.set_key("author");
   entry.set_value("someone");
-  auto& function = *b.model.add_functions();
-  function.set_name("Custom");
-  function.set_domain("org.example");
-  function.add_input("a");
   auto& import = *b.model.add_opset_import();
   import.set_domain("org.example");
   import.set_version(1);
