@@ -4,6 +4,8 @@
 #include <fstream>
 
 #include "data/make_files.h"
+#include "data/wav_files.h"
+#include "data/zip_files.h"
 #include "fuzz/seed_graphs.h"
 #include "nibble/data.h"
 #include "nibble/onnx.h"
@@ -23,6 +25,10 @@ void write_arrays(const std::filesystem::path& folder) {
   }
   // A zip archive with nothing in it: only the end of its directory.
   write(folder / "empty.npz", std::string("PK\5\6", 4) + std::string(18, '\0'));
+  write(folder / "one.npz", nibble::testing::npz_of({{"x", Tensor(DType::f32, {2, 3})}}));
+  write(folder / "mono.wav", nibble::testing::wav_of_points({1, -2, 3}));
+  write(folder / "stereo.wav",
+        nibble::testing::wav_of(std::string(16, 'a'), {.coding = 3, .bits = 32, .channels = 2}));
 }
 
 void write_images(const std::filesystem::path& folder) {

@@ -14,10 +14,10 @@ declare -A below=(
   [passes]="base tensor kernels graph ops passes"
   [onnx]="base tensor kernels graph ops passes onnx"
   [runtime]="base tensor kernels graph ops passes runtime"
-  [data]="base tensor graph data"
-  [ranges]="base tensor kernels graph ops passes runtime data ranges"
-  [quant]="base tensor kernels graph ops passes runtime data ranges quant"
-  [train]="base tensor kernels graph ops passes runtime data ranges quant train"
+  [data]="base tensor kernels graph ops passes onnx data"
+  [ranges]="base tensor kernels graph ops passes onnx runtime data ranges"
+  [quant]="base tensor kernels graph ops passes onnx runtime data ranges quant"
+  [train]="base tensor kernels graph ops passes onnx runtime data ranges quant train"
   [report]="base tensor kernels graph ops passes onnx runtime data ranges quant train report"
 )
 wrong=0

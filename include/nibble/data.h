@@ -19,8 +19,9 @@
 #pragma GCC visibility push(default)
 namespace nibble {
 
-/// From a decoded image (bytes, interleaved) to the network's input [C,H,W]: resize, crop, order of
-/// channels, then x = (byte * scale - mean[c]) / std[c]. Stored as JSON in the ONNX metadata key
+/// From a decoded image (bytes, interleaved, turned as its EXIF orientation says) to the network's
+/// input, [C,H,W] or [H,W,C]: resize, crop, order of channels, then
+/// x = (byte * scale - mean[c]) / std[c]. Stored as JSON in the ONNX metadata key
 /// "nibble.preprocess".
 /// Resizing is bilinear and antialiased: when an image is made smaller, the triangle filter widens
 /// by the same factor, and each of the two passes rounds to bytes (as Pillow does; accuracy depends
@@ -33,11 +34,18 @@ struct Preprocess {
       0;                  // 0: no resize; else the shorter side becomes this many pixels (bilinear)
   int resize_height = 0;  // both set: resize to exactly this, ignoring the aspect ratio
   int resize_width = 0;
+  /// With resize_height and resize_width: the aspect ratio is kept (the image becomes
+  /// round(h * r) x round(w * r) pixels, r = min(H / h, W / w)) and the rest, half of it (rounded
+  /// down) above and to the left, is filled with the byte pad_value. What detectors call letterbox.
+  bool letterbox = false;
+  int pad_value = 114;  // in [0, 255], before scale, mean and std
   int crop_height = 0;  // 0: no crop; else the centre crop
   int crop_width = 0;
   float scale = 1.0F / 255.0F;
   std::vector<float> mean;  // one per channel; empty: 0
   std::vector<float> std;   // one per channel; empty: 1
+  enum class Layout : uint8_t { chw, hwc };
+  Layout layout = Layout::chw;  // of a sample
   bool operator==(const Preprocess&) const = default;
 };
 std::string to_json(const Preprocess& preprocess);
@@ -122,25 +130,38 @@ enum class Split : uint8_t { train, validation, test };
 struct DataOptions {
   Split split = Split::test;
   /// None: the source's own. That is grey 1/16 for "digits", 1/255 for all others, rgb or grey as
-  /// the images are.
+  /// the images are; and, where `inputs` has one of images, its layout, its number of channels, and
+  /// 1 for an input of bytes.
   std::optional<Preprocess> preprocess;
-  /// The names of the model's inputs, where there is a model: arrays of these names are samples.
-  std::vector<std::string> inputs;
+  /// The model's inputs and outputs, where there is a model, as it declares them: with the batch.
+  std::vector<Field> inputs;
+  std::vector<Field> outputs;
+  /// By input of the model: what it gets, where the data do not say so by themselves: an array of
+  /// the data under another name, or a file (.npy, or .pb: an ONNX TensorProto). A file with an
+  /// array of exactly the input's shape is the same for every sample; another has one row per
+  /// sample. "label" and "target:OUTPUT" are allowed as well.
+  std::map<std::string, std::string> sources;
+  /// Sound is cut into frames of so many points, `hop` apart (0: as many as `frame`). 0: as the
+  /// model's input says; if that does not say, a file is a sample.
+  int64_t frame = 0;
+  int64_t hop = 0;
   /// Share of the training samples set aside as the validation split (chosen by `seed`, stratified
   /// by class). The split `train` never holds them. Ignored where the source has a validation part.
   double validation_share = 0.1;
   uint64_t seed = 0;
 };
 
-/// Opens `spec`: "digits" (embedded), a folder of class folders with JPEG/PNG (train/ and test/ or
-/// val/ inside where present), a folder with labels.csv, IDX files (a folder, gzipped or not),
-/// CIFAR-10 binary, or X.npy,Y.npy / FILE.npz. A source without a test part serves its single part
-/// whole as `test`, and divided as `train` and `validation` (without labels: the last samples are
-/// the validation part). "digits" is always divided in the same
-/// way: 1,000 / 297 / 500. All samples have one shape: images of different sizes need a resize or a
-/// crop. What is held in memory: labels and file names; gzipped IDX and .npz files as bytes.
-/// Bytes of .npy/.npz arrays ([N,H,W] or [N,H,W,C]) are preprocessed as images; floats are taken as
-/// they are. Throws Error{invalid_data} or {io}, naming the file.
+/// The fields `inputs` and `outputs` of DataOptions that `graph` says.
+void describe_model(const Graph& graph, DataOptions& options);
+
+/// Opens `spec`: "digits" (embedded), or files in one of the forms of docs/data.md; empty where all
+/// inputs come from `options.sources`. A source without a test part serves its single part whole as
+/// `test`, and divided as `train` and `validation` (without labels: the last samples are the
+/// validation part). "digits" is always divided in the same way: 1,000 / 297 / 500. All images have
+/// one shape: images of different sizes need a resize or a crop. What is held in memory: labels and
+/// file names, what docs/data.md says of the rest. Bytes of .npy/.npz arrays ([N,H,W] or [N,H,W,C])
+/// are preprocessed as images; other arrays are taken as they are. Arrays of the names of
+/// `options.inputs` go to them. Throws Error{invalid_data} or {io}, naming the file.
 std::unique_ptr<Dataset> open_dataset(const std::string& spec, const DataOptions& options);
 
 /// View of chosen samples. An index out of range: Error{invalid_argument}.

@@ -22,7 +22,8 @@ struct Arguments {
 
 int run(const Arguments& arguments) {
   if (!arguments.output.empty()) check_output_file(arguments.output);
-  const Graph graph = prepare_for_quantization(load_onnx(arguments.model));
+  Graph graph = prepare_for_quantization(load_onnx(arguments.model));
+  arguments.data.settle({&graph, 1});
   const std::shared_ptr<const Dataset> training =
       arguments.data.open(Split::train, &graph, arguments.common.seed);
   const std::shared_ptr<const Dataset> data =

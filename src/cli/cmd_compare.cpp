@@ -1,6 +1,8 @@
 // nibble compare: where the error of a quantized model comes from, layer by layer.
 #include <fmt/format.h>
 
+#include <array>
+
 #include "base/check.h"
 #include "cli/command.h"
 #include "nibble/evaluate.h"
@@ -21,9 +23,12 @@ struct Arguments {
 };
 
 int run(const Arguments& arguments) {
-  const Graph reference = prepare_for_quantization(load_onnx(arguments.reference));
-  Graph quantized = load_onnx(arguments.quantized);
+  std::array<Graph, 2> models = {prepare_for_quantization(load_onnx(arguments.reference)),
+                                 load_onnx(arguments.quantized)};
+  const Graph& reference = models[0];
+  Graph& quantized = models[1];
   if (!is_quantized(quantized)) quantized = prepare_for_quantization(quantized);  // fold both alike
+  arguments.data.settle(models);
   const std::shared_ptr<const Dataset> all =
       arguments.data.open(Split::test, &quantized, arguments.common.seed);
   const std::shared_ptr<const Dataset> data =

@@ -2,8 +2,6 @@
 // first model.
 #include <fmt/format.h>
 
-#include <optional>
-
 #include "base/check.h"
 #include "cli/command.h"
 #include "nibble/evaluate.h"
@@ -29,14 +27,6 @@ struct Arguments {
 Split split_named(const std::string& name) {
   if (name == "train") return Split::train;
   return name == "validation" ? Split::validation : Split::test;
-}
-
-// How the first model that says so wants its samples: for those that do not say.
-std::optional<Preprocess> known_preprocess(const std::vector<Graph>& graphs) {
-  for (const Graph& graph : graphs) {
-    if (const auto preprocess = stored_preprocess(graph)) return preprocess;
-  }
-  return std::nullopt;
 }
 
 Evaluation evaluate_model(const std::string& path, const Graph& graph, const Arguments& arguments,
@@ -95,10 +85,9 @@ int run(const Arguments& arguments) {
   std::vector<Evaluation> evaluations;
   std::vector<Graph> graphs;
   for (const std::string& path : arguments.models) graphs.push_back(load_onnx(path));
-  const std::optional<Preprocess> known = known_preprocess(graphs);
+  arguments.data.settle(graphs);
   for (size_t i = 0; i < graphs.size(); ++i) {
     const std::string& path = arguments.models[i];
-    if (known && !stored_preprocess(graphs[i])) store_preprocess(graphs[i], *known);
     evaluations.push_back(evaluate_model(path, graphs[i], arguments, progress));
     if (evaluations.back().samples != evaluations.front().samples) {
       fail(ErrorCode::invalid_data,

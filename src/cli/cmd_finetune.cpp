@@ -42,6 +42,7 @@ int run(const Arguments& arguments) {
   if (const auto reason = why_not_written(model, target)) {
     fail(ErrorCode::unsupported, "{}: {}", arguments.model, *reason);
   }
+  arguments.data.settle({&model, 1});
   const TrainingData data = open_training_data(arguments.data, &model, arguments.common.seed);
   store_preprocess_of(model, *data.training);
   ProgressBar progress;

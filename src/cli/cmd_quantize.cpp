@@ -93,10 +93,12 @@ void print_summary(const Arguments& arguments, const Quantized& result,
     return;
   }
   tell("{}: {}\n", arguments.output, size_change(before, after));
-  tell("{} {} quantized (weights: {}; activations: {}), calibrated on {} samples.\n",
-       result.report.quantized_layers, result.report.quantized_layers == 1 ? "layer" : "layers",
+  tell("{} {} quantized (weights: {}; activations: {}), {}.\n", result.report.quantized_layers,
+       result.report.quantized_layers == 1 ? "layer" : "layers",
        bits_text(result.report, &LayerBits::weight_bits),
-       bits_text(result.report, &LayerBits::activation_bits), result.ranges.samples);
+       bits_text(result.report, &LayerBits::activation_bits),
+       result.ranges.samples > 0 ? fmt::format("calibrated on {} samples", result.ranges.samples)
+                                 : "without data");
   for (const auto& [node, bits] : result.plan.layers) {
     const auto got = result.report.layers.find(node);
     if (got == result.report.layers.end()) continue;

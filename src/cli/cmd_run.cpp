@@ -31,12 +31,8 @@ Tensor load_tensor(const std::string& path) {
 std::map<std::string, Tensor> load_inputs(const std::vector<std::string>& arguments) {
   std::map<std::string, Tensor> tensors;
   for (const std::string& argument : arguments) {
-    const size_t equals = argument.find('=');
-    if (equals == std::string::npos || equals == 0) {
-      fail(ErrorCode::invalid_argument, "--input {}: expected NAME=FILE", argument);
-    }
-    const std::string name = argument.substr(0, equals);
-    if (!tensors.emplace(name, load_tensor(argument.substr(equals + 1))).second) {
+    const auto [name, file] = split_assignment(argument, "--input", "NAME=FILE");
+    if (!tensors.emplace(name, load_tensor(file)).second) {
       fail(ErrorCode::invalid_argument, "--input gives '{}' twice", name);
     }
   }

@@ -4,7 +4,6 @@
 
 #include "base/check.h"
 #include "base/file.h"
-#include "ranges/binding.h"
 #include "report/format.h"
 
 namespace nibble::cli {
@@ -32,6 +31,16 @@ void PreprocessOptions::declare(CLI::App& app) {
       ->expected(1, 2)
       ->type_name("S|H,W")
       ->group(group);
+  app.add_option("--letterbox", letterbox,
+                 "HxW: to that size, keeping the aspect ratio; the rest is padded")
+      ->type_name("HxW")
+      ->group(group);
+  add_option(app,
+             {.flag = "--pad-value",
+              .help = "The byte that --letterbox pads with; default 114",
+              .least = 0,
+              .most = 255},
+             pad_value, group);
   app.add_option("--crop", crop, "S or H,W: centre crop")
       ->delimiter(',')
       ->expected(1, 2)
@@ -42,7 +51,14 @@ void PreprocessOptions::declare(CLI::App& app) {
               .help = "Order of the input channels",
               .choices = {{"rgb"}, {"bgr"}, {"grey"}}},
              color, group);
-  app.add_option("--scale", scale, "x = (byte * scale - mean) / std; default 1/255")
+  add_option(app,
+             {.flag = "--layout",
+              .help = "Order of the input's dimensions; default: the model's",
+              .choices = {{"chw"}, {"hwc"}}},
+             layout, group);
+  app.add_option(
+         "--scale", scale,
+         "x = (byte * scale - mean) / std; default 1/255, or 1 for a model that takes bytes")
       ->type_name("X")
       ->group(group);
   app.add_option("--mean", mean, "One number per channel: 0.485,0.456,0.406")
@@ -56,8 +72,9 @@ void PreprocessOptions::declare(CLI::App& app) {
 }
 
 bool PreprocessOptions::given() const {
-  return !file.empty() || !resize.empty() || !crop.empty() || !color.empty() || scale != 0 ||
-         !mean.empty() || !std.empty();
+  return !file.empty() || !resize.empty() || !letterbox.empty() || pad_value >= 0 ||
+         !layout.empty() || !crop.empty() || !color.empty() || scale != 0 || !mean.empty() ||
+         !std.empty();
 }
 
 Preprocess PreprocessOptions::over(Preprocess result) const {
@@ -70,7 +87,19 @@ Preprocess PreprocessOptions::over(Preprocess result) const {
     result.resize_shorter = exact ? 0 : resize[0];
     result.resize_height = exact ? resize[0] : 0;
     result.resize_width = exact ? resize[1] : 0;
+    result.letterbox = false;
   }
+  if (!letterbox.empty()) {
+    const std::vector<int64_t> extents = parse_extents(letterbox, "--letterbox");
+    result.letterbox = true;
+    result.resize_shorter = 0;
+    result.resize_height = static_cast<int>(extents.front());
+    result.resize_width = static_cast<int>(extents.back());
+    result.crop_height = result.crop_width = 0;
+  }
+  if (pad_value >= 0) result.pad_value = pad_value;
+  if (layout == "chw") result.layout = Preprocess::Layout::chw;
+  if (layout == "hwc") result.layout = Preprocess::Layout::hwc;
   if (!crop.empty()) {
     result.crop_height = crop.front();
     result.crop_width = crop.back();
@@ -82,47 +111,6 @@ Preprocess PreprocessOptions::over(Preprocess result) const {
   if (!mean.empty()) result.mean = mean;
   if (!std.empty()) result.std = std;
   return result;
-}
-
-void DataArguments::declare(CLI::App& app) {
-  app.add_option("--data", spec,
-                 "digits, a folder of class folders, a folder with labels.csv, IDX or CIFAR-10 "
-                 "files, X.npy,Y.npy or FILE.npz")
-      ->type_name("DATA")
-      ->required();
-  preprocess.declare(app);
-}
-
-namespace {
-
-bool wants_one_channel(const Graph* model) {
-  if (model == nullptr || model->inputs.empty()) return false;
-  const Shape& shape = model->value(model->inputs[0]).type.shape;
-  return shape.rank() == 4 && shape[1] == 1;
-}
-
-}  // namespace
-
-std::shared_ptr<const Dataset> DataArguments::open(Split split, const Graph* model,
-                                                   uint64_t seed) const {
-  DataOptions options{.split = split, .seed = seed};
-  if (model != nullptr) options.preprocess = stored_preprocess(*model);
-  std::shared_ptr<const Dataset> dataset;
-  if (!options.preprocess) {
-    dataset = open_dataset(spec, options);
-    options.preprocess = dataset->preprocess();
-    if (options.preprocess && wants_one_channel(model)) {
-      options.preprocess->color = Preprocess::Color::grey;
-      dataset = nullptr;
-    }
-  }
-  if (preprocess.given()) {
-    options.preprocess = preprocess.over(options.preprocess.value_or(Preprocess{}));
-    dataset = nullptr;
-  }
-  if (dataset == nullptr) dataset = open_dataset(spec, options);
-  if (model != nullptr) bind_samples(*model, *dataset);  // throws if the samples do not fit
-  return dataset;
 }
 
 void store_preprocess_of(Graph& graph, const Dataset& dataset) {

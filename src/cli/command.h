@@ -31,10 +31,14 @@ struct CommonOptions {
   void declare(CLI::App& app);
 };
 
-/// --preprocess, --resize, --crop, --color, --scale, --mean, --std: how images become inputs.
+/// --preprocess, --resize, --letterbox, --pad-value, --crop, --color, --layout, --scale, --mean,
+/// --std: how images become inputs.
 struct PreprocessOptions {
   std::string file;
   std::vector<int> resize;
+  std::string letterbox;
+  int pad_value = -1;
+  std::string layout;
   std::vector<int> crop;
   std::string color;
   float scale = 0;
@@ -46,15 +50,38 @@ struct PreprocessOptions {
   Preprocess over(Preprocess base) const;
 };
 
-/// --data SPEC with the preprocessing above.
+/// --data SPEC, --input NAME=ARRAY_OR_FILE, --carry OUTPUT=INPUT, --frame, --hop, and the
+/// preprocessing above. A command loads its models, calls settle() on all of them, then open() for
+/// each.
 struct DataArguments {
   std::string spec;
+  std::vector<std::string> inputs;
+  std::vector<std::string> carry;
+  int64_t frame = 0;
+  int64_t hop = 0;
   PreprocessOptions preprocess;
   void declare(CLI::App& app);
+  /// There is something to open: --data or --input.
+  bool given() const { return !spec.empty() || !inputs.empty(); }
+  /// Writes into the models what they are to remember of their data, for open(), for the runs, and
+  /// for the file that is written of them: the states of --carry (store_carry()); those that say
+  /// nothing of their states or preprocessing get what the first model says that does. A model
+  /// without the inputs and outputs of another's states is left as it is. Throws
+  /// Error{invalid_argument} if a --carry is malformed or does not fit.
+  void settle(std::span<Graph> models) const;
   /// Opens one split, preprocessed as the flags say, else as the model stores it, else as is usual
-  /// for this data; checks that the samples fit the model's first input.
+  /// for this data and this model; checks that the samples fit the model's inputs. Throws
+  /// Error{invalid_argument} if no data are given.
   std::shared_ptr<const Dataset> open(Split split, const Graph* model, uint64_t seed) const;
 };
+
+/// "NAME=REST": the two sides of the first '='. Throws Error{invalid_argument} that names the flag
+/// and what was `expected` if one of them is empty.
+std::pair<std::string, std::string> split_assignment(const std::string& text, std::string_view flag,
+                                                     std::string_view expected);
+/// "1x3x224x224" or "1,3,224,224". Throws Error{invalid_argument} that names the flag for what is
+/// no list of extents, each from 1.
+std::vector<int64_t> parse_extents(std::string_view text, std::string_view flag);
 
 /// A command: one row is all that help, lists and errors know of it. Declares its options on `app`
 /// and returns what runs it.

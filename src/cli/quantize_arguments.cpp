@@ -26,6 +26,20 @@ void check_is_float(const Graph& model) {
   }
 }
 
+// What samples are needed for, if they are. (A rounding method that looks at data says so itself.)
+std::optional<std::string> why_data(const QuantizeSettings& settings) {
+  if (settings.budget.average_weight_bits || settings.budget.file_bytes) {
+    return "which layers get how many bits is decided";
+  }
+  if (settings.options.dynamic) return std::nullopt;
+  bool activations = settings.plan.fallback.activation_bits != 0;
+  for (const auto& [node, bits] : settings.plan.layers) {
+    activations = activations || bits.activation_bits != 0;
+  }
+  if (activations) return "the ranges of activations are measured";
+  return std::nullopt;
+}
+
 void check_names(const Graph& graph, const QuantizeSettings& settings) {
   std::set<std::string> names;
   for (NodeId id : graph.nodes()) names.insert(graph.node(id).name);
@@ -78,14 +92,22 @@ Quantized quantize_model(const Graph& model, const DataArguments& data,
   Quantized result;
   result.float_graph = prepare_for_quantization(model);
   check_names(result.float_graph, settings);
-  const std::shared_ptr<const Dataset> training =
-      data.open(Split::train, &result.float_graph, common.seed);
-  const std::shared_ptr<const Dataset> calibration =
-      draw_samples(result.float_graph, training, settings.calibration, common.seed);
-  store_preprocess_of(result.float_graph, *training);
-  result.ranges =
-      analyze(result.float_graph, *calibration,
-              {.predict_errors = false, .threads = common.threads, .progress = &progress});
+  data.settle({&result.float_graph, 1});
+  std::shared_ptr<const Dataset> calibration;
+  if (data.given()) {
+    const std::shared_ptr<const Dataset> training =
+        data.open(Split::train, &result.float_graph, common.seed);
+    calibration = draw_samples(result.float_graph, training, settings.calibration, common.seed);
+    store_preprocess_of(result.float_graph, *training);
+    result.ranges =
+        analyze(result.float_graph, *calibration,
+                {.predict_errors = false, .threads = common.threads, .progress = &progress});
+  } else if (const auto reason = why_data(settings)) {
+    fail(ErrorCode::invalid_argument,
+         "no data are given, on which {}: name them with --data or --input, or use --dynamic, or "
+         "--activations none for weights alone",
+         *reason);
+  }
   settings.options.samples = calibration.get();
   result.plan = settings.plan;
   if (settings.budget.average_weight_bits || settings.budget.file_bytes) {

@@ -29,7 +29,9 @@ struct Quantized {
   std::string target;  // that the graph is made for
 };
 
-/// Calibrates on the training split, chooses bits if a budget is given, quantizes. Throws Error.
+/// Calibrates on the training split, chooses bits if a budget is given, quantizes. No data are
+/// needed where nothing is measured: for weights alone, and where ranges are found at run time.
+/// Throws Error.
 Quantized quantize_model(const Graph& model, const DataArguments& data,
                          const QuantizeSettings& settings, const CommonOptions& common,
                          ProgressBar& progress);

@@ -1,11 +1,9 @@
-// Data sets of arrays: X.npy,Y.npy, and .npz files with the names that Keras, MedMNIST and plain
-// np.savez(x=..., y=...) give them.
+// Data sets of arrays: X.npy, X.npy,Y.npy, and .npz files: with the names that Keras, MedMNIST and
+// plain np.savez(x=..., y=...) give them, or those of the model's inputs.
 #include <algorithm>
-#include <cstring>
 
 #include "base/check.h"
-#include "data/npy.h"
-#include "data/samples.h"
+#include "data/array_set.h"
 #include "data/source.h"
 
 namespace nibble {
@@ -13,107 +11,36 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// A tensor with the bytes it may borrow, and what messages call it.
-struct Array {
-  Bytes bytes;
-  Tensor tensor;
-  std::string name;
-};
-
 // Rows of an array, taken as they are.
 class RowsOfArray : public Labelled<Dataset> {
  public:
   RowsOfArray(std::string name, Labels labels, Array samples)
-      : Labelled(std::move(name), std::move(labels)), samples_(std::move(samples)) {
-    const auto dims = samples_.tensor.shape().dims().subspan(1);
-    shape_ = Shape(dims);
-  }
+      : Labelled(std::move(name), std::move(labels)), samples_(std::move(samples)) {}
   std::vector<Field> fields() const override {
-    return {{.dtype = samples_.tensor.dtype(), .shape = shape_}};
+    return {{.dtype = samples_.tensor.dtype(),
+             .shape = Shape(samples_.tensor.shape().dims().subspan(1))}};
   }
-  std::vector<Tensor> sample(int64_t index) const override {
-    const size_t bytes = storage_bytes(samples_.tensor.dtype(), shape_.elements());
-    const auto* from =
-        static_cast<const uint8_t*>(samples_.tensor.raw()) + static_cast<size_t>(index) * bytes;
-    return {Tensor::borrow(samples_.tensor.dtype(), shape_, const_cast<uint8_t*>(from))};
-  }
+  std::vector<Tensor> sample(int64_t index) const override { return {row_of(samples_, index)}; }
 
  private:
   Array samples_;
-  Shape shape_;
 };
 
-Labels labels_of(const Array& array, int64_t samples) {
-  const Shape& shape = array.tensor.shape();
-  if (!is_integer(array.tensor.dtype())) {
-    fail(ErrorCode::invalid_data, "{}: labels must be integers, these are {}", array.name,
-         name_of(array.tensor.dtype()));
-  }
-  const bool column = shape.rank() == 2 && shape[1] == 1;
-  if (shape.rank() != 1 && !column) {
-    fail(ErrorCode::invalid_data, "{}: labels must be of shape [N] or [N,1], these are {}{}",
-         array.name, shape.to_string(), shape.rank() == 2 ? " (one-hot? take argmax)" : "");
-  }
-  if (shape[0] != samples) {
-    fail(ErrorCode::invalid_data, "{}: {} labels for {} samples", array.name, shape[0], samples);
-  }
-  const Tensor wide = convert(array.tensor, DType::i64);
-  return number_labels(wide.data<int64_t>(), array.name);
-}
-
-// Bytes as images: [N,H,W], [N,H,W,C] or, if only that fits, [N,C,H,W], with 1 or 3 channels.
-std::optional<PixelBlock> as_images(const Array& array) {
-  const Shape& shape = array.tensor.shape();
-  if (array.tensor.dtype() != DType::u8 || shape.rank() < 3 || shape.rank() > 4) return {};
-  for (int64_t extent : shape.dims().subspan(1)) {
-    if (extent < 1 || extent > 1 << 14) return {};
-  }
-  const auto is_channels = [&](int axis) { return shape[axis] == 1 || shape[axis] == 3; };
-  const bool planar = shape.rank() == 4 && !is_channels(3) && is_channels(1);
-  if (shape.rank() == 4 && !planar && !is_channels(3)) return {};
-  const int first = planar ? 2 : 1;
-  const int channels = shape.rank() == 3 ? 1 : static_cast<int>(shape[planar ? 1 : 3]);
-  return PixelBlock{array.bytes,
-                    static_cast<size_t>(static_cast<const uint8_t*>(array.tensor.raw()) -
-                                        array.bytes.view().data()),
-                    static_cast<size_t>(shape.elements(1, shape.rank())),
-                    static_cast<int>(shape[first]),
-                    static_cast<int>(shape[first + 1]),
-                    channels,
-                    planar};
-}
-
+// Without labels if there are none.
 std::shared_ptr<const Dataset> open_arrays(const std::string& name, Array samples,
-                                           const Array& labels,
-                                           const OptionalPreprocess& preprocess) {
+                                           const std::optional<Array>& labels,
+                                           const DataOptions& options) {
   const Shape& shape = samples.tensor.shape();
-  if (shape.rank() < 2) {
+  if (shape.rank() < 1 || (labels && shape.rank() < 2)) {
     fail(ErrorCode::invalid_data, "{}: samples must be of shape [N,...], these are {}",
          samples.name, shape.to_string());
   }
-  Labels numbered = labels_of(labels, shape[0]);
+  Labels numbered = labels ? labels_of(*labels, shape[0]) : Labels::none(shape[0]);
   if (auto block = as_images(samples)) {
-    const Preprocess chosen = preprocess.value_or(default_preprocess(block->channels));
+    const Preprocess chosen = chosen_preprocess(default_preprocess(block->channels), options);
     return std::make_shared<PixelDataset>(name, std::move(numbered), *std::move(block), chosen);
   }
   return std::make_shared<RowsOfArray>(name, std::move(numbered), std::move(samples));
-}
-
-// Keeps the tensor inside its bytes, also when it had to be reordered.
-Array make_array(Bytes bytes, std::string name) {
-  return with_context([&] { return name; },
-                      [&] {
-                        Array array{bytes, npy_tensor(bytes.view()), name};
-                        const auto* begin = static_cast<const uint8_t*>(array.tensor.raw());
-                        const auto all = bytes.view();
-                        if (begin < all.data() || begin >= all.data() + all.size()) {
-                          array.bytes = Bytes(std::vector(begin, begin + array.tensor.bytes()));
-                          array.tensor =
-                              Tensor::borrow(array.tensor.dtype(), array.tensor.shape(),
-                                             const_cast<uint8_t*>(array.bytes.view().data()));
-                        }
-                        return array;
-                      });
 }
 
 // Entry names by split; the first pair that is there counts.
@@ -143,39 +70,59 @@ const ZipEntry* find_entry(const std::vector<ZipEntry>& entries, const std::stri
   return at == entries.end() ? nullptr : &*at;
 }
 
+std::string array_name(const ZipEntry& entry) {
+  return entry.name.ends_with(".npy") ? entry.name.substr(0, entry.name.size() - 4) : entry.name;
+}
+
+// How many arrays are for inputs of the model, by their names or by what DataOptions::sources says.
+int64_t arrays_for_inputs(const std::vector<ZipEntry>& entries, const DataOptions& options) {
+  return std::ranges::count_if(entries, [&](const ZipEntry& entry) {
+    const ArrayRole role = role_of(array_name(entry), options);
+    return role.kind == ArrayRole::Kind::field && find_input(options, role.name) != nullptr;
+  });
+}
+
 }  // namespace
 
-std::optional<Source> find_npy_pair(const std::string& spec, const OptionalPreprocess& preprocess) {
+std::optional<Source> find_npy_pair(const std::string& spec, const DataOptions& options) {
   const size_t comma = spec.find(".npy,");
   if (comma == std::string::npos || !spec.ends_with(".npy")) return std::nullopt;
   const std::string samples = spec.substr(0, comma + 4);
   const std::string labels = spec.substr(comma + 5);
   Source source{.name = source_name(samples), .whole = true};
   source.parts[Split::train] = [=, name = source.name] {
-    return open_arrays(name, make_array(Bytes::map(samples), samples),
-                       make_array(Bytes::map(labels), labels), preprocess);
+    return open_arrays(name, load_array(samples), load_array(labels), options);
   };
   return source;
 }
 
-std::optional<Source> find_npz(const std::string& spec, const OptionalPreprocess& preprocess) {
+std::optional<Source> find_npy(const std::string& spec, const DataOptions& options) {
+  if (!is_array_file(spec)) return std::nullopt;
+  Source source{.name = source_name(spec), .whole = true};
+  source.parts[Split::train] = [=, name = source.name] {
+    return open_arrays(name, load_array(spec), std::nullopt, options);
+  };
+  return source;
+}
+
+std::optional<Source> find_npz(const std::string& spec, const DataOptions& options) {
   if (!spec.ends_with(".npz")) return std::nullopt;
   const Bytes archive = Bytes::map(spec);
   const std::vector<ZipEntry> entries =
       with_context([&] { return spec; }, [&] { return zip_entries(archive.view()); });
+  const auto array = [archive, spec](const ZipEntry& entry) {
+    return with_context(
+        [&] { return spec; },
+        [&] { return make_array(Bytes(extract(archive.view(), entry)), entry.name); });
+  };
   Source source{.name = source_name(spec)};
   const auto add = [&](const EntryNames& names) {
     const ZipEntry* samples = find_entry(entries, names.samples);
     const ZipEntry* labels = find_entry(entries, names.labels);
     if (samples == nullptr || labels == nullptr || source.parts.contains(names.split)) return;
-    const auto array = [archive, spec](const ZipEntry& entry) {
-      return with_context(
-          [&] { return spec; },
-          [&] { return make_array(Bytes(extract(archive.view(), entry)), entry.name); });
-    };
     source.parts[names.split] = [=, name = source.name, x = *samples, y = *labels] {
       return with_context([&] { return spec; },
-                          [&] { return open_arrays(name, array(x), array(y), preprocess); });
+                          [&] { return open_arrays(name, array(x), array(y), options); });
     };
   };
   for (const EntryNames& names : kEntries) add(names);
@@ -183,12 +130,35 @@ std::optional<Source> find_npz(const std::string& spec, const OptionalPreprocess
   if (source.whole) {
     for (const EntryNames& names : kWhole) add(names);
   }
+  // x and y are samples and labels, also of a model whose only input is called x.
+  const int64_t named = arrays_for_inputs(entries, options);
+  if (named > 1 || (named == 1 && source.parts.empty())) {
+    source.parts.clear();
+    source.whole = true;
+    source.parts[Split::train] = [=, name = source.name] {
+      std::vector<NamedArray> arrays;
+      for (const ZipEntry& entry : entries) {
+        arrays.push_back({role_of(array_name(entry), options), array(entry)});
+      }
+      return with_context([&] { return spec; },
+                          [&] { return join_arrays(name, std::move(arrays), options); });
+    };
+    return source;
+  }
+  if (source.parts.empty() && entries.size() == 1) {
+    source.parts[Split::train] = [=, name = source.name, x = entries[0]] {
+      return with_context([&] { return spec; },
+                          [&] { return open_arrays(name, array(x), std::nullopt, options); });
+    };
+  }
   if (!source.parts.empty()) return source;
   std::string have;
   for (const ZipEntry& entry : entries) have += (have.empty() ? "" : ", ") + entry.name;
   fail(ErrorCode::invalid_data,
-       "{}: no arrays with known names (x and y, or x_train, y_train, x_test, y_test); it has: {}",
-       spec, have.empty() ? "none" : have);
+       "{}: no arrays with known names (x and y; x_train, y_train, x_test, y_test{}); it has: {}",
+       spec,
+       options.inputs.empty() ? "" : "; or those of the model's inputs, " + to_text(options.inputs),
+       have.empty() ? "none" : have);
 }
 
 }  // namespace nibble

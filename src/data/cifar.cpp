@@ -69,7 +69,7 @@ std::shared_ptr<const PixelDataset> open_file(const std::string& name, const fs:
 
 }  // namespace
 
-std::optional<Source> find_cifar10(const std::string& spec, const OptionalPreprocess& preprocess) {
+std::optional<Source> find_cifar10(const std::string& spec, const DataOptions& options) {
   const fs::path root(spec);
   std::vector<fs::path> train, test;
   for (int i = 1; i <= 5; ++i) {
@@ -84,7 +84,7 @@ std::optional<Source> find_cifar10(const std::string& spec, const OptionalPrepro
       Labels labels{.classes = kClasses, .names = read_class_names(root / "batches.meta.txt")};
       std::vector<std::shared_ptr<const PixelDataset>> parts;
       for (const fs::path& file : files) {
-        parts.push_back(open_file(name, file, preprocess.value_or(default_preprocess(3))));
+        parts.push_back(open_file(name, file, chosen_preprocess(default_preprocess(3), options)));
         for (int64_t i = 0; i < parts.back()->size(); ++i) {
           labels.values.push_back(static_cast<int32_t>(parts.back()->label(i)));
         }

@@ -39,21 +39,9 @@ std::vector<std::string> folders_in(const fs::path& folder) {
   return names;
 }
 
-// Image files below `root / name`, relative to root, in order.
-std::vector<std::string> images_below(const fs::path& root, const std::string& name) {
-  std::vector<std::string> files;
-  for (const auto& entry : fs::recursive_directory_iterator(
-           root / name, fs::directory_options::follow_directory_symlink)) {
-    if (!is_image_file(entry.path()) || !entry.is_regular_file()) continue;
-    files.push_back(entry.path().lexically_relative(root).string());
-  }
-  std::sort(files.begin(), files.end());
-  return files;
-}
-
 std::shared_ptr<const Dataset> open_part(const std::string& name, const fs::path& root,
                                          const std::vector<std::string>& classes,
-                                         const OptionalPreprocess& preprocess) {
+                                         const DataOptions& options) {
   Labels labels{.classes = static_cast<int>(classes.size()), .names = classes};
   std::vector<std::string> files;
   for (size_t c = 0; c < classes.size(); ++c) {
@@ -67,15 +55,7 @@ std::shared_ptr<const Dataset> open_part(const std::string& name, const fs::path
     fail(ErrorCode::invalid_data, "{}: no JPEG or PNG images in its {} class folders",
          root.string(), classes.size());
   }
-  return std::make_shared<ImageFiles>(name, std::move(labels), root, std::move(files), preprocess);
-}
-
-std::optional<fs::path> first_folder(const fs::path& root,
-                                     std::initializer_list<const char*> names) {
-  for (const char* name : names) {
-    if (fs::is_directory(root / name)) return root / name;
-  }
-  return std::nullopt;
+  return std::make_shared<ImageFiles>(name, std::move(labels), root, std::move(files), options);
 }
 
 // The classes are those of the training part; another part may lack some, but has no others.
@@ -90,20 +70,13 @@ void check_classes(const fs::path& part, const fs::path& reference,
 
 }  // namespace
 
-std::optional<Source> find_class_folders(const std::string& spec,
-                                         const OptionalPreprocess& preprocess) {
+std::optional<Source> find_class_folders(const std::string& spec, const DataOptions& options) {
   const fs::path root(spec);
   if (!fs::is_directory(root)) return std::nullopt;
-  std::map<Split, fs::path> parts;
-  if (auto train = first_folder(root, {"train", "training"})) parts[Split::train] = *train;
-  if (auto test = first_folder(root, {"test", "testing"})) parts[Split::test] = *test;
-  if (auto val = first_folder(root, {"val", "valid", "validation"})) {
-    parts[parts.contains(Split::test) ? Split::validation : Split::test] = *val;
-  }
-  const bool whole = parts.empty();
-  if (whole) parts[Split::train] = root;
+  bool whole = false;
+  const std::map<Split, fs::path> parts = folder_parts(root, whole);
   const fs::path reference =
-      parts.contains(Split::train) ? parts[Split::train] : parts.begin()->second;
+      parts.contains(Split::train) ? parts.at(Split::train) : parts.begin()->second;
   const std::vector<std::string> classes = folders_in(reference);
   if (classes.empty()) {
     if (whole) return std::nullopt;
@@ -113,7 +86,7 @@ std::optional<Source> find_class_folders(const std::string& spec,
   for (const auto& [split, path] : parts) {
     source.parts[split] = [=, name = source.name, part = path] {
       check_classes(part, reference, classes);
-      return open_part(name, part, classes, preprocess);
+      return open_part(name, part, classes, options);
     };
   }
   return source;

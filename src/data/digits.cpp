@@ -52,12 +52,12 @@ std::shared_ptr<const Dataset> open_digits(Split split, const Preprocess& prepro
 
 }  // namespace
 
-std::optional<Source> find_digits(const std::string& spec, const OptionalPreprocess& preprocess) {
+std::optional<Source> find_digits(const std::string& spec, const DataOptions& options) {
   if (spec != "digits") return std::nullopt;
   const Preprocess own{.color = Preprocess::Color::grey, .scale = 1.0F / 16.0F};
   Source source{.name = spec};
   for (Split split : {Split::train, Split::validation, Split::test}) {
-    source.parts[split] = [=] { return open_digits(split, preprocess.value_or(own)); };
+    source.parts[split] = [=] { return open_digits(split, chosen_preprocess(own, options)); };
   }
   return source;
 }

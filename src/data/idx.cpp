@@ -61,8 +61,7 @@ std::optional<fs::path> find_file(const fs::path& folder, const std::string& ste
 }
 
 std::shared_ptr<const Dataset> open_part(const std::string& name, const fs::path& images_path,
-                                         const fs::path& labels_path,
-                                         const OptionalPreprocess& preprocess) {
+                                         const fs::path& labels_path, const DataOptions& options) {
   const IdxFile images = read_idx(images_path, 3);
   const IdxFile labels = read_idx(labels_path, 1);
   if (images.extents[0] != labels.extents[0]) {
@@ -83,12 +82,12 @@ std::shared_ptr<const Dataset> open_part(const std::string& name, const fs::path
       name, number_labels(values, labels_path.string()),
       PixelBlock{images.bytes, images.offset,
                  static_cast<size_t>(height) * static_cast<size_t>(width), height, width, 1, false},
-      preprocess.value_or(default_preprocess(1)));
+      chosen_preprocess(default_preprocess(1), options));
 }
 
 }  // namespace
 
-std::optional<Source> find_idx(const std::string& spec, const OptionalPreprocess& preprocess) {
+std::optional<Source> find_idx(const std::string& spec, const DataOptions& options) {
   Source source{.name = source_name(spec)};
   const auto add = [&](Split split, const std::string& stem) {
     const auto images = find_file(spec, stem + "-images", "idx3");
@@ -99,7 +98,7 @@ std::optional<Source> find_idx(const std::string& spec, const OptionalPreprocess
            (images ? *images : *labels).string(), images ? "labels" : "images");
     }
     source.parts[split] = [=, name = source.name] {
-      return open_part(name, *images, *labels, preprocess);
+      return open_part(name, *images, *labels, options);
     };
   };
   add(Split::train, "train");

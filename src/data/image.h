@@ -61,13 +61,19 @@ class ImageTransform {
 
  private:
   ResizeWindow window_for(int height, int width) const;
+  Image letterboxed(const Image& image) const;
+  void write(const Image& image, std::span<float> out) const;
 
   Preprocess preprocess_;
+  int height_ = 0, width_ = 0, channels_ = 0;
   Shape shape_;
   std::vector<float> mean_, std_;
 };
 
 /// What a source uses when the caller names no preprocessing: 1/255, colours as they are.
 Preprocess default_preprocess(int channels);
+/// What the caller says; else the source's `own` as the model's input of images wants it: its
+/// layout, its channels, and bytes as they are where it takes bytes.
+Preprocess chosen_preprocess(const Preprocess& own, const DataOptions& options);
 
 }  // namespace nibble

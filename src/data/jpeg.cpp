@@ -8,6 +8,7 @@
 
 #include "base/check.h"
 #include "data/codecs.h"
+#include "data/exif.h"
 
 namespace nibble {
 namespace {
@@ -64,6 +65,13 @@ class JpegReader {
     return {static_cast<int>(info_.image_height), static_cast<int>(info_.image_width),
             info_.jpeg_color_space == JCS_GRAYSCALE ? 1 : 3};
   }
+  int orientation() const {
+    for (jpeg_saved_marker_ptr at = info_.marker_list; at != nullptr; at = at->next) {
+      if (at->marker != JPEG_APP0 + 1) continue;
+      if (const auto found = exif_orientation({at->data, at->data_length})) return *found;
+    }
+    return 1;
+  }
   /// 4 for CMYK, whose pixels to_rgb then turns into 3.
   int stored_channels() const {
     if (info_.jpeg_color_space == JCS_CMYK || info_.jpeg_color_space == JCS_YCCK) return 4;
@@ -80,6 +88,7 @@ class JpegReader {
     if (setjmp(failure_.leave) != 0) return false;
     jpeg_create_decompress(&info_);
     jpeg_mem_src(&info_, bytes.data(), static_cast<unsigned long>(bytes.size()));
+    jpeg_save_markers(&info_, JPEG_APP0 + 1, 0xFFFF);
     jpeg_read_header(&info_, TRUE);
     return true;
   }
@@ -123,16 +132,23 @@ Image to_rgb(const Image& cmyk, bool inverted) {
 
 }  // namespace
 
-ImageSize jpeg_size(std::span<const uint8_t> bytes) { return JpegReader(bytes).size(); }
+ImageSize jpeg_size(std::span<const uint8_t> bytes) {
+  const JpegReader reader(bytes);
+  ImageSize size = reader.size();
+  if (swaps_sides(reader.orientation())) std::swap(size.height, size.width);
+  return size;
+}
 
 Image decode_jpeg(std::span<const uint8_t> bytes) {
   JpegReader reader(bytes);
   const ImageSize size = reader.size();
+  const int orientation = reader.orientation();  // decoding forgets it
   Image image{size.height, size.width, reader.stored_channels(), {}};
   image.pixels.resize(static_cast<size_t>(size.height) * static_cast<size_t>(size.width) *
                       static_cast<size_t>(image.channels));
   reader.decode(image.pixels.data());
-  return image.channels == 4 ? to_rgb(image, reader.inverted()) : image;
+  if (image.channels == 4) image = to_rgb(image, reader.inverted());
+  return upright(std::move(image), orientation);
 }
 
 }  // namespace nibble

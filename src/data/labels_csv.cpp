@@ -2,34 +2,16 @@
 // name (of the class) and split (train, val or test). Labels are numbers from zero, or words, which
 // are then numbered in their alphabetical order.
 #include <algorithm>
-#include <charconv>
 
 #include "base/check.h"
 #include "base/file.h"
+#include "data/csv.h"
 #include "data/image_files.h"
 
 namespace nibble {
 namespace {
 
 namespace fs = std::filesystem;
-
-// The fields of one line; "quoted ""fields""" may hold commas, not line breaks.
-std::vector<std::string> fields_of(std::string_view line) {
-  std::vector<std::string> fields(1);
-  bool quoted = false;
-  for (size_t i = 0; i < line.size(); ++i) {
-    if (line[i] == '"') {
-      const bool doubled = quoted && i + 1 < line.size() && line[i + 1] == '"';
-      if (doubled) fields.back() += line[++i];
-      if (!doubled) quoted = !quoted;
-    } else if (line[i] == ',' && !quoted) {
-      fields.emplace_back();
-    } else {
-      fields.back() += line[i];
-    }
-  }
-  return fields;
-}
 
 struct Row {
   std::string file;
@@ -71,27 +53,14 @@ struct Columns {
   }
 };
 
-std::vector<std::string_view> lines_of(std::string_view text) {
-  if (text.starts_with("\xEF\xBB\xBF")) text.remove_prefix(3);
-  std::vector<std::string_view> lines;
-  while (!text.empty()) {
-    const size_t end = std::min(text.find('\n'), text.size());
-    std::string_view line = text.substr(0, end);
-    if (line.ends_with('\r')) line.remove_suffix(1);
-    lines.push_back(line);
-    text.remove_prefix(std::min(end + 1, text.size()));
-  }
-  return lines;
-}
-
 Table read_table(const fs::path& path) {
   const std::string text = read_file(path);
   const std::vector<std::string_view> lines = lines_of(text);
-  const Columns columns(fields_of(lines.empty() ? "" : lines.front()), path);
+  const Columns columns(csv_fields(lines.empty() ? "" : lines.front()), path);
   Table table{.path = path, .has_split = columns.split != kAbsent};
   for (size_t i = 1; i < lines.size(); ++i) {
     if (lines[i].empty()) continue;
-    Row row = columns.row(fields_of(lines[i]));
+    Row row = columns.row(csv_fields(lines[i]));
     if (row.file.empty() || row.label.empty()) {
       fail(ErrorCode::invalid_data, "{} line {}: no file or no label", path.string(), i + 1);
     }
@@ -105,36 +74,16 @@ Table read_table(const fs::path& path) {
   return table;
 }
 
-std::optional<int64_t> as_integer(const std::string& text) {
-  int64_t value = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (error != std::errc() || end != text.data() + text.size()) return std::nullopt;
-  return value;
-}
-
 Labels labels_of(const Table& table) {
-  const bool numbered = std::all_of(table.rows.begin(), table.rows.end(),
-                                    [](const Row& row) { return as_integer(row.label); });
-  if (numbered) {
-    std::vector<int64_t> values;
-    for (const Row& row : table.rows) values.push_back(*as_integer(row.label));
-    Labels labels = number_labels(values, table.path.string());
-    const bool named = std::any_of(table.rows.begin(), table.rows.end(),
-                                   [](const Row& row) { return !row.name.empty(); });
-    if (named) labels.names.resize(static_cast<size_t>(labels.classes));
-    for (size_t i = 0; named && i < values.size(); ++i) {
-      labels.names[static_cast<size_t>(values[i])] = table.rows[i].name;
-    }
-    return labels;
-  }
-  Labels labels;
-  for (const Row& row : table.rows) labels.names.push_back(row.label);
-  std::sort(labels.names.begin(), labels.names.end());
-  labels.names.erase(std::unique(labels.names.begin(), labels.names.end()), labels.names.end());
-  labels.classes = static_cast<int>(labels.names.size());
-  for (const Row& row : table.rows) {
-    const auto at = std::lower_bound(labels.names.begin(), labels.names.end(), row.label);
-    labels.values.push_back(static_cast<int32_t>(at - labels.names.begin()));
+  std::vector<std::string> words;
+  for (const Row& row : table.rows) words.push_back(row.label);
+  Labels labels = labels_of_words(words, table.path.string());
+  const bool named =
+      labels.names.empty() && std::any_of(table.rows.begin(), table.rows.end(),
+                                          [](const Row& row) { return !row.name.empty(); });
+  if (named) labels.names.resize(static_cast<size_t>(labels.classes));
+  for (size_t i = 0; named && i < table.rows.size(); ++i) {
+    labels.names[static_cast<size_t>(labels.values[i])] = table.rows[i].name;
   }
   return labels;
 }
@@ -148,8 +97,7 @@ std::optional<Split> split_named(std::string_view name) {
 
 }  // namespace
 
-std::optional<Source> find_labels_csv(const std::string& spec,
-                                      const OptionalPreprocess& preprocess) {
+std::optional<Source> find_labels_csv(const std::string& spec, const DataOptions& options) {
   const fs::path root(spec);
   if (!fs::is_regular_file(root / "labels.csv")) return std::nullopt;
   const auto table = std::make_shared<const Table>(read_table(root / "labels.csv"));
@@ -172,8 +120,7 @@ std::optional<Source> find_labels_csv(const std::string& spec,
         part.values.push_back(labels->values[i]);
         files.push_back(table->rows[i].file);
       }
-      return std::make_shared<ImageFiles>(name, std::move(part), root, std::move(files),
-                                          preprocess);
+      return std::make_shared<ImageFiles>(name, std::move(part), root, std::move(files), options);
     };
   }
   return source;

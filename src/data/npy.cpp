@@ -105,7 +105,7 @@ Tensor owned(const Bytes& bytes) {
 
 }  // namespace
 
-NpyHeader parse_npy(std::span<const uint8_t> bytes) {
+NpyHeader npy_header(std::span<const uint8_t> bytes) {
   const std::string_view text(reinterpret_cast<const char*>(bytes.data()), bytes.size());
   if (!text.starts_with(kMagic) || text.size() < 12) {
     fail(ErrorCode::invalid_data, "not a .npy file");
@@ -123,6 +123,11 @@ NpyHeader parse_npy(std::span<const uint8_t> bytes) {
   header.fortran_order = value_of(dictionary, "fortran_order").starts_with("True");
   header.shape = parse_shape(value_of(dictionary, "shape"));
   header.offset = start + length;
+  return header;
+}
+
+NpyHeader parse_npy(std::span<const uint8_t> bytes) {
+  NpyHeader header = npy_header(bytes);
   if (bytes.size() - header.offset != data_bytes(header)) {
     fail(ErrorCode::invalid_data, "holds {} bytes of data, but {}{} needs {}",
          bytes.size() - header.offset, name_of(header.dtype), header.shape.to_string(),

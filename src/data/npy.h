@@ -20,6 +20,8 @@ struct NpyHeader {
 /// Throws Error{invalid_data} (without the file's name) if the header is malformed, the bytes are
 /// fewer or more than it says, or the element type is none of b1 i1-i8 u1-u8 f2-f8 little-endian.
 NpyHeader parse_npy(std::span<const uint8_t> bytes);
+/// The same of the beginning of a file: how many bytes follow is not looked at.
+NpyHeader npy_header(std::span<const uint8_t> bytes);
 /// The array in row-major order. Borrows `bytes` where it can: they must outlive the tensor.
 Tensor npy_tensor(std::span<const uint8_t> bytes);
 
@@ -35,5 +37,8 @@ struct ZipEntry {
 /// Throw Error{invalid_data} (without the file's name) for anything that is not sound.
 std::vector<ZipEntry> zip_entries(std::span<const uint8_t> archive);
 std::vector<uint8_t> extract(std::span<const uint8_t> archive, const ZipEntry& entry);
+/// At most its first `most` bytes; neither size nor checksum are looked at.
+std::vector<uint8_t> extract_start(std::span<const uint8_t> archive, const ZipEntry& entry,
+                                   uint64_t most);
 
 }  // namespace nibble

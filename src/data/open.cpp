@@ -5,25 +5,35 @@
 #include <numeric>
 
 #include "base/check.h"
+#include "data/array_set.h"
 #include "data/samples.h"
 #include "data/source.h"
 
 namespace nibble {
 namespace {
 
+// In the order they are asked in: a folder is the first that fits.
 constexpr FormatRow kFormats[] = {
     {"digits", find_digits},
     {"X.npy,Y.npy", find_npy_pair},
+    {"X.npy", find_npy},
     {"FILE.npz", find_npz},
+    {"a table FILE.csv", find_csv_table},
+    {"JSON lines FILE.jsonl", find_json_lines},
     {"a folder with labels.csv", find_labels_csv},
     {"IDX files", find_idx},
     {"CIFAR-10 binary files", find_cifar10},
+    {"ONNX test vectors (test_data_set_*/input_*.pb)", find_test_vectors},
+    {"a folder of .npy files, one per input", find_npy_folder},
+    {"a folder of .npz files, one per sample", find_npz_folder},
+    {"WAV files", find_sound},
+    {"a folder of JPEG or PNG images", find_pictures},
     {"class folders of JPEG or PNG images", find_class_folders},
 };
 
-Source find_source(const std::string& spec, const OptionalPreprocess& preprocess) {
+Source find_source(const std::string& spec, const DataOptions& options) {
   for (const FormatRow& row : kFormats) {
-    if (auto source = row.find(spec, preprocess)) return *std::move(source);
+    if (auto source = row.find(spec, options)) return *std::move(source);
   }
   if (!std::filesystem::exists(spec)) {
     fail(ErrorCode::io, "data set '{}': no such file or folder", spec);
@@ -33,6 +43,51 @@ Source find_source(const std::string& spec, const OptionalPreprocess& preprocess
     names += (names.empty() ? "" : ", ") + std::string(row.name);
   }
   fail(ErrorCode::invalid_data, "data set '{}': no data in a form that is known ({})", spec, names);
+}
+
+// Without a spec, a source whose one part is nothing.
+Source find_base(const std::string& spec, const DataOptions& options) {
+  if (!spec.empty()) return find_source(spec, options);
+  if (options.sources.empty()) {
+    fail(ErrorCode::invalid_argument, "the name of the data set is empty");
+  }
+  Source source{.name = "the inputs", .whole = true};
+  source.parts[Split::train] = [] { return nullptr; };
+  return source;
+}
+
+// Throws if the data have no array of a name that DataOptions::sources says.
+void check_names(const Dataset& data, const DataOptions& options) {
+  const std::vector<Field> fields = data.fields();
+  for (const auto& [key, array] : options.sources) {
+    if (is_array_file(array) || role_of_key(key, options).kind != ArrayRole::Kind::field) continue;
+    if (std::ranges::find(fields, key, &Field::name) != fields.end()) continue;
+    fail(ErrorCode::invalid_argument,
+         "--input {}={}: {} has no array '{}' (and a file's name ends with .npy or .pb); it has {}",
+         key, array, data.describe(), array, to_text(fields));
+  }
+}
+
+// The source, every part with the arrays that DataOptions::sources names.
+Source with_sources(Source source, const DataOptions& options) {
+  if (options.sources.empty()) return source;
+  for (auto& [split, open] : source.parts) {
+    open = [base = open, name = source.name, options] {
+      std::shared_ptr<const Dataset> data = base();
+      std::vector<NamedArray> arrays;
+      for (const auto& [key, file] : options.sources) {
+        if (is_array_file(file)) arrays.push_back({role_of_key(key, options), load_array(file)});
+      }
+      if (!arrays.empty()) data = join_arrays(name, std::move(arrays), options, std::move(data));
+      if (data == nullptr) {
+        fail(ErrorCode::invalid_argument,
+             "no data are given: name files for all inputs, or --data");
+      }
+      check_names(*data, options);
+      return data;
+    };
+  }
+  return source;
 }
 
 std::shared_ptr<const Dataset> require_samples(std::shared_ptr<const Dataset> dataset) {
@@ -87,7 +142,8 @@ std::unique_ptr<Dataset> whole(const std::shared_ptr<const Dataset>& dataset, st
 }
 
 std::unique_ptr<Dataset> open_split(const std::string& spec, const DataOptions& options) {
-  const Source source = find_source(spec, options.preprocess);
+  check_sources(options);
+  const Source source = with_sources(find_base(spec, options), options);
   const bool own_validation = source.parts.contains(Split::validation);
   const bool from_train =
       options.split == Split::validation ? !own_validation : options.split == Split::train;
@@ -109,6 +165,19 @@ std::unique_ptr<Dataset> open_split(const std::string& spec, const DataOptions& 
 }  // namespace
 
 std::span<const FormatRow> format_table() { return kFormats; }
+
+void describe_model(const Graph& graph, DataOptions& options) {
+  const auto fields_of = [&](const std::vector<ValueId>& ids) {
+    std::vector<Field> fields;
+    for (const ValueId id : ids) {
+      const Value& value = graph.value(id);
+      fields.push_back({.name = value.name, .dtype = value.type.dtype, .shape = value.type.shape});
+    }
+    return fields;
+  };
+  options.inputs = fields_of(graph.inputs);
+  options.outputs = fields_of(graph.outputs);
+}
 
 std::string source_name(const std::string& spec) {
   const std::filesystem::path path(spec);

@@ -20,6 +20,13 @@ constexpr ColorName kColors[] = {{Preprocess::Color::rgb, "rgb"},
                                  {Preprocess::Color::bgr, "bgr"},
                                  {Preprocess::Color::grey, "grey"}};
 
+struct LayoutName {
+  Preprocess::Layout layout;
+  std::string_view name;
+};
+constexpr LayoutName kLayouts[] = {{Preprocess::Layout::chw, "chw"},
+                                   {Preprocess::Layout::hwc, "hwc"}};
+
 struct ExtentKey {
   std::string_view key;
   int Preprocess::*field;
@@ -65,6 +72,17 @@ void set_field(Preprocess& preprocess, const std::string& key, const Json& value
       if (value == row.name) return static_cast<void>(preprocess.color = row.color);
     }
     wrong(key, value, "\"rgb\", \"bgr\" or \"grey\"");
+  } else if (key == "layout") {
+    for (const LayoutName& row : kLayouts) {
+      if (value == row.name) return static_cast<void>(preprocess.layout = row.layout);
+    }
+    wrong(key, value, "\"chw\" or \"hwc\"");
+  } else if (key == "letterbox") {
+    if (!value.is_boolean()) wrong(key, value, "true or false");
+    preprocess.letterbox = value.get<bool>();
+  } else if (key == "pad_value") {
+    if (!value.is_number_integer() || value < 0 || value > 255) wrong(key, value, "a byte");
+    preprocess.pad_value = value.get<int>();
   } else if (key == "scale") {
     preprocess.scale = finite(key, value);
   } else if (key == "mean") {
@@ -77,7 +95,7 @@ void set_field(Preprocess& preprocess, const std::string& key, const Json& value
   } else {
     fail(ErrorCode::invalid_argument,
          "preprocess: unknown key '{}'; known are color, resize_shorter, resize_height, "
-         "resize_width, crop_height, crop_width, scale, mean, std",
+         "resize_width, letterbox, pad_value, crop_height, crop_width, scale, mean, std, layout",
          key);
   }
 }
@@ -96,9 +114,14 @@ std::string to_json(const Preprocess& preprocess) {
   for (const ExtentKey& extent : kExtents) {
     if (preprocess.*extent.field != 0) json[std::string(extent.key)] = preprocess.*extent.field;
   }
+  if (preprocess.letterbox) {
+    json["letterbox"] = true;
+    json["pad_value"] = preprocess.pad_value;
+  }
   json["scale"] = shortest(preprocess.scale);
   for (float value : preprocess.mean) json["mean"].push_back(shortest(value));
   for (float value : preprocess.std) json["std"].push_back(shortest(value));
+  if (preprocess.layout == Preprocess::Layout::hwc) json["layout"] = "hwc";
   return json.dump();
 }
 
@@ -114,6 +137,10 @@ Preprocess preprocess_from_json(std::string_view json) {
   }
   if ((preprocess.crop_height > 0) != (preprocess.crop_width > 0)) {
     fail(ErrorCode::invalid_argument, "preprocess: crop_height and crop_width go together");
+  }
+  if (preprocess.letterbox && (preprocess.resize_height <= 0 || preprocess.crop_height > 0)) {
+    fail(ErrorCode::invalid_argument,
+         "preprocess: a letterbox needs resize_height and resize_width, and no crop");
   }
   return preprocess;
 }

@@ -13,8 +13,6 @@
 
 namespace nibble {
 
-using OptionalPreprocess = std::optional<Preprocess>;
-
 /// The parts a source has by itself. Opened when they are asked for; every name in a message names
 /// the file. A source that is not divided has the part `train` alone and `whole` set.
 struct Source {
@@ -26,18 +24,24 @@ struct Source {
 struct FormatRow {
   std::string_view name;
   /// The source, if `spec` names one of this format. Throws if it does and is malformed.
-  std::optional<Source> (*find)(const std::string& spec, const OptionalPreprocess& preprocess);
+  std::optional<Source> (*find)(const std::string& spec, const DataOptions& options);
 };
 
-std::optional<Source> find_digits(const std::string& spec, const OptionalPreprocess& preprocess);
-std::optional<Source> find_npy_pair(const std::string& spec, const OptionalPreprocess& preprocess);
-std::optional<Source> find_npz(const std::string& spec, const OptionalPreprocess& preprocess);
-std::optional<Source> find_labels_csv(const std::string& spec,
-                                      const OptionalPreprocess& preprocess);
-std::optional<Source> find_idx(const std::string& spec, const OptionalPreprocess& preprocess);
-std::optional<Source> find_cifar10(const std::string& spec, const OptionalPreprocess& preprocess);
-std::optional<Source> find_class_folders(const std::string& spec,
-                                         const OptionalPreprocess& preprocess);
+std::optional<Source> find_digits(const std::string& spec, const DataOptions& options);
+std::optional<Source> find_npy_pair(const std::string& spec, const DataOptions& options);
+std::optional<Source> find_npy(const std::string& spec, const DataOptions& options);
+std::optional<Source> find_npz(const std::string& spec, const DataOptions& options);
+std::optional<Source> find_csv_table(const std::string& spec, const DataOptions& options);
+std::optional<Source> find_json_lines(const std::string& spec, const DataOptions& options);
+std::optional<Source> find_sound(const std::string& spec, const DataOptions& options);
+std::optional<Source> find_labels_csv(const std::string& spec, const DataOptions& options);
+std::optional<Source> find_idx(const std::string& spec, const DataOptions& options);
+std::optional<Source> find_cifar10(const std::string& spec, const DataOptions& options);
+std::optional<Source> find_test_vectors(const std::string& spec, const DataOptions& options);
+std::optional<Source> find_npy_folder(const std::string& spec, const DataOptions& options);
+std::optional<Source> find_npz_folder(const std::string& spec, const DataOptions& options);
+std::optional<Source> find_pictures(const std::string& spec, const DataOptions& options);
+std::optional<Source> find_class_folders(const std::string& spec, const DataOptions& options);
 
 /// The last part of a path, which data sets are called by: "data/cifar/" -> "cifar".
 std::string source_name(const std::string& spec);

@@ -73,8 +73,12 @@ void read_zip64(const Reader& file, uint64_t extra, uint64_t length, ZipEntry& e
   }
 }
 
-// A raw deflate stream of at most `size` bytes.
-std::vector<uint8_t> inflated(std::span<const uint8_t> compressed, uint64_t size) {
+// A raw deflate stream: the first bytes, `size` at most, and whether that is all of it.
+struct Inflated {
+  std::vector<uint8_t> bytes;
+  bool ended = false;
+};
+Inflated inflated(std::span<const uint8_t> compressed, uint64_t size) {
   // Deflate makes data at most 1,032 times smaller: a larger promise is a lie.
   if (size / 1032 > compressed.size() + 1) fail_corrupt("an entry's size is absurd");
   std::vector<uint8_t> bytes(size);
@@ -95,9 +99,23 @@ std::vector<uint8_t> inflated(std::span<const uint8_t> compressed, uint64_t size
     written += out - stream.avail_out;
   }
   inflateEnd(&stream);
-  if (code != Z_STREAM_END) fail_corrupt("an entry's compressed data are damaged");
+  const bool full = code == Z_BUF_ERROR && written == bytes.size();
+  if (code != Z_STREAM_END && !full) fail_corrupt("an entry's compressed data are damaged");
   bytes.resize(written);
-  return bytes;
+  return {std::move(bytes), code == Z_STREAM_END};
+}
+
+// The stored bytes of an entry, compressed or not.
+std::span<const uint8_t> stored_bytes(const Reader& file, const ZipEntry& entry) {
+  const uint64_t header = entry.header_offset;
+  if (file.u32(header) != kLocalHeader) fail_corrupt("a local header is damaged");
+  const uint64_t data = header + 30 + file.u16(header + 26) + file.u16(header + 28);
+  const std::span<const uint8_t> stored = file.slice(data, entry.compressed_size);
+  if (entry.method != kStored && entry.method != kDeflated) {
+    fail(ErrorCode::unsupported,
+         "zip compression method {} is not supported (stored and deflated are)", entry.method);
+  }
+  return stored;
 }
 
 }  // namespace
@@ -134,22 +152,27 @@ std::vector<ZipEntry> zip_entries(std::span<const uint8_t> archive) {
 }
 
 std::vector<uint8_t> extract(std::span<const uint8_t> archive, const ZipEntry& entry) {
-  const Reader file(archive);
-  const uint64_t header = entry.header_offset;
-  if (file.u32(header) != kLocalHeader) fail_corrupt("a local header is damaged");
-  const uint64_t data = header + 30 + file.u16(header + 26) + file.u16(header + 28);
-  const std::span<const uint8_t> stored = file.slice(data, entry.compressed_size);
-  if (entry.method != kStored && entry.method != kDeflated) {
-    fail(ErrorCode::unsupported,
-         "zip compression method {} is not supported (stored and deflated are)", entry.method);
+  const std::span<const uint8_t> stored = stored_bytes(Reader(archive), entry);
+  std::vector<uint8_t> bytes;
+  if (entry.method == kStored) {
+    bytes.assign(stored.begin(), stored.end());
+  } else {
+    Inflated result = inflated(stored, entry.size);
+    if (!result.ended) fail_corrupt("an entry's compressed data are damaged");
+    bytes = std::move(result.bytes);
   }
-  std::vector<uint8_t> bytes = entry.method == kStored
-                                   ? std::vector<uint8_t>(stored.begin(), stored.end())
-                                   : inflated(stored, entry.size);
   if (bytes.size() != entry.size) fail_corrupt("an entry has another size than it says");
   const uLong sum = crc32_z(0, bytes.data(), bytes.size());
   if (static_cast<uint32_t>(sum) != entry.crc32) fail_corrupt("an entry's checksum is wrong");
   return bytes;
+}
+
+std::vector<uint8_t> extract_start(std::span<const uint8_t> archive, const ZipEntry& entry,
+                                   uint64_t most) {
+  const std::span<const uint8_t> stored = stored_bytes(Reader(archive), entry);
+  if (entry.method == kDeflated) return inflated(stored, std::min(entry.size, most)).bytes;
+  const auto start = stored.first(std::min<uint64_t>(stored.size(), most));
+  return {start.begin(), start.end()};
 }
 
 }  // namespace nibble

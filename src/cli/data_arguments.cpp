@@ -1,0 +1,141 @@
+// Where samples come from: --data, --input, --carry and what goes with them.
+#include <charconv>
+
+#include "base/check.h"
+#include "cli/command.h"
+#include "ranges/binding.h"
+
+namespace nibble::cli {
+namespace {
+
+// By input, as Carry is.
+Carry parse_carry(const std::vector<std::string>& arguments) {
+  Carry carry;
+  for (const std::string& argument : arguments) {
+    const auto [output, input] = split_assignment(argument, "--carry", "OUTPUT=INPUT");
+    if (!carry.emplace(input, output).second) {
+      fail(ErrorCode::invalid_argument, "--carry gives the input '{}' twice", input);
+    }
+  }
+  return carry;
+}
+
+std::map<std::string, std::string> parse_sources(const std::vector<std::string>& arguments) {
+  std::map<std::string, std::string> sources;
+  for (const std::string& argument : arguments) {
+    auto [input, source] = split_assignment(argument, "--input", "NAME=ARRAY or NAME=FILE");
+    if (!sources.emplace(input, std::move(source)).second) {
+      fail(ErrorCode::invalid_argument, "--input gives '{}' twice", input);
+    }
+  }
+  return sources;
+}
+
+// A model with other inputs or outputs cannot carry them.
+bool has_states(const Graph& graph, const Carry& carry) {
+  for (const auto& [input, output] : carry) {
+    const auto in = graph.find_value(input), out = graph.find_value(output);
+    if (!in || !graph.is_input(*in) || !out) return false;
+  }
+  return true;
+}
+
+}  // namespace
+
+std::pair<std::string, std::string> split_assignment(const std::string& text, std::string_view flag,
+                                                     std::string_view expected) {
+  const size_t equals = text.find('=');
+  if (equals == std::string::npos || equals == 0 || equals + 1 == text.size()) {
+    fail(ErrorCode::invalid_argument, "{} {}: expected {}", flag, text, expected);
+  }
+  return {text.substr(0, equals), text.substr(equals + 1)};
+}
+
+std::vector<int64_t> parse_extents(std::string_view text, std::string_view flag) {
+  std::vector<int64_t> extents;
+  for (size_t begin = 0; begin <= text.size();) {
+    const size_t end = std::min(text.find_first_of("x,", begin), text.size());
+    const std::string_view part = text.substr(begin, end - begin);
+    int64_t extent = 0;
+    const auto [at, error] = std::from_chars(part.data(), part.data() + part.size(), extent);
+    if (error != std::errc() || at != part.data() + part.size() || extent < 1 ||
+        extent > INT32_MAX) {
+      fail(ErrorCode::invalid_argument, "{} {}: '{}' is not an extent", flag, text, part);
+    }
+    extents.push_back(extent);
+    begin = end + 1;
+  }
+  return extents;
+}
+
+void DataArguments::declare(CLI::App& app) {
+  app.add_option("--data", spec,
+                 "Samples: digits, a folder of pictures (classes as folders), labels.csv, IDX or "
+                 "CIFAR-10 files, .npy and .npz arrays, test vectors, WAV, CSV, JSON lines; see "
+                 "docs/data.md")
+      ->type_name("DATA");
+  app.add_option("--input", inputs,
+                 "What an input of the model gets: NAME=ARRAY of the data under another name, or "
+                 "NAME=FILE (.npy, .pb) with one row per sample or the same for all; repeatable")
+      ->type_name("NAME=ARRAY|FILE")
+      ->expected(1)
+      ->take_all();
+  app.add_option("--carry", carry,
+                 "OUTPUT=INPUT: a state, the output's value for the next sample; repeatable")
+      ->type_name("OUTPUT=INPUT")
+      ->expected(1)
+      ->take_all();
+  add_option(app,
+             {.flag = "--frame",
+              .help = "Sound is cut into frames of this many points (0: as the model's input says)",
+              .least = 0},
+             frame);
+  add_option(app,
+             {.flag = "--hop",
+              .help = "Points from the start of a frame to that of the next (0: a frame's length)",
+              .least = 0},
+             hop);
+  preprocess.declare(app);
+}
+
+void DataArguments::settle(std::span<Graph> models) const {
+  const Carry given = parse_carry(carry);
+  std::optional<Preprocess> known;
+  Carry states = given;
+  for (const Graph& model : models) {
+    if (!known) known = stored_preprocess(model);
+    if (states.empty()) states = stored_carry(model);
+  }
+  for (Graph& model : models) {
+    if (known && !stored_preprocess(model)) store_preprocess(model, *known);
+    const bool wanted =
+        !given.empty() || (stored_carry(model).empty() && has_states(model, states));
+    if (wanted && !states.empty()) store_carry(model, states);
+  }
+}
+
+std::shared_ptr<const Dataset> DataArguments::open(Split split, const Graph* model,
+                                                   uint64_t seed) const {
+  if (!given()) {
+    fail(ErrorCode::invalid_argument,
+         "no data are given: name them with --data (see --help), or a file for each input with "
+         "--input NAME=FILE");
+  }
+  DataOptions options{.split = split, .frame = frame, .hop = hop, .seed = seed};
+  options.sources = parse_sources(inputs);
+  if (model != nullptr) {
+    options.preprocess = stored_preprocess(*model);
+    describe_model(*model, options);
+  }
+  std::shared_ptr<const Dataset> dataset;
+  if (preprocess.given()) {
+    // What the flags do not say is as usual for this data.
+    if (!options.preprocess) options.preprocess = open_dataset(spec, options)->preprocess();
+    options.preprocess = preprocess.over(options.preprocess.value_or(Preprocess{}));
+  }
+  dataset = open_dataset(spec, options);
+  if (model != nullptr) bind_samples(*model, *dataset);  // throws if the samples do not fit
+  return dataset;
+}
+
+}  // namespace nibble::cli
