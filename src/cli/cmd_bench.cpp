@@ -5,6 +5,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <map>
 #include <optional>
 
@@ -63,22 +64,28 @@ std::optional<uint64_t> peak_memory(const std::string& model, const Arguments& a
 std::map<std::string, Shape> input_shapes(const std::vector<std::string>& arguments) {
   std::map<std::string, Shape> shapes;
   for (const std::string& argument : arguments) {
-    const size_t equals = argument.rfind('=');
-    std::vector<int64_t> dims;
-    if (equals != std::string::npos) {
-      for (const std::string& part : CLI::detail::split(argument.substr(equals + 1), ',')) {
-        int64_t dim = 0;
-        if (!CLI::detail::lexical_cast(part, dim) || dim < 1) {
-          fail(ErrorCode::invalid_argument, "--shape {}: '{}' is not an extent", argument, part);
-        }
-        dims.push_back(dim);
-      }
+    const size_t equals = argument.rfind('=');  // names may hold '='
+    if (equals == std::string::npos || equals == 0 || equals + 1 == argument.size()) {
+      fail(ErrorCode::invalid_argument, "--shape {}: expected NAME=1x3x224x224", argument);
     }
-    if (dims.empty())
-      fail(ErrorCode::invalid_argument, "--shape {}: expected NAME=1,3,224,224", argument);
-    shapes[argument.substr(0, equals)] = Shape(dims);
+    const Shape shape(
+        parse_extents(argument.substr(equals + 1), "--shape " + argument.substr(0, equals)));
+    if (!shapes.emplace(argument.substr(0, equals), shape).second) {
+      fail(ErrorCode::invalid_argument, "--shape gives '{}' twice", argument.substr(0, equals));
+    }
   }
   return shapes;
+}
+
+// Every name must be an input of one of the models.
+void check_shapes(const std::map<std::string, Shape>& shapes, const std::vector<Graph>& graphs) {
+  for (const auto& [name, shape] : shapes) {
+    const bool found = std::ranges::any_of(graphs, [&, &input = name](const Graph& graph) {
+      const auto value = graph.find_value(input);
+      return value && graph.is_input(*value);
+    });
+    if (!found) fail(ErrorCode::invalid_argument, "--shape {}: no model has this input", name);
+  }
 }
 
 // What the child process does for peak_memory().
@@ -146,10 +153,12 @@ void print_json_rows(const std::vector<Row>& rows) {
 int run(const Arguments& arguments) {
   std::vector<Graph> graphs;
   for (const std::string& path : arguments.models) graphs.push_back(load_onnx(path));
+  const std::map<std::string, Shape> shapes = input_shapes(arguments.shapes);
+  check_shapes(shapes, graphs);
   ProgressBar progress;
   const auto latencies = bench(graphs, {.threads = arguments.threads,
                                         .batch = arguments.batch,
-                                        .input_shapes = input_shapes(arguments.shapes),
+                                        .input_shapes = shapes,
                                         .seconds = arguments.seconds,
                                         .seed = arguments.seed,
                                         .progress = &progress});
@@ -184,9 +193,10 @@ std::function<int()> declare_bench(CLI::App& app) {
       ->check(CLI::Range(0, 1024).name("").description(""));
   add_option(app, {.flag = "--batch", .help = "Samples per run", .least = 1}, arguments->batch);
   app.add_option("--shape", arguments->shapes,
-                 "NAME=1,3,224,224: shape of an input with unknown dimensions")
-      ->type_name("NAME=N,...")
-      ->expected(1);
+                 "NAME=1x3x224x224: shape of an input with unknown dimensions; repeatable")
+      ->type_name("NAME=NxN...")
+      ->expected(1)
+      ->take_all();
   add_option(app, {.flag = "--seconds", .help = "Time per model and thread count", .above = 0},
              arguments->seconds);
   add_option(app, {.flag = "--seed", .help = "Seed of the random inputs", .least = 0},

@@ -5,8 +5,8 @@
 #include <fstream>
 
 #include "base/check.h"
-#include "base/random.h"
 #include "nibble/evaluate.h"
+#include "report/random_inputs.h"
 
 namespace nibble {
 namespace {
@@ -21,15 +21,6 @@ constexpr size_t kMostTimes = 1U << 20U;
 
 double seconds_since(Clock::time_point start) {
   return std::chrono::duration<double>(Clock::now() - start).count();
-}
-
-// Reals in [0, 1), integers zero.
-Tensor random_input(const TensorType& type, uint64_t seed) {
-  if (!is_float(type.dtype)) return Tensor(type.dtype, type.shape);
-  Tensor tensor(DType::f32, type.shape);
-  Random random(seed);
-  for (float& value : tensor.data<float>()) value = static_cast<float>(random.uniform());
-  return type.dtype == DType::f32 ? tensor : convert(tensor, type.dtype);
 }
 
 // The input's shape with `batch` for an unknown first dimension.
@@ -54,7 +45,7 @@ class Subject {
     for (size_t i = 0; i < graph.inputs.size(); ++i) {
       const Value& input = graph.value(graph.inputs[i]);
       const Shape shape = input_shape(input, options);
-      inputs_.push_back(random_input({input.type.dtype, shape, {}}, options.seed + i));
+      inputs_.push_back(random_input(graph, graph.inputs[i], shape, options.seed + i));
       if (i == 0 && shape.rank() > 0) batch_ = shape[0];
     }
   }

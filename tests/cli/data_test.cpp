@@ -291,5 +291,18 @@ TEST_F(data_sources, what_does_not_fit_is_one_sentence_and_nothing_is_written) {
   refused("photos.onnx --data shapes --letterbox 8xten", {"--letterbox 8xten", "'ten'"});
 }
 
+TEST_F(data_sources, bench_takes_shapes_and_fills_inputs_that_can_be_run) {
+  const std::string seconds = " --seconds 0.01";
+  EXPECT_EQ(
+      nibble("bench text.onnx --shape input_ids=1x7 --shape attention_mask=1,7" + seconds).status,
+      0);
+  expect_failure("bench text.onnx --shape input_ids=1x7" + seconds, 1, {"'attention_mask'"});
+  expect_failure("bench text.onnx --shape ids=1x7" + seconds, 1, {"ids", "no model has"});
+  expect_failure("bench text.onnx --shape input_ids=1x-7" + seconds, 1, {"'-7'", "no"});
+  expect_failure("bench text.onnx --shape input_ids=1x7 --shape input_ids=1x8" + seconds, 1,
+                 {"twice"});
+  EXPECT_EQ(nibble("bench bytes.onnx sound.onnx" + seconds).status, 0);
+}
+
 }  // namespace
 }  // namespace nibble
