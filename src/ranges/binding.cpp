@@ -136,11 +136,19 @@ class Binder {
       return;
     const bool nameless = fields_[0].name.empty();
     if (!nameless && left.size() > 1) return;
-    // With states that nothing says of yet, the samples are for the input that is no state.
-    std::erase_if(left, [&](const InputBinding* input) {
-      return left.size() > 1 && !candidates(input->input).empty();
-    });
+    // Others may be states that nothing says of yet: the samples are for the one input that they
+    // fit, or for the one of those that can be no state.
+    const auto keep = [&](const auto& is_kept) {
+      if (left.size() > 1) std::erase_if(left, [&](const auto* input) { return !is_kept(*input); });
+    };
+    keep([&](const InputBinding& input) { return takes(input, fields_[0]); });
+    keep([&](const InputBinding& input) { return candidates(input.input).empty(); });
     if (left.size() == 1) left[0]->field = 0;
+  }
+
+  static bool takes(const InputBinding& input, const Field& field) {
+    return converts(field.dtype, input.dtype) &&
+           find_fit(input.shape, field.shape, is_float(field.dtype));
   }
 
   std::vector<int> candidates(ValueId input) const {

@@ -65,6 +65,16 @@ TEST(softmax, equals_exponentials_over_their_sum_along_every_axis) {
   }
 }
 
+TEST(softmax, before_opset_13_is_taken_over_all_axes_from_one_on) {
+  const Tensor in = f32({1, 2, 2}, {0, std::log(3.0F), std::log(2.0F), std::log(4.0F)});
+  const Tensor pairs = f32({1, 2, 2}, {0.25F, 0.75F, 2.0F / 6, 4.0F / 6});
+  const Tensor whole = f32({1, 2, 2}, {0.1F, 0.3F, 0.2F, 0.4F});
+  for (const auto& [axis, expected] :
+       {std::pair(int64_t{-1}, pairs), {2, pairs}, {-2, whole}, {1, whole}}) {
+    expect_case({"Softmax", {in}, {expected}, {{"axis", axis}}, 11});
+  }
+}
+
 TEST(reduce, an_axis_out_of_range_or_given_twice_is_refused) {
   const Tensor square = f32({2, 2}, {1, 2, 3, 4});
   EXPECT_THROW(infer({"ReduceSum", {square, i64({1}, {2})}, {Tensor()}}), Error);

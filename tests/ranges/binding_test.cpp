@@ -151,6 +151,19 @@ TEST(binding, a_state_is_recognised_by_its_name_or_as_the_only_one_of_its_shape)
   }
 }
 
+TEST(binding, samples_without_a_name_go_to_the_input_that_they_fit) {
+  Net net;
+  const ValueId x = net.input("x", DType::f32, {1, 1, 3});
+  const ValueId state = net.input("s", DType::f32, {1, 2, 4});
+  net.graph.outputs = {net.add("Relu", "y", {x}), net.add("Relu", "t", {state})};
+  net.graph.value(net.graph.outputs[0]).type.shape = Shape{1, 1, 3};  // x could be a state as well
+  net.graph.value(net.graph.outputs[1]).type.shape = Shape{1, 2, 4};
+  const Binding binding = bind_samples(net.graph, Fields(3, {{.shape = {1, 3}}}));
+  EXPECT_EQ(binding.inputs[0].field, 0);
+  EXPECT_EQ(binding.inputs[0].carried_from, -1);
+  EXPECT_EQ(binding.inputs[1].carried_from, 1);
+}
+
 TEST(binding, a_state_of_which_nothing_is_sure_must_be_named) {
   Net net = Net::counter("state", "result");
   net.graph.value(net.graph.outputs[0]).type.shape = Shape{1, 2};  // as the state has

@@ -23,12 +23,18 @@ struct Extents {
   int64_t inner = 1;
 };
 
+// Before opset 13 an axis may be the tensor's end, but not as a negative number: -1 is the last
+// axis.
+int axis_of(int64_t axis, bool one_axis, int rank) {
+  return normalize_axis(axis, one_axis || axis < 0 ? rank : rank + 1);
+}
+
 Extents extents_of(const EvalContext& context) {
   const Shape& shape = context.input(0).shape();
   const bool one_axis = context.opset >= 13;
   const int64_t axis_or_end = context.node.attributes.integer("axis", one_axis ? -1 : 1);
   if (shape.rank() == 0) return {};
-  const int axis = normalize_axis(axis_or_end, one_axis ? shape.rank() : shape.rank() + 1);
+  const int axis = axis_of(axis_or_end, one_axis, shape.rank());
   if (!one_axis) {
     return {
         .outer = shape.elements(0, axis), .count = shape.elements(axis, shape.rank()), .inner = 1};
@@ -150,8 +156,7 @@ std::vector<TensorType> infer_softmax(const NodeTypes& types) {
   const Shape& shape = types.shape(0);
   if (shape.has_rank() && shape.rank() > 0) {
     const bool one_axis = types.opset >= 13;
-    normalize_axis(types.node.attributes.integer("axis", one_axis ? -1 : 1),
-                   one_axis ? shape.rank() : shape.rank() + 1);
+    axis_of(types.node.attributes.integer("axis", one_axis ? -1 : 1), one_axis, shape.rank());
   }
   return infer_same(types);
 }
