@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <numeric>
+#include <utility>
 
 #include "base/check.h"
 #include "ranges/batching.h"
@@ -48,9 +49,11 @@ void SampleRunner::observe(Program::Observer observer) {
 // What the data set gives for the start of a sequence, or zeros.
 Tensor SampleRunner::first_state(const InputBinding& input, const SampleBatch& batch) const {
   if (input.field >= 0) return input.from_batch(batch.samples[static_cast<size_t>(input.field)]);
+  // The first open dimension is the batch; another one is the length of what was seen so far.
   Shape shape = input.shape;
+  int64_t extent = 1;
   for (int axis = 0; axis < shape.rank(); ++axis) {
-    if (shape[axis] < 0) shape[axis] = axis == 0 ? 1 : 0;
+    if (shape[axis] < 0) shape[axis] = std::exchange(extent, 0);
   }
   return {input.dtype, shape};  // zero-filled
 }

@@ -9,7 +9,7 @@ judged: SQNR of every output against float in dB, over all judged samples, for
 
   W8A8   nibble quantize MODEL                                         (arguments behind -- replace --data)
   W4     nibble quantize MODEL --weights 4 --activations none          (without data)
-  ORT    onnxruntime.quantization.quantize_static, QDQ, per channel, on the same samples, with --baseline
+  ORT    onnxruntime.quantization.quantize_static, QDQ, per channel (from opset 13 on), on the same samples, with --baseline
 
 and how far nibble run is from ONNX Runtime (optimizations off) on the file, on 4 samples.
 """
@@ -119,7 +119,8 @@ def baseline(model, arrays, carry, indices, path):
         def get_next(self):
             return self.samples.pop() if self.samples else None
 
-    quantize_static(str(model), str(path), Reader(), quant_format=QuantFormat.QDQ, per_channel=True,
+    opset = next(o.version for o in onnx.load(str(model)).opset_import if o.domain in ("", "ai.onnx"))
+    quantize_static(str(model), str(path), Reader(), quant_format=QuantFormat.QDQ, per_channel=opset >= 13,
                     activation_type=QuantType.QUInt8, weight_type=QuantType.QInt8)
 
 
