@@ -38,6 +38,9 @@ void write_images(const std::filesystem::path& folder) {
     write(folder / (name + ".jpg"), nibble::testing::jpeg_of(image));
     write(folder / (name + ".png"), nibble::testing::png_of(image));
   }
+  write(folder / "turned.jpg",
+        nibble::testing::with_exif(nibble::testing::jpeg_of(nibble::testing::test_image(5, 7, 3)),
+                                   nibble::testing::exif_of(6)));
   write(folder / "cmyk.jpg", nibble::testing::jpeg_of(nibble::testing::test_image(5, 7, 4)));
 }
 

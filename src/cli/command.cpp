@@ -91,6 +91,9 @@ Preprocess PreprocessOptions::over(Preprocess result) const {
   }
   if (!letterbox.empty()) {
     const std::vector<int64_t> extents = parse_extents(letterbox, "--letterbox");
+    if (extents.size() > 2) {
+      fail(ErrorCode::invalid_argument, "--letterbox {}: expected HxW", letterbox);
+    }
     result.letterbox = true;
     result.resize_shorter = 0;
     result.resize_height = static_cast<int>(extents.front());

@@ -8,6 +8,8 @@
 namespace nibble {
 namespace {
 
+constexpr int kMaxExtent = 1 << 15;  // as for the keys of the JSON form
+
 Image to_grey(const Image& image) {
   Image grey{image.height, image.width, 1, {}};
   grey.pixels.resize(image.pixels.size() / 3);
@@ -29,6 +31,13 @@ void require_per_channel(const std::vector<float>& values, int channels, const c
 }
 
 void check_sizes(const Preprocess& preprocess) {
+  for (const int extent :
+       {preprocess.resize_shorter, preprocess.resize_height, preprocess.resize_width,
+        preprocess.crop_height, preprocess.crop_width}) {
+    if (extent >= 0 && extent <= kMaxExtent) continue;
+    fail(ErrorCode::invalid_argument, "preprocess: {} pixels where at most {} are possible", extent,
+         kMaxExtent);
+  }
   if ((preprocess.resize_height > 0) != (preprocess.resize_width > 0) ||
       (preprocess.crop_height > 0) != (preprocess.crop_width > 0)) {
     fail(ErrorCode::invalid_argument, "preprocess: give both height and width, or neither");

@@ -30,8 +30,9 @@ Shape input_shape(const Value& input, const BenchOptions& options) {
   Shape shape = input.type.shape;
   if (shape.rank() > 0 && shape[0] < 0) shape[0] = options.batch;
   if (!shape.has_rank() || !shape.is_static()) {
-    fail(ErrorCode::invalid_argument, "the input '{}' is {}: give its shape to measure the model",
-         input.name, to_string(input.type));
+    fail(ErrorCode::invalid_argument,
+         "the input '{}' is {}: give its shape to measure the model, with --shape {}=1x16 say",
+         input.name, to_string(input.type), input.name);
   }
   return shape;
 }

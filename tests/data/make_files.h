@@ -59,6 +59,32 @@ inline std::string jpeg_of(const Image& image, int quality = 95) {
   return result;
 }
 
+/// `value` in its lowest `bytes` bytes.
+inline std::string number_bytes(uint64_t value, size_t bytes, bool little) {
+  std::string text;
+  for (size_t i = 0; i < bytes; ++i) {
+    text += static_cast<char>(value >> (8 * (little ? i : bytes - 1 - i)));
+  }
+  return text;
+}
+
+/// An APP1 segment with a camera's name and the orientation.
+inline std::string exif_of(int orientation, bool little = true) {
+  const auto number = [&](uint64_t value, size_t bytes) {
+    return number_bytes(value, bytes, little);
+  };
+  const auto value = static_cast<uint64_t>(orientation);
+  return std::string("Exif\0\0", 6) + (little ? "II" : "MM") + number(42, 2) + number(8, 4) +
+         number(2, 2) + number(0x010F, 2) + number(2, 2) + number(1, 4) + number(0, 4) +
+         number(0x0112, 2) + number(3, 2) + number(1, 4) + number(value, 2) + number(0, 2) +
+         number(0, 4);
+}
+
+inline std::string with_exif(const std::string& jpeg, const std::string& segment) {
+  return jpeg.substr(0, 2) + "\xFF\xE1" + number_bytes(segment.size() + 2, 2, false) + segment +
+         jpeg.substr(2);
+}
+
 inline std::string png_of(const Image& image, png_uint_32 format = 0) {
   png_image info{};
   info.version = PNG_IMAGE_VERSION;

@@ -5,7 +5,6 @@
 #include "base/file.h"
 #include "data/exif.h"
 #include "make_files.h"
-#include "wav_files.h"
 
 namespace nibble {
 namespace {
@@ -13,32 +12,12 @@ namespace {
 using testing::as_bytes;
 using testing::contains;
 using testing::error_of;
+using testing::exif_of;
 using testing::jpeg_of;
-using testing::little_endian;
 using testing::png_of;
 using testing::TempFolder;
 using testing::test_image;
-
-std::string big_endian(uint64_t value, size_t bytes) {
-  std::string text = little_endian(value, bytes);
-  std::reverse(text.begin(), text.end());
-  return text;
-}
-
-// An APP1 segment that says nothing but the orientation.
-std::string exif_of(int orientation, bool little) {
-  const auto number = little ? little_endian : big_endian;
-  const auto value = static_cast<uint64_t>(orientation);
-  return std::string("Exif\0\0", 6) + (little ? "II" : "MM") + number(42, 2) + number(8, 4) +
-         number(2, 2) + number(0x010F, 2) + number(2, 2) + number(1, 4) + number(0, 4) +
-         number(0x0112, 2) + number(3, 2) + number(1, 4) + number(value, 2) + number(0, 2) +
-         number(0, 4);
-}
-
-std::string with_exif(const std::string& jpeg, const std::string& segment) {
-  return jpeg.substr(0, 2) + "\xFF\xE1" + big_endian(segment.size() + 2, 2) + segment +
-         jpeg.substr(2);
-}
+using testing::with_exif;
 
 // a b c
 // d e f
@@ -113,6 +92,16 @@ TEST(Letterbox, needs_a_size_and_no_crop) {
                "'pad_value' is 256");
   const Preprocess letterbox{.resize_height = 5, .resize_width = 2, .letterbox = true};
   EXPECT_EQ(preprocess_from_json(to_json(letterbox)), letterbox);
+}
+
+TEST(Preprocess, absurd_sizes_are_refused_before_memory_is_taken) {
+  for (const int extent : {-1, 1 << 30}) {
+    const Preprocess preprocess{.resize_height = extent, .resize_width = 5};
+    EXPECT_PRED2(contains, error_of([&] {
+                   ImageTransform(preprocess, {1, 2, 1});
+                 }),
+                 std::to_string(extent) + " pixels");
+  }
 }
 
 TEST(Layout, channels_last_are_the_same_numbers) {
