@@ -126,19 +126,41 @@ class Count {
   std::string first_;
 };
 
-// A nameless field of `base` is for the first input that nothing else is for.
+// A sample of this shape can be one of the input's, or all of it.
+bool may_hold(const Field& input, const Shape& sample) {
+  if (!input.shape.has_rank() || !sample.has_rank()) return true;
+  const auto fits = [&](std::span<const int64_t> wanted) {
+    return std::ranges::equal(wanted, sample.dims(),
+                              [](int64_t x, int64_t y) { return x < 0 || y < 0 || x == y; });
+  };
+  const std::span<const int64_t> all = input.shape.dims();
+  return fits(all) || (!all.empty() && fits(all.subspan(1)));
+}
+
+// The first input that no array is for and that can hold the sample; else the first of those that
+// no array is for.
+const Field* input_left(const Shape& sample, const std::vector<Part>& parts,
+                        const DataOptions& options) {
+  const Field* first = nullptr;
+  for (const Field& input : options.inputs) {
+    const bool taken =
+        std::ranges::any_of(parts, [&](const Part& part) { return part.field.name == input.name; });
+    if (taken) continue;
+    if (may_hold(input, sample)) return &input;
+    if (first == nullptr) first = &input;
+  }
+  return first;
+}
+
+// Of `base`, with a name for one that has none.
 std::vector<Field> named_fields(const Dataset* base, const std::vector<Part>& parts,
                                 const DataOptions& options) {
   std::vector<Field> fields;
   if (base != nullptr) fields = base->fields();
   for (Field& field : fields) {
-    if (field.name.empty() && !parts.empty()) {
-      const auto free = std::ranges::find_if(options.inputs, [&](const Field& input) {
-        return std::ranges::none_of(
-            parts, [&](const Part& part) { return part.field.name == input.name; });
-      });
-      if (free != options.inputs.end()) field.name = free->name;
-    }
+    const bool nameless = field.name.empty() && !parts.empty();
+    const Field* left = nameless ? input_left(field.shape, parts, options) : nullptr;
+    if (left != nullptr) field.name = left->name;
     for (const Part& part : parts) {
       if (part.field.name != field.name) continue;
       fail(ErrorCode::invalid_argument, "the input '{}' is given twice: by {} and by {}",

@@ -138,6 +138,18 @@ TEST(Sources, files_give_rows_or_the_same_for_every_sample) {
   EXPECT_PRED2(contains, message, "state.npy has 5");
 }
 
+TEST(Sources, an_array_without_a_name_goes_to_the_input_that_can_hold_it) {
+  const TempFolder folder;
+  save_npy(Tensor(DType::f32, {6, 3}), folder / "x.npy");
+  save_npy(Tensor::scalar<float>(5), folder / "gain.npy");
+  const DataOptions options{.inputs = {{.name = "state", .shape = {1, 2}},
+                                       {.name = "gain", .shape = {}},
+                                       {.name = "x", .shape = {-1, 3}}},
+                            .sources = {{"gain", (folder / "gain.npy").string()}}};
+  const auto data = open_dataset((folder / "x.npy").string(), options);
+  EXPECT_EQ(names_of(data->fields()), (Names{"x", "gain"}));
+}
+
 TEST(Sources, an_npz_per_sample_may_differ_in_shape) {
   const TempFolder folder;
   folder.write("0.npz", npz_of({{"ids", integers({3})}, {"label", integers({}, 1)}}));
