@@ -104,9 +104,10 @@ class Quantizer {
     for (const auto& [value, entry] : types.activations) {
       const TensorRange* range = find_range(value);
       if (range == nullptr) {
-        fail(ErrorCode::invalid_argument,
-             "the range report holds nothing of value '{}': it was made from another model",
-             graph_.value(value).name);
+        fail(ErrorCode::invalid_argument, "the range report holds nothing of value '{}': {}",
+             graph_.value(value).name,
+             ranges_.empty() ? "measure ranges with analyze(), or leave activations in float"
+                             : "it was made from another model");
       }
       if (!range->unusable.empty()) {
         fail(ErrorCode::invalid_data, "value '{}' of node '{}' has to be quantized, but {}",

@@ -10,6 +10,7 @@
 #include "data/wav_files.h"
 #include "data/zip_files.h"
 #include "nibble/onnx.h"
+#include "support/shared_files.h"
 
 namespace nibble {
 namespace {
@@ -289,6 +290,42 @@ TEST_F(data_sources, what_does_not_fit_is_one_sentence_and_nothing_is_written) {
   refused("table.onnx --input features=nowhere.npy", {"nowhere.npy"});
   refused("table.onnx --input features", {"--input features"});
   refused("photos.onnx --data shapes --letterbox 8xten", {"--letterbox 8xten", "'ten'"});
+}
+
+TEST_F(data_sources, small_models_that_users_bring_are_quantized_on_their_data) {
+  NIBBLE_SHARED_FILE(cases, "cases");
+  // "@" stands for the case's folder.
+  const std::pair<const char*, const char*> commands[] = {
+      {"token-ids", "@model.onnx --input input_ids=@ids.npy --input attention_mask=@mask.npy"},
+      {"token-ids", "@model.onnx --dynamic"},
+      {"token-ids", "@model.onnx --weights 4 --activations none"},
+      {"token-ids", "@model_ids_only.onnx --data @xy.npz"},
+      {"nhwc-images", "@model_nhwc.onnx --data @img"},
+      {"nhwc-images", "@model_nchw.onnx --data @img"},
+      {"nhwc-images", "@model.onnx --data @X.npy"},
+      {"uint8-input", "@model.onnx --data @X.npy,@Y.npy"},
+      {"uint8-input", "@nhwc.onnx --data @Xn.npy"},
+      {"audio-states", "@model.onnx --data @X.npy,@Y.npy"},
+      {"audio-states",
+       "@model_stream.onnx --input x=@sx.npy --input gain=@sgain.npy --carry h_out=h_in --carry "
+       "cache_out=cache"},
+      {"ragged", "@model.onnx --data @X.npy"},
+  };
+  for (const auto& [folder, command] : commands) {
+    std::string arguments = "quantize -o small.onnx ";
+    for (const char c : std::string(command)) {
+      arguments += c == '@' ? (cases / folder).string() + "/" : std::string(1, c);
+    }
+    const auto result = nibble(arguments);
+    EXPECT_EQ(result.status, 0) << command << "\n" << result.err;
+    const auto stored = stored_preprocess(load_onnx(path("small.onnx")));
+    if (std::string(command).starts_with("@model_nhwc")) {
+      EXPECT_EQ(stored->layout, Preprocess::Layout::hwc);
+    }
+    if (std::string(command).find("@Y.npy") != std::string::npos && stored) {
+      EXPECT_EQ(stored->scale, 1.0F) << command;
+    }
+  }
 }
 
 TEST_F(data_sources, bench_takes_shapes_and_fills_inputs_that_can_be_run) {
