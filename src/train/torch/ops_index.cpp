@@ -1,4 +1,5 @@
 // Operators that select elements by index.
+#include <algorithm>
 #include <array>
 
 #include "base/check.h"
@@ -42,6 +43,20 @@ Outputs scatter_elements(const Call& call) {
   fail(ErrorCode::unsupported, "training scatters by replacing or adding, not by '{}'", reduction);
 }
 
+// Along one axis, as ONNX counts: ends are exclusive, negative numbers from the end, and what lies
+// beyond either end is the end.
+Tensor slice_along(const Tensor& x, int64_t axis, int64_t start, int64_t end, int64_t step) {
+  if (step > 0) return x.slice(axis, start, end, step);
+  if (step == 0) fail(ErrorCode::invalid_model, "a Slice has a step of 0");
+  const int64_t extent = x.size(axis);
+  const auto from_the_end = [&](int64_t at) { return at < 0 ? at + extent : at; };
+  const int64_t first = std::clamp<int64_t>(from_the_end(start), -1, extent - 1);
+  const int64_t last = std::clamp<int64_t>(from_the_end(std::max(end, -extent - 1)), -1, extent);
+  std::vector<int64_t> index;
+  for (int64_t i = first; i > last; i += step) index.push_back(i);
+  return x.index_select(axis, torch::tensor(index, torch::kLong).to(x.device()));
+}
+
 Outputs slice(const Call& call) {
   Tensor x = call.in(0);
   const Extents starts = call.attribute_or_input("starts", 1);
@@ -53,8 +68,7 @@ Outputs slice(const Call& call) {
   const Extents steps = call.integers(4);
   for (size_t i = 0; i < starts.size(); ++i) {
     const int64_t step = steps.empty() ? 1 : steps[i];
-    if (step < 1) fail(ErrorCode::unsupported, "training has no Slice with a step of {}", step);
-    x = x.slice(axes[i], starts[i], ends[i], step);
+    x = slice_along(x, axes[i], starts[i], ends[i], step);
   }
   return {x};
 }
