@@ -79,9 +79,12 @@ Source with_sources(Source source, const DataOptions& options) {
         if (is_array_file(file)) arrays.push_back({role_of_key(key, options), load_array(file)});
       }
       if (!arrays.empty()) data = join_arrays(name, std::move(arrays), options, std::move(data));
-      if (data == nullptr) {
+      if (data == nullptr) {  // no spec, no files: then there is a source that is neither
+        const auto& [key, array] = *options.sources.begin();
         fail(ErrorCode::invalid_argument,
-             "no data are given: name files for all inputs, or --data");
+             "--input {}={}: the name of a file ends with .npy or .pb, and without --data there is "
+             "no array of this name",
+             key, array);
       }
       check_names(*data, options);
       return data;

@@ -103,6 +103,10 @@ TEST(Sources, an_input_gets_an_array_of_another_name) {
   };
   EXPECT_PRED2(contains, message({{"ids", "words"}}), "has no array 'words'");
   EXPECT_PRED2(contains, message({{"id", "tokens"}}), "the model has no input 'id'");
+  EXPECT_PRED2(contains, error_of([] {
+                 open_dataset("", {.sources = {{"ids", "tokens.txt"}}});
+               }),
+               "--input ids=tokens.txt: the name of a file ends with .npy or .pb");
 }
 
 TEST(Sources, files_give_rows_or_the_same_for_every_sample) {
