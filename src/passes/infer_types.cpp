@@ -13,6 +13,7 @@
 #include "passes/evaluate.h"
 #include "passes/pass.h"
 #include "passes/type_inference.h"
+#include "tensor/memory.h"
 
 namespace nibble {
 namespace {
@@ -64,7 +65,12 @@ void TypeInference::infer(NodeId id) {
   const NodeTypes node_types(node, graph_.opset(), types, constants);
   const std::vector<TensorType> results = row->infer.function(node_types);
   for (size_t i = 0; i < results.size() && i < node.outputs.size(); ++i) {
-    if (node.outputs[i]) merge(node.outputs[i], results[i]);
+    if (!node.outputs[i]) continue;
+    merge(node.outputs[i], results[i]);
+    const TensorType& type = graph_.value(node.outputs[i]).type;
+    if (type.dtype != DType::undefined && type.shape.is_static()) {
+      require_memory(type.dtype, type.shape);
+    }
   }
   infer_branches(node);
   learn_values(node, constants);

@@ -48,6 +48,21 @@ TEST(infer_types, a_declared_shape_that_is_wrong_is_an_error_naming_the_value) {
   }
 }
 
+TEST(infer_types, a_value_larger_than_memory_is_an_error_before_anything_is_planned) {
+  Builder b;
+  const ValueId x = b.input("x", {1, 2, 4, 4});
+  const ValueId sizes = b.constant<int64_t>("sizes", {4}, {1, 1LL << 35, 8, 8});
+  b.output(b.node("Resize", {x, {}, {}, sizes}, "y"));
+  try {
+    infer_types(b.graph);
+    FAIL() << "no error";
+  } catch (const Error& error) {
+    EXPECT_NE(std::string(error.what()).find("more than the memory of this machine"),
+              std::string::npos)
+        << error.what();
+  }
+}
+
 TEST(infer_types, a_shape_for_an_unknown_input_is_an_error) {
   Builder b;
   b.output(b.node("Relu", {b.input("x", {2, 3})}, "y"));

@@ -6,6 +6,7 @@
 #include "base/check.h"
 #include "ops/support/axes.h"
 #include "ops/support/spatial.h"
+#include "tensor/memory.h"
 
 namespace nibble {
 namespace {
@@ -197,6 +198,7 @@ ResizePlan plan_resize(const Node& node, int opset, const Shape& shape,
     fail(ErrorCode::invalid_model, "cannot resize {} to {}", shape.to_string(),
          s.output.to_string());
   }
+  require_memory(DType::f32, s.output);
   for (int axis = shape.rank() - 1; axis >= 0; --axis) {  // the last first: it is the cheapest
     const auto a = static_cast<size_t>(axis);
     const bool cropped =
