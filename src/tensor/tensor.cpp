@@ -109,7 +109,10 @@ Tensor convert(const Tensor& tensor, DType dtype) {
 
 std::vector<int32_t> unpack_integers(const Tensor& tensor) {
   const DType dtype = tensor.dtype();
-  check(is_integer(dtype), "unpack_integers needs an integer tensor");
+  if (!is_integer(dtype)) {
+    fail(ErrorCode::invalid_model, "integers were expected, found {}{}", name_of(dtype),
+         tensor.shape().to_string());
+  }
   std::vector<int32_t> values(static_cast<size_t>(tensor.elements()));
   const int bits = bits_of(dtype);
   if (bits >= 8) {

@@ -337,16 +337,36 @@ Shape conv_shape(const NodeTypes& types, size_t weight) {
   return shape;
 }
 
+// Operands and zero points are integers of 8 bits, scales are reals.
+void require_codes(const NodeTypes& types, std::initializer_list<size_t> codes,
+                   std::initializer_list<size_t> scales = {}) {
+  for (const size_t i : codes) {
+    if (!types.has(i)) continue;
+    const DType dtype = types.input(i).dtype;
+    if (is_integer(dtype) && bits_of(dtype) == 8) continue;
+    fail(ErrorCode::invalid_model, "input {} is {}, expected i8 or u8", i, name_of(dtype));
+  }
+  for (const size_t i : scales) {
+    if (is_float(types.input(i).dtype)) continue;
+    fail(ErrorCode::invalid_model, "input {} is {}, expected f32", i,
+         name_of(types.input(i).dtype));
+  }
+}
+
 std::vector<TensorType> infer_conv_integer(const NodeTypes& types) {
+  require_codes(types, {0, 1, 2, 3});
   return one_output(DType::i32, conv_shape(types, 1));
 }
 std::vector<TensorType> infer_qlinear_conv(const NodeTypes& types) {
+  require_codes(types, {0, 2, 3, 5, 7}, {1, 4, 6});
   return one_output(types.input(7).dtype, conv_shape(types, 3));
 }
 std::vector<TensorType> infer_matmul_integer(const NodeTypes& types) {
+  require_codes(types, {0, 1, 2, 3});
   return one_output(DType::i32, matmul_shape(types.shape(0), types.shape(1)));
 }
 std::vector<TensorType> infer_qlinear_matmul(const NodeTypes& types) {
+  require_codes(types, {0, 2, 3, 5, 7}, {1, 4, 6});
   return one_output(types.input(7).dtype, matmul_shape(types.shape(0), types.shape(3)));
 }
 
