@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -36,6 +37,8 @@ struct Evaluation {
   Interval interval;           // 95 %
   std::vector<uint8_t> right;  // per sample, in data set order: what paired tests need
   std::vector<int32_t> predicted;
+  std::string output;       // the one that was read
+  int64_t nan_samples = 0;  // with NaN among their scores: predicted as -1, hence wrong
   /// What the user should know of how the graph was run, sentences without their ends.
   std::vector<std::string> notes;
   double accuracy() const {
@@ -48,13 +51,20 @@ struct EvaluateOptions {
   int batch = 32;
   int threads = 0;
   ProgressSink* progress = nullptr;
+  /// The output that says the class. Empty: the first with a score for each class, else the first
+  /// that is a single score or the class itself, else the first with more scores, else with fewer.
+  std::string output;
+  /// Where a single score becomes class 1. None: above 0.5 if it comes from a Sigmoid, HardSigmoid
+  /// or Softmax, else (a logit) above 0; `notes` say what was assumed.
+  std::optional<float> threshold;
 };
 
-/// Top-1 accuracy of the graph's first output: the class of the largest element (the first of equal
-/// ones); with a single element, class 1 above 0.5 (a sigmoid's output); -1, hence wrong, if a
-/// score is NaN. A graph whose batch is fixed is run with that batch, one that would mix the
-/// samples of a batch with one at a time. Error{invalid_argument}: the samples do not fit the
-/// input, or a label is beyond the classes the output tells apart.
+/// Top-1 accuracy. An output of scores ([N,C], [N,C,1,1], ...) answers the class of the largest
+/// (the first of equal ones), a single score class 0 or 1, a single integer (ArgMax) itself; -1,
+/// hence wrong, if a score is NaN. A graph whose batch is fixed is run with that batch, one that
+/// would mix the samples of a batch with one at a time. Error{invalid_argument}: the samples do not
+/// fit the input, no output holds class scores, or a label is beyond the classes the output tells
+/// apart. For other metrics see measure().
 Evaluation evaluate(const Graph& graph, const Dataset& data, const EvaluateOptions& options = {});
 
 struct PairedTest {

@@ -180,11 +180,11 @@ Tensor load_npz(const std::filesystem::path& path, const std::string& entry) {
       });
 }
 
-void save_npy(const Tensor& tensor, const std::filesystem::path& path) {
+std::string npy_bytes(const Tensor& tensor) {
   const DescrName* descr = std::find_if(std::begin(kDescrs), std::end(kDescrs),
                                         [&](const auto& d) { return d.dtype == tensor.dtype(); });
   if (descr == std::end(kDescrs)) {
-    fail(ErrorCode::unsupported, "{}: a .npy file cannot hold elements of type {}", path.string(),
+    fail(ErrorCode::unsupported, "a .npy file cannot hold elements of type {}",
          name_of(tensor.dtype()));
   }
   std::string shape;
@@ -199,7 +199,11 @@ void save_npy(const Tensor& tensor, const std::filesystem::path& path) {
            static_cast<char>(header.size() >> 8U)};
   file += header;
   file.append(static_cast<const char*>(tensor.raw()), tensor.bytes());
-  write_file(path, file);
+  return file;
+}
+
+void save_npy(const Tensor& tensor, const std::filesystem::path& path) {
+  write_file(path, with_context([&] { return path.string(); }, [&] { return npy_bytes(tensor); }));
 }
 
 }  // namespace nibble

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "data/bytes.h"
@@ -24,6 +25,13 @@ NpyHeader parse_npy(std::span<const uint8_t> bytes);
 NpyHeader npy_header(std::span<const uint8_t> bytes);
 /// The array in row-major order. Borrows `bytes` where it can: they must outlive the tensor.
 Tensor npy_tensor(std::span<const uint8_t> bytes);
+
+/// A .npy file of the tensor. Throws Error{unsupported} for types that it cannot hold (those of
+/// fewer than 8 bits, bf16).
+std::string npy_bytes(const Tensor& tensor);
+/// A .npz file of these tensors, by name, uncompressed: what numpy.savez writes. Throws as
+/// npy_bytes() does.
+std::string npz_bytes(std::span<const std::pair<std::string, Tensor>> tensors);
 
 /// A file inside a zip archive (a .npz is one).
 struct ZipEntry {

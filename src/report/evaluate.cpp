@@ -1,54 +1,22 @@
 // evaluate and compare_paired: accuracy with confidence.
 #include "nibble/evaluate.h"
 
-#include <algorithm>
-#include <cmath>
-
 #include "base/check.h"
-#include "ranges/sample_runner.h"
+#include "report/class_reading.h"
+#include "report/measure_plan.h"
+#include "report/output_stream.h"
 
 namespace nibble {
 namespace {
 
-constexpr float kSigmoidThreshold = 0.5F;
-
-// The class of the largest score (the first of equals), or of a single one above the threshold; -1
-// if one is NaN.
-int32_t predicted_class(std::span<const float> scores) {
-  if (std::any_of(scores.begin(), scores.end(), [](float s) { return std::isnan(s); })) return -1;
-  if (scores.size() == 1) return scores[0] > kSigmoidThreshold ? 1 : 0;
-  return static_cast<int32_t>(std::max_element(scores.begin(), scores.end()) - scores.begin());
-}
-
-// Scores of one batch as [samples, scores each].
-struct Scores {
-  Tensor values;
-  size_t each = 0;
-
-  Scores(const Tensor& output, int64_t batch, const std::string& name)
-      : values(output.dtype() == DType::f32 ? output : convert(output, DType::f32)) {
-    if (output.elements() == 0 || output.elements() % batch != 0) {
-      fail(ErrorCode::invalid_model, "the output '{}' is {}, not scores of {} samples", name,
-           output.shape().to_string(), batch);
-    }
-    each = static_cast<size_t>(output.elements() / batch);
-  }
-  std::span<const float> of(int64_t sample) const {
-    return values.data<float>().subspan(static_cast<size_t>(sample) * each, each);
-  }
-};
-
-void add(Evaluation& evaluation, const Dataset& data, int64_t sample,
-         std::span<const float> scores) {
+void add(Evaluation& evaluation, const Dataset& data, const ClassReading& reading,
+         const Tensor& output) {
+  const int64_t sample = evaluation.samples;
   const int64_t label = data.label(sample);
-  const auto classes = std::max<int64_t>(2, static_cast<int64_t>(scores.size()));
-  if (label >= classes) {
-    fail(ErrorCode::invalid_argument,
-         "sample {} of {} has the label {}, but the model tells only {} classes apart", sample,
-         data.describe(), label, classes);
-  }
-  evaluation.predicted.push_back(predicted_class(scores));
-  const bool right = evaluation.predicted.back() == label;
+  if (reading.classes > 0 && label >= reading.classes) fail_label(data, sample, label, reading);
+  const int64_t answer = predicted_class(reading, output);
+  const bool right = answer == label;
+  evaluation.predicted.push_back(static_cast<int32_t>(answer));
   evaluation.right.push_back(right ? 1 : 0);
   evaluation.correct += right ? 1 : 0;
   ++evaluation.samples;
@@ -57,27 +25,30 @@ void add(Evaluation& evaluation, const Dataset& data, int64_t sample,
 }  // namespace
 
 Evaluation evaluate(const Graph& graph, const Dataset& data, const EvaluateOptions& options) {
-  if (data.size() == 0) {
-    fail(ErrorCode::invalid_data, "the data set is empty: {}", data.describe());
-  }
-  if (graph.outputs.empty()) fail(ErrorCode::invalid_model, "the model has no outputs");
-  if (data.classes() == 0) {
+  if (data.size() > 0 && data.classes() == 0) {
     fail(ErrorCode::invalid_data, "{}: accuracy cannot be measured", data.describe());
   }
-  SampleRunner runner(
+  OutputStream stream(
       graph, data,
       {.batch = options.batch, .arithmetic = options.arithmetic, .threads = options.threads});
-  const std::string& output_name = graph.value(graph.outputs[0]).name;
-  Evaluation evaluation{.notes = runner.notes()};
+  Evaluation evaluation{.notes = stream.notes()};
+  ClassReading reading;
+  AnswerWatch watch;
   report_progress(options.progress, "evaluating", 0, data.size());
-  for (const auto reader = runner.reader(data.size()); const auto batch = reader->next();) {
-    const Tensor& output = runner.run(*batch)[0];
-    const Scores scores(output, batch->fed(), output_name);
-    for (int64_t i = 0; i < batch->count; ++i) {
-      add(evaluation, data, batch->begin + i, scores.of(i));
+  for (int64_t i = 0; i < data.size(); ++i) {
+    const std::span<const Tensor> outputs = stream.next();
+    if (i == 0) {
+      reading = find_reading(
+          graph, outputs,
+          {.output = options.output, .threshold = options.threshold, .classes = data.classes()});
     }
+    add(evaluation, data, reading, outputs[reading.output]);
+    watch.see(reading, outputs[reading.output]);
     report_progress(options.progress, "evaluating", evaluation.samples, data.size());
   }
+  for (std::string& note : watch.notes(reading)) evaluation.notes.push_back(std::move(note));
+  evaluation.output = reading.name;
+  evaluation.nan_samples = watch.nan_samples();
   evaluation.interval = binomial_interval(evaluation.correct, evaluation.samples);
   return evaluation;
 }

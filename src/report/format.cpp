@@ -71,6 +71,45 @@ std::string format_difference(const PairedTest& test) {
                      format_p_value(test.p_value));
 }
 
+namespace {
+
+std::string in_unit(double value, MetricUnit unit, bool sign) {
+  if (unit == MetricUnit::share) {
+    return sign ? format_points(value) : fmt::format("{:.2f}", value * 100);
+  }
+  if (unit == MetricUnit::decibels) {
+    return sign ? fmt::format("{:+.1f}", value) : fmt::format("{:.1f}", value);
+  }
+  return sign ? fmt::format("{:+.4g}", value) : fmt::format("{:.5g}", value);
+}
+
+}  // namespace
+
+std::string format_measurement(const Measurement& measurement, MetricUnit unit) {
+  std::string text = in_unit(measurement.value, unit, false);
+  if (unit == MetricUnit::share) text += " %";
+  if (measurement.method != IntervalMethod::none) {
+    text += fmt::format(" [{}, {}]", in_unit(measurement.interval.low, unit, false),
+                        in_unit(measurement.interval.high, unit, false));
+  }
+  if (unit == MetricUnit::decibels) text += " dB";
+  text += ", n = " + group_digits(measurement.samples);
+  if (measurement.method == IntervalMethod::none) text += ", no interval";
+  return text;
+}
+
+std::string format_difference(const MeasuredDifference& difference, MetricUnit unit) {
+  std::string text = in_unit(difference.value, unit, true);
+  if (difference.method != IntervalMethod::none) {
+    text += fmt::format(" [{}, {}]", in_unit(difference.interval.low, unit, true),
+                        in_unit(difference.interval.high, unit, true));
+  }
+  if (unit == MetricUnit::share) text += " points";
+  if (unit == MetricUnit::decibels) text += " dB";
+  if (difference.p_value) text += ", " + format_p_value(*difference.p_value);
+  return text;
+}
+
 std::string format_p_value(double p) {
   if (p < 1e-4) return "p < 0.0001";
   return fmt::format("p = {:.2g}", p);

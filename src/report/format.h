@@ -6,6 +6,7 @@
 
 #include "base/text.h"
 #include "nibble/evaluate.h"
+#include "nibble/measure.h"
 
 #pragma GCC visibility push(default)
 namespace nibble {
@@ -22,6 +23,11 @@ std::string format_points(double share);
 std::string format_accuracy(const Evaluation& evaluation);
 /// "-0.20 [-1.10, +0.50] points, p = 0.63": second model minus first.
 std::string format_difference(const PairedTest& test);
+/// "31.2 [30.8, 31.6] dB, n = 500"; a share as format_accuracy() says it; without an interval where
+/// there is none.
+std::string format_measurement(const Measurement& measurement, MetricUnit unit);
+/// "+0.4 [-0.1, +0.9] dB"; of shares as above.
+std::string format_difference(const MeasuredDifference& difference, MetricUnit unit);
 /// "p = 0.031"; "p < 0.0001" below that.
 std::string format_p_value(double p);
 /// 12345678 -> "12.3 M", 850 -> "850": three significant digits, units of 1000.

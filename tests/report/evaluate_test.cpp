@@ -147,10 +147,10 @@ TEST(Evaluate, an_input_of_bytes_gets_rounded_samples) {
   EXPECT_EQ(evaluate(b.graph, data).correct, 4);
 }
 
-TEST(Evaluate, a_single_output_is_class_one_above_a_half) {
+TEST(Evaluate, a_single_probability_is_class_one_above_a_half) {
   Builder b;
-  b.graph.outputs = {b.op("Identity", {b.input("x", {-1, 1})})};
-  const Scalars data({0.2F, 0.5F, 0.51F, 0.9F, std::nanf("")}, {0, 0, 1, 0, 0});
+  b.graph.outputs = {b.op("Sigmoid", {b.input("x", {-1, 1})})};
+  const Scalars data({-0.2F, 0, 0.01F, 0.9F, std::nanf("")}, {0, 0, 1, 0, 0});
   const Evaluation result = evaluate(b.graph, data, {.batch = 2});
   EXPECT_EQ(result.predicted, (std::vector<int32_t>{0, 0, 1, 1, -1}));
   EXPECT_EQ(result.correct, 3);
