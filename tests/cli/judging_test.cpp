@@ -1,4 +1,6 @@
 // Judging without labels, by other metrics, and by programs of the user's.
+#include <cmath>
+
 #include "../runtime/graphs.h"
 #include "cli/command_line.h"
 #include "nibble/data.h"
@@ -80,6 +82,24 @@ TEST_F(judging, without_labels_outputs_are_judged_by_the_first_model) {
   EXPECT_NE(text.find("20.0 [20.0, 20.0] dB, n = 60"), std::string::npos) << text;
   expect_failure("eval logit.onnx --data x.npy", 1, {"float model", "--score"});
   expect_failure("eval logit.onnx near.onnx --data x.npy --metric top1", 1, {"labels"});
+}
+
+// The target is the input itself: the second model is off by a tenth of it.
+TEST_F(judging, targets_are_measured_against) {
+  std::filesystem::create_directory(path("set"));
+  std::filesystem::copy(path("x.npy"), path("set/x.npy"));
+  std::filesystem::copy(path("x.npy"), path("set/target:z.npy"));
+  const auto report = json("eval logit.onnx near.onnx --data set");
+  ASSERT_EQ(report["metrics"].size(), 2U);
+  EXPECT_EQ(report["metrics"][0]["metric"], "mse");
+  EXPECT_EQ(report["metrics"][0]["larger_is_better"], false);
+  EXPECT_EQ(report["metrics"][0]["models"][0]["value"], 0.0);
+  EXPECT_EQ(report["metrics"][1]["metric"], "mae");
+  const Tensor x = load_npy(path("x.npy"));
+  double sum = 0;
+  for (const float value : x.data<float>()) sum += std::abs(value) / 10 / 60;
+  EXPECT_NEAR(report["metrics"][1]["models"][1]["value"], sum, 1e-6);
+  EXPECT_NEAR(report["metrics"][1]["models"][1]["difference"]["value"], sum, 1e-6);
 }
 
 TEST_F(judging, compare_reports_the_outputs_before_the_layers_with_or_without_labels) {
