@@ -27,8 +27,9 @@ OnnxOrigin onnx_origin(const Graph& graph);
 
 /// Writes QDQ form: each quantized value becomes QuantizeLinear -> DequantizeLinear (constants:
 /// DequantizeLinear of the integers), valid for the runtime `target`. The opset is raised where a
-/// type needs it (int4: 21). The file is complete or untouched. Throws Error{unsupported} for types
-/// or operators that the runtime does not have.
+/// type needs it (int4: 21). The file is complete or untouched. A model of more than 2 GB, which
+/// one file cannot hold, gets its constants in a second, "PATH.data". Throws Error{unsupported} for
+/// types or operators that the runtime does not have.
 void save_onnx(const Graph& graph, const std::filesystem::path& path,
                const Target& target = default_target());
 std::string serialize_onnx(const Graph& graph, const Target& target = default_target());

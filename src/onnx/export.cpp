@@ -6,6 +6,8 @@
 #include "nibble/onnx.h"
 #include "onnx/expand/expand.h"
 #include "onnx/export_graph.h"
+#include "onnx/external_data.h"
+#include "onnx/narrow_constants.h"
 #include "onnx/notes.h"
 #include "onnx/proto.h"
 #include "onnx/raise_opset.h"
@@ -95,23 +97,46 @@ OnnxOrigin onnx_origin(const Graph& graph) {
   return {.ir_version = proto.ir_version(), .producer = proto.producer_name()};
 }
 
-std::string serialize_onnx(const Graph& source, const Target& target) {
+namespace {
+
+onnx::ModelProto to_proto(const Graph& source, const Target& target) {
   Graph graph = source;
   if (const auto reason = why_not_written(graph, target))
     fail(ErrorCode::unsupported, "{}", *reason);
   const bool typed = has_quantized_types(graph);
   if (typed) insert_qdq(graph, target);
+  narrow_constants(graph);
   const int opset = needed_opset_of_nodes(graph);
   const bool rewritten = typed || opset > graph.opset();
   if (rewritten) raise_opset(graph, opset);
   onnx::ModelProto proto = model_of(graph);
   write_model(graph, rewritten, proto);
-  return serialize_proto(proto);
+  return proto;
+}
+
+}  // namespace
+
+std::string serialize_onnx(const Graph& graph, const Target& target) {
+  return serialize_proto(to_proto(graph, target));
 }
 
 void save_onnx(const Graph& graph, const std::filesystem::path& path, const Target& target) {
+  save_onnx_within(graph, path, target, kMostBytesOfModel);
+}
+
+void save_onnx_within(const Graph& graph, const std::filesystem::path& path, const Target& target,
+                      size_t most_bytes) {
   with_context([&] { return fmt::format("saving {}", path.string()); },
-               [&] { write_file(path, serialize_onnx(graph, target)); });
+               [&] {
+                 onnx::ModelProto proto = to_proto(graph, target);
+                 if (proto.ByteSizeLong() > most_bytes) {
+                   check_writable(path);
+                   const std::string name = path.filename().string() + ".data";
+                   const std::string data = take_out_data(*proto.mutable_graph(), name);
+                   write_file(path.parent_path() / name, data);
+                 }
+                 write_file(path, serialize_proto(proto));
+               });
 }
 
 }  // namespace nibble

@@ -63,6 +63,16 @@ void refuse_nan(const Graph& graph) {
   }
 }
 
+// A value's type holds scales of f32.
+bool has_half_grids(const Graph& graph) {
+  return std::ranges::any_of(graph.nodes(), [&](NodeId id) {
+    const Node& node = graph.node(id);
+    if (node.op != "QuantizeLinear" && node.op != "DequantizeLinear") return false;
+    const DType scale = node.input(1) ? graph.value(node.inputs[1]).type.dtype : DType::undefined;
+    return scale == DType::f16 || scale == DType::bf16;
+  });
+}
+
 Graph read_model(onnx::ModelProto& proto, const std::filesystem::path& directory) {
   if (!proto.has_graph()) {
     fail(ErrorCode::invalid_model, "this is not an ONNX model: it contains no graph");
@@ -78,6 +88,7 @@ Graph read_model(onnx::ModelProto& proto, const std::filesystem::path& directory
   graph.validate();
   refuse_nan(graph);
   if (expand_operators(graph) > 0) graph.validate();
+  if (has_half_grids(graph)) widen_half(graph);
   fold_qdq(graph);
   return graph;
 }

@@ -160,8 +160,12 @@ void GraphReader::read_initializer(onnx::TensorProto& tensor) {
   Value& value = graph_.value(id);
   value.type = {.dtype = data->dtype(), .shape = data->shape(), .quant = {}};
   value.data = std::move(*data);
+  const int type = tensor.data_type();
   tensor.clear_name();
   clear_elements(tensor);
+  // Half precision becomes f32 (widen_half); where it did, the writer makes half of it again.
+  const DType dtype = graph_.value(id).type.dtype;
+  if (dtype == DType::f16 || dtype == DType::bf16) tensor.set_data_type(type);
   OnnxNotes::of(graph_, id).storage = leftover(tensor);
 }
 

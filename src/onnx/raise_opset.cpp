@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cstring>
 
 #include "base/check.h"
 #include "passes/graph_editor.h"
@@ -50,6 +51,12 @@ class Raiser {
   void rename_scatter(NodeId id) { graph_.node(id).op = "ScatterElements"; }
   void inference_only(NodeId id);
   void no_tf_half_pixel(NodeId id);
+  void upsample_to_resize(NodeId id);
+  void name_resizing(NodeId id);
+  void axis_to_input(NodeId id);
+  void scale_channels(NodeId id);
+  void flatten_first(NodeId id, int64_t axis);
+  const Tensor* constant(ValueId id) const;
   void name_half_pixel(NodeId id);
   void rename_grid_mode(NodeId id);
   void integers_to_input(NodeId id, const char* attribute, size_t input);
@@ -65,10 +72,10 @@ std::span<const Raiser::Rule> Raiser::rules() {
   static constexpr std::array kRules = {
       Rule{"BatchNormalization", 9, &Raiser::inference_only},
       Rule{"Scan", 9, &Raiser::refuse},
-      Rule{"Upsample", 10, &Raiser::refuse},
+      Rule{"Upsample", 10, &Raiser::upsample_to_resize},
       Rule{"Slice", 10, &Raiser::slice_to_input},
       Rule{"TopK", 10, &Raiser::k_to_input},
-      Rule{"Resize", 11, &Raiser::refuse},
+      Rule{"Resize", 11, &Raiser::name_resizing},
       Rule{"Clip", 11, &Raiser::limits_to_input},
       Rule{"Pad", 11, &Raiser::pads_to_input},
       Rule{"Scatter", 11, &Raiser::rename_scatter},
@@ -93,8 +100,8 @@ std::span<const Raiser::Rule> Raiser::rules() {
       Rule{"ReduceLogSumExp", 18, &Raiser::axes_to_input},
       Rule{"ReduceSumSquare", 18, &Raiser::axes_to_input},
       Rule{"GridSample", 20, &Raiser::rename_grid_mode},
-      Rule{"DFT", 20, &Raiser::refuse},
-      Rule{"GroupNormalization", 21, &Raiser::refuse},
+      Rule{"DFT", 20, &Raiser::axis_to_input},
+      Rule{"GroupNormalization", 21, &Raiser::scale_channels},
   };
   return kRules;
 }
@@ -173,12 +180,113 @@ void Raiser::last_axis_only(NodeId id) {
   int64_t axis = node.attributes.integer("axis", 1);
   if (axis == -1) return;
   if (axis < 0) axis += rank;
-  if (rank < 0 || axis < 0 || axis >= rank) refuse(id);
+  if (rank < 0 || axis < 0 || axis >= rank) {
+    return flatten_first(id, node.attributes.integer("axis", 1));
+  }
   const Shape& shape = graph_.value(node.inputs[0]).type.shape;
   for (int i = static_cast<int>(axis) + 1; i < rank; ++i) {
-    if (shape[i] != 1) refuse(id);
+    if (shape[i] != 1) return flatten_first(id, axis);
   }
   node.attributes.set("axis", axis);
+}
+
+// x -> Flatten -> the node -> Reshape(., Shape(x))
+void Raiser::flatten_first(NodeId id, int64_t axis) {
+  const Node node = graph_.node(id);
+  if (!node.input(0) || !node.output(0)) refuse(id);
+  const std::string stem = graph_.value(node.outputs[0]).name;
+  const DType dtype = graph_.value(node.inputs[0]).type.dtype;
+  const auto matrix = [&](const char* suffix) {
+    return editor_.add_value(stem + suffix, {.dtype = dtype, .shape = Shape::unknown_rank()});
+  };
+  Node flatten{.op = "Flatten", .inputs = {node.inputs[0]}, .outputs = {matrix("_flat")}};
+  flatten.attributes.set("axis", axis);
+  Node shape{.op = "Shape", .inputs = {node.inputs[0]}};
+  shape.outputs = {editor_.add_value(stem + "_shape", {.dtype = DType::i64})};
+  const ValueId result = matrix("_of_flat");
+  Node reshape{.op = "Reshape", .inputs = {result, shape.outputs[0]}, .outputs = node.outputs};
+  const ValueId flat = flatten.outputs[0];
+  editor_.insert_before(id, std::move(flatten));
+  editor_.insert_before(id, std::move(shape));
+  editor_.insert_after(id, std::move(reshape));
+  editor_.set_input(id, 0, flat);
+  editor_.set_output(id, 0, result);
+  graph_.node(id).attributes.set("axis", int64_t{-1});
+}
+
+const Tensor* Raiser::constant(ValueId id) const {
+  if (!id || !graph_.value(id).is_constant() || graph_.value(id).type.quant) return nullptr;
+  return &graph_.value(id).data;
+}
+
+// Scales were an attribute in opset 7, input 1 later.
+void Raiser::upsample_to_resize(NodeId id) {
+  Node& node = graph_.node(id);
+  if (node.attributes.has("scales")) {
+    const std::vector<float> scales = node.attributes.reals("scales");
+    const ValueId value = editor_.add_constant(
+        node.name + "_scales", Tensor::of<float>({static_cast<int64_t>(scales.size())}, scales));
+    editor_.set_input(id, 1, value);
+    graph_.node(id).attributes.erase("scales");
+  }
+  if (node.attributes.text("mode", "nearest") == "bilinear") {
+    node.attributes.set("mode", std::string("linear"));
+  }
+  node.op = "Resize";
+}
+
+// What was the only way now has names: positions are multiples of the scale; the nearest is below
+// when growing, above when shrinking.
+void Raiser::name_resizing(NodeId id) {
+  const ValueId scales = graph_.node(id).input(1);
+  editor_.set_input(id, 2, scales);
+  // Opsets 11 and 12 do not allow to leave out the region of interest.
+  editor_.set_input(id, 1,
+                    editor_.add_constant(graph_.node(id).name + "_roi", Tensor(DType::f32, {0})));
+  Node& node = graph_.node(id);
+  node.attributes.set("coordinate_transformation_mode", std::string("asymmetric"));
+  if (node.attributes.text("mode", "nearest") != "nearest") return;
+  std::string nearest = "floor";  // of scales that are not known: they were made to grow
+  if (const Tensor* known = constant(scales)) {
+    const Tensor wide = convert(*known, DType::f32);
+    const auto values = wide.data<float>();
+    const auto shrinks = [](float scale) { return scale < 1; };
+    if (std::ranges::any_of(values, shrinks)) {
+      if (std::ranges::any_of(values, [](float scale) { return scale > 1; })) refuse(id);
+      nearest = "ceil";
+    }
+  }
+  node.attributes.set("nearest_mode", nearest);
+}
+
+// Counted from the front, 1 if it was not given.
+void Raiser::axis_to_input(NodeId id) {
+  const int64_t axis = graph_.node(id).attributes.integer("axis", 1);
+  graph_.node(id).attributes.erase("axis");
+  editor_.set_input(
+      id, 2, editor_.add_constant(graph_.node(id).name + "_axis", Tensor::scalar<int64_t>(axis)));
+}
+
+// Scale and bias of each group become those of each channel.
+void Raiser::scale_channels(NodeId id) {
+  const Shape shape = graph_.value(graph_.node(id).inputs[0]).type.shape;
+  for (const size_t input : {1UL, 2UL}) {
+    const Tensor* groups = constant(graph_.node(id).input(input));
+    if (groups == nullptr || shape.rank() < 2 || shape[1] < 0 || groups->elements() == 0 ||
+        shape[1] % groups->elements() != 0) {
+      refuse(id);
+    }
+    if (groups->elements() == shape[1]) continue;
+    const auto repeats = static_cast<size_t>(shape[1] / groups->elements());
+    const size_t size = groups->bytes() / static_cast<size_t>(groups->elements());
+    Tensor channels(groups->dtype(), {shape[1]});
+    for (size_t c = 0; c < static_cast<size_t>(shape[1]); ++c) {
+      std::memcpy(static_cast<std::byte*>(channels.raw()) + c * size,
+                  static_cast<const std::byte*>(groups->raw()) + c / repeats * size, size);
+    }
+    const std::string name = graph_.node(id).name + (input == 1 ? "_scale" : "_bias");
+    editor_.set_input(id, input, editor_.add_constant(name, channels));
+  }
 }
 
 void Raiser::inference_only(NodeId id) {
@@ -186,9 +294,16 @@ void Raiser::inference_only(NodeId id) {
   graph_.node(id).attributes.erase("spatial");
 }
 
+// floor(scale * (x + 0.5)) is what half_pixel rounds to, halves up.
 void Raiser::no_tf_half_pixel(NodeId id) {
-  const Attributes& attributes = graph_.node(id).attributes;
-  if (attributes.text("coordinate_transformation_mode", "") == "tf_half_pixel_for_nn") refuse(id);
+  Attributes& attributes = graph_.node(id).attributes;
+  if (attributes.text("coordinate_transformation_mode", "") != "tf_half_pixel_for_nn") return;
+  if (attributes.text("mode", "nearest") != "nearest" ||
+      attributes.text("nearest_mode", "") != "floor") {
+    refuse(id);
+  }
+  attributes.set("coordinate_transformation_mode", std::string("half_pixel"));
+  attributes.set("nearest_mode", std::string("round_prefer_ceil"));
 }
 
 // The only mode there was; the default became another.

@@ -71,6 +71,7 @@ class Inserter {
   void insert_for_constant(ValueId id);
   void insert_for_activation(ValueId id);
   void hand_to_bodies(ValueId from, ValueId to);
+  void hand_to_readers(ValueId from, ValueId to);
   ValueId clip(ValueId raw, const std::string& name, const QuantParams& quant, NodeId& last);
   Pair add_parameters(const std::string& name, const QuantParams& quant, const Shape& shape);
   Node qdq(const char* op, ValueId input, const Pair& pair, ValueId output,
@@ -175,6 +176,15 @@ void Inserter::hand_to_bodies(ValueId from, ValueId to) {
   }
 }
 
+// Nodes read `to` instead, callers do not.
+void Inserter::hand_to_readers(ValueId from, ValueId to) {
+  for (NodeId reader : editor_.consumers(from)) {
+    for (size_t i = 0; i < graph_.node(reader).inputs.size(); ++i) {
+      if (graph_.node(reader).inputs[i] == from) editor_.set_input(reader, i, to);
+    }
+  }
+}
+
 void Inserter::insert_for_activation(ValueId id) {
   QuantParams quant = *graph_.value(id).type.quant;
   const std::string name = graph_.value(id).name;
@@ -185,12 +195,9 @@ void Inserter::insert_for_activation(ValueId id) {
   ValueId result;
   NodeId last = editor_.producer(id).value_or(NodeId{});
   // Callers and subgraphs know the value by its name: it must then be the dequantized one. (The
-  // name of an input is its callers': its subgraphs learn another.)
-  const bool keeps_name = editor_.is_output(id) || (last && editor_.is_captured(id));
-  if (keeps_name && !last) {
-    fail(ErrorCode::unsupported,
-         "input '{}' is quantized and is an output, too, which cannot be exported", name);
-  }
+  // name of an input is its callers': its subgraphs learn another. An input that is an output, too,
+  // is given back as it came.)
+  const bool keeps_name = last && (editor_.is_output(id) || editor_.is_captured(id));
   if (keeps_name) {
     raw = editor_.add_value(name + "_real", type);
     Node& producer = graph_.node(last);
@@ -201,7 +208,11 @@ void Inserter::insert_for_activation(ValueId id) {
   } else {
     result = editor_.add_value(name + "_dequantized", type);
     hand_to_bodies(id, result);
-    editor_.replace(id, result);
+    if (editor_.is_output(id)) {
+      hand_to_readers(id, result);
+    } else {
+      editor_.replace(id, result);
+    }
   }
   ValueId source = raw;
   // An Identity that only gives its input a quantized type has done its work.

@@ -17,6 +17,10 @@ void infer_types(Graph& graph);
 /// As above after giving the inputs these shapes.
 void infer_types(Graph& graph, const std::map<std::string, Shape>& input_shapes);
 
+/// f16 and bf16 become f32 everywhere but at inputs and outputs of the graph, which keep their
+/// types by a Cast. Returns the number of values, 0 where there was nothing to widen.
+int widen_half(Graph& graph);
+
 /// Evaluates what depends on constants only (and Shape of known shapes). DequantizeLinear of a
 /// constant is not folded: it is what makes a constant quantized. Returns the number of nodes
 /// folded, likewise below.

@@ -12,6 +12,7 @@ int run_infer_types(Graph& graph) {
 
 constexpr std::array kPasses = {
     PassRow{"infer_types", run_infer_types, "types of values from the types of inputs"},
+    PassRow{"widen_half", widen_half, "f16 and bf16 into f32, but at inputs and outputs"},
     PassRow{"fold_constants", fold_constants, "evaluates what depends on constants only"},
     PassRow{"eliminate_identities", eliminate_identities, "removes nodes that change nothing"},
     PassRow{"fold_batch_norm", fold_batch_norm, "BatchNormalization into weights and bias"},

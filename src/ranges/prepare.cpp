@@ -19,8 +19,8 @@ void drop_quantization(Graph& graph) {
 }
 
 void simplify(Graph& graph) {
-  constexpr std::array<std::string_view, 3> kPasses = {"infer_types", "fold_constants",
-                                                       "eliminate_identities"};
+  constexpr std::array<std::string_view, 4> kPasses = {"widen_half", "infer_types",
+                                                       "fold_constants", "eliminate_identities"};
   run_passes(graph, kPasses, {.check_each = PassControl::from_environment().check_each});
   graph.prune();
 }

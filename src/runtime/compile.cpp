@@ -20,6 +20,7 @@ constexpr std::array<std::string_view, 6> kPasses = {"fold_constants",   "elimin
 std::unique_ptr<Executable> build_executable(Graph graph, const CompileOptions& options,
                                              ThreadPool& pool, const TrialKernels& trials) {
   require_operators(graph);
+  widen_half(graph);
   infer_types(graph, options.input_shapes);
   const std::span<const std::string_view> passes = kPasses;
   run_passes(graph, passes.first(options.optimize ? passes.size() : 1),

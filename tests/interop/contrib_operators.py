@@ -154,6 +154,57 @@ def normalizations():
     yield Case("EmbedLayerNormalization", "i", {"i": ids, "s": None, **embedding, "t": None}, outputs=2, label="bare")
 
 
+def rotation(positions, width):
+    angles = np.outer(np.arange(positions), 1 / 10 ** np.linspace(0, 1, width)).astype(np.float32)
+    return {"cos": np.cos(angles), "sin": np.sin(angles)}
+
+
+def attention():
+    batch, tokens, heads, width = 2, 4, 2, 16
+    hidden = heads * width
+    x, w, b = reals(batch, tokens, 12), reals(12, 3 * hidden, scale=0.3), reals(3 * hidden)
+    mask = np.array([[1, 1, 0, 0], [1, 1, 1, 1]], np.int32)
+    base = {"x": x, "w": w, "b": b}
+    yield Case("Attention", "x", base, num_heads=heads)
+    yield Case("Attention", "x m", {**base, "m": mask}, label="mask", num_heads=heads)
+    yield Case("Attention", "x m", {**base, "m": np.array([2, 4], np.int32)}, label="lengths", num_heads=heads)
+    yield Case("Attention", "x m", {**base, "m": np.tril(np.ones((2, 4, 4), np.int32))}, label="mask of queries", num_heads=heads)
+    yield Case("Attention", "x", base, label="causal", num_heads=heads, unidirectional=1, scale=0.2)
+    past = {"m": None, "past": reals(2, batch, heads, 3, width)}
+    yield Case("Attention", "x past", {**base, **past}, outputs=2, label="cache", num_heads=heads, unidirectional=1)
+    yield Case("Attention", "x bias", {**base, "m": None, "past": None, "bias": reals(1, heads, 4, 4)}, label="bias", num_heads=heads)
+    codes_of = {"x": codes(batch, tokens, 12), "w": codes(12, 3 * hidden, dtype=np.int8, low=-60, high=60), "b": b, "xs": number(0.02), "ws": number(0.004),
+                "m": None, "xz": number(128, np.uint8), "wz": number(0, np.int8)}
+    yield Case("QAttention", "x", codes_of, num_heads=heads)
+    yield Case("QAttention", "x m", {**codes_of, "m": np.array([2, 4], np.int32)}, label="lengths", num_heads=heads)
+    q, k, v = (reals(batch, tokens, hidden) for _ in range(3))
+    qkv = {"q": q, "k": k, "v": v}
+    yield Case("MultiHeadAttention", "q k v", qkv, num_heads=heads)
+    yield Case("MultiHeadAttention", "q k v m a", {**qkv, "b": b, "m": mask, "a": reals(1, heads, 4, 4)}, label="bias, mask", num_heads=heads)
+    yield Case("MultiHeadAttention", "q k v", {**qkv, "k": reals(batch, 6, hidden), "v": reals(batch, 6, hidden)}, label="across", num_heads=heads)
+    cache = {"b": None, "m": None, "a": None, "pk": reals(batch, heads, 3, width), "pv": reals(batch, heads, 3, width)}
+    yield Case("MultiHeadAttention", "q k v pk pv", {**qkv, **cache}, outputs=3, label="cache", num_heads=heads, unidirectional=1)
+    yield Case("MultiHeadAttention", "q k v", {**qkv, "k": reals(batch, heads, 6, width), "v": reals(batch, heads, 6, width)}, label="keys in heads", num_heads=heads)
+    positions = np.array([[0, 1, 2, 3], [2, 3, 4, 5]], np.int64)
+    for interleaved in (0, 1):
+        yield Case("RotaryEmbedding", "x p", {"x": q, "p": positions, **rotation(10, width // 2)}, label=f"interleaved {interleaved}", interleaved=interleaved)
+        yield Case("RotaryEmbedding", "x p", {"x": reals(batch, heads, tokens, width), "p": np.array([3], np.int64), **rotation(10, width // 2)},
+                   label=f"heads, offset, interleaved {interleaved}", interleaved=interleaved)
+    yield Case("RotaryEmbedding", "x p", {"x": q, "p": positions, **rotation(10, 2)}, label="a part", num_heads=heads, rotary_embedding_dim=4)
+    for label, settings in (("", {}), ("rotary", {"do_rotary": 1}), ("rotary interleaved", {"do_rotary": 1, "rotary_interleaved": 1}),
+                            ("window", {"local_window_size": 2}), ("softcap", {"softcap": 2.0})):
+        turn = rotation(10, width // 2) if "do_rotary" in settings else {}
+        groups = {"q": reals(batch, tokens, 4 * width), "k": reals(batch, tokens, 2 * width), "v": reals(batch, tokens, 2 * width)}
+        sizes = {"num_heads": 4, "kv_num_heads": 2, **settings}
+        first = {"pk": None, "pv": None, "l": np.array([3, 3], np.int32), "t": number(4, np.int32), **turn}
+        yield Case("GroupQueryAttention", "q k v l t", {**groups, **first}, outputs=3, label=f"prompt {label}", **sizes)
+        packed = {"q": np.concatenate([groups[name] for name in "qkv"], axis=2), "k": None, "v": None}
+        yield Case("GroupQueryAttention", "q l t", {**packed, **first}, outputs=3, label=f"packed {label}", **sizes)
+        one = {name: array[:, :1] for name, array in groups.items()}
+        later = {"pk": reals(batch, 2, 5, width), "pv": reals(batch, 2, 5, width), "l": np.array([5, 5], np.int32), "t": number(6, np.int32), **turn}
+        yield Case("GroupQueryAttention", "q k v pk pv l t", {**one, **later}, outputs=3, label=f"one more {label}", **sizes)
+
+
 def renamed():
     x16 = {"x": reals(3, 4, scale=3), "s": number(0.001), "z": number(30000, np.uint16)}
     yield Case("QuantizeLinear", "x", x16)
@@ -163,7 +214,7 @@ def renamed():
     yield Case("ExpandDims", "x", {"x": reals(3, 4), "a": number(1, np.int32)})
 
 
-FAMILIES = [qlinear, dynamic, blocks, fused, normalizations, renamed]
+FAMILIES = [qlinear, dynamic, blocks, fused, normalizations, attention, renamed]
 
 
 def run_onnxruntime(model, feed):

@@ -347,5 +347,18 @@ TEST(insert_qdq, blocks_come_back) {
   EXPECT_EQ(b.graph.value(*b.graph.find_value("w")).type.quant, quant);
 }
 
+TEST(insert_qdq, an_input_that_is_an_output_is_given_back_as_it_came) {
+  Builder b;
+  const ValueId x = b.input("x", {2, 3});
+  b.output(x);
+  b.output(b.node("Relu", {x}, "y"));
+  b.graph.value(x).type.quant = u8(0.02F, 100);
+  EXPECT_EQ(insert_qdq(b.graph), 1);
+  b.graph.validate();
+  EXPECT_EQ(b.graph.outputs[0], b.graph.inputs[0]);
+  const Node& relu = b.graph.node(*b.graph.producer(b.graph.outputs[1]));
+  EXPECT_EQ(b.graph.node(*b.graph.producer(relu.inputs[0])).op, "DequantizeLinear");
+}
+
 }  // namespace
 }  // namespace nibble

@@ -95,7 +95,9 @@ std::optional<std::vector<int32_t>> zero_points_of(Expansion& e, size_t input, i
 std::optional<std::vector<int32_t>> groups_of(Expansion& e, size_t input, int64_t rows,
                                               int64_t block, int64_t groups) {
   if (!e.has(input)) return std::nullopt;
-  std::vector<int32_t> group = unpack_integers(e.required(e.in(input), "group index"));
+  const Tensor& stored = e.required(e.in(input), "group index");
+  if (!is_integer(stored.dtype())) e.refuse("its group index is not of integers");
+  std::vector<int32_t> group = unpack_integers(stored);
   bool in_order = true;
   if (static_cast<int64_t>(group.size()) < rows) e.refuse("its group index is too short");
   group.resize(static_cast<size_t>(rows));
@@ -122,8 +124,9 @@ Block block_of(Expansion& e) {
   if (block.bits != 2 && block.bits != 4 && block.bits != 8) {
     e.refuse(fmt::format("weights of {} bits are not supported, only 2, 4 and 8", block.bits));
   }
-  if (block.rows < 1 || block.columns < 1 || block.size < 1 || block.size * block.bits % 8 != 0 ||
-      attributes.integer("weight_prepacked", 0) != 0) {
+  const auto is_extent = [](int64_t extent) { return extent >= 1 && extent <= INT32_MAX; };
+  if (!is_extent(block.rows) || !is_extent(block.columns) || !is_extent(block.size) ||
+      block.size * block.bits % 8 != 0 || attributes.integer("weight_prepacked", 0) != 0) {
     e.refuse("its weight is not packed in blocks of whole bytes");
   }
   block.count = (block.rows + block.size - 1) / block.size;

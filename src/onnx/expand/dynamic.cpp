@@ -66,8 +66,9 @@ ValueId recurrent_weight(Expansion& e, const CodeInputs& at) {
   const Tensor scale = convert(e.required(e.in(at.scale), "scale"), DType::f32);
   const Tensor& zero = e.required(e.in(at.zero_point), "zero point");
   const Shape& shape = stored.shape();
-  if (shape.rank() != 3 || zero.elements() != scale.elements()) {
-    e.refuse("its weight has not three axes");
+  if (shape.rank() != 3 || zero.elements() != scale.elements() || !is_integer(stored.dtype()) ||
+      bits_of(stored.dtype()) > 8) {
+    e.refuse("its weight is not codes of 8 bits along three axes");
   }
   const int64_t directions = shape[0], in = shape[1], out = shape[2];
   const std::vector<int32_t> codes = unpack_integers(stored);

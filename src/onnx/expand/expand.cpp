@@ -110,7 +110,7 @@ int expand_operators(Graph& graph) {
 int opset_of_part(std::string_view op) {
   if (op == "LayerNormalization") return 17;
   if (op == "Gelu") return 20;
-  if (op == "RMSNormalization") return 23;
+  if (op == "RMSNormalization" || op == "RotaryEmbedding") return 23;
   return 0;
 }
 

@@ -7,6 +7,8 @@
 
 namespace nibble {
 
+const TensorType Expansion::kNothing;
+
 Expansion::Expansion(Graph& graph, GraphEditor& editor, TypeInference& types, NodeId at)
     : node(graph.node(at)), graph_(graph), editor_(editor), types_(types), at_(at) {}
 
@@ -23,6 +25,9 @@ const Tensor& Expansion::required(ValueId id, std::string_view what) {
 std::vector<ValueId> Expansion::ops(std::string_view op, std::vector<ValueId> inputs,
                                     size_t outputs, Attributes attributes) {
   while (!inputs.empty() && !inputs.back()) inputs.pop_back();
+  for (ValueId& input : inputs) {
+    if (const auto output = given_.find(input); output != given_.end()) input = output->second;
+  }
   Node part{.op = std::string(op),
             .name = editor_.unique_node_name(stem(op)),
             .inputs = std::move(inputs),
@@ -57,6 +62,7 @@ ValueId Expansion::integers(std::initializer_list<int64_t> values) {
 void Expansion::give(size_t output, ValueId value) {
   const ValueId result = node.output(output);
   if (!result) return;
+  if (const auto known = given_.find(value); known != given_.end()) value = known->second;
   const auto producer = editor_.producer(value);
   const bool made = producer && std::ranges::find(made_, *producer) != made_.end();
   const bool given = std::ranges::find(node.outputs, value) != node.outputs.end();
@@ -65,6 +71,7 @@ void Expansion::give(size_t output, ValueId value) {
   const std::vector<ValueId>& outputs = graph_.node(maker).outputs;
   const auto i = std::ranges::find(outputs, value) - outputs.begin();
   editor_.replace(value, result);
+  given_[value] = result;
   editor_.set_output(maker, static_cast<size_t>(i), result);
   with_lengths_from_model([&] { types_.infer(maker); });
 }

@@ -2,6 +2,7 @@
 // operators of their own becomes operators of ONNX, so that the rest of Nibble need not know them.
 #pragma once
 
+#include <map>
 #include <span>
 #include <string_view>
 #include <vector>
@@ -25,7 +26,7 @@ class Expansion {
   bool wants(size_t output) const { return static_cast<bool>(node.output(output)); }
   int opset() const { return graph_.opset(); }
   /// What is known of the value: the element type may be undefined, the rank unknown.
-  const TensorType& type(ValueId id) const { return graph_.value(id).type; }
+  const TensorType& type(ValueId id) const { return id ? graph_.value(id).type : kNothing; }
   int rank(ValueId id) const { return type(id).shape.rank(); }
   /// The value if it is constant, or follows from constants and known shapes; else nullptr.
   const Tensor* known(ValueId id) { return types_.known(id); }
@@ -49,11 +50,14 @@ class Expansion {
  private:
   std::string stem(std::string_view what) const;
 
+  static const TensorType kNothing;  // of an input left out
+
   Graph& graph_;
   GraphEditor& editor_;
   TypeInference& types_;
   NodeId at_;
   std::vector<NodeId> made_;
+  std::map<ValueId, ValueId> given_;  // values made here that became outputs of the node
 };
 
 /// One operator. `expand` makes the parts and gives every output that the node has; or returns

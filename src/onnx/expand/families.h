@@ -10,6 +10,7 @@ namespace nibble {
 using ExpansionFamily = std::span<const ExpansionRow> (*)();
 
 std::span<const ExpansionRow> activation_expansions();
+std::span<const ExpansionRow> attention_expansions();
 std::span<const ExpansionRow> block_expansions();
 std::span<const ExpansionRow> dynamic_expansions();
 std::span<const ExpansionRow> fused_expansions();
@@ -21,6 +22,7 @@ std::span<const ExpansionRow> renamed_expansions();
 // clang-format off
 inline constexpr std::array kExpansionFamilies = {
     ExpansionFamily{activation_expansions},
+    ExpansionFamily{attention_expansions},
     ExpansionFamily{block_expansions},
     ExpansionFamily{dynamic_expansions},
     ExpansionFamily{fused_expansions},

@@ -7,6 +7,7 @@ namespace nibble::testing {
 std::vector<ExpansionCase> expansion_cases() {
   std::vector<ExpansionCase> cases;
   add_activation_cases(cases);
+  add_attention_cases(cases);
   add_block_cases(cases);
   add_dynamic_cases(cases);
   add_fused_cases(cases);

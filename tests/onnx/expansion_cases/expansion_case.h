@@ -23,6 +23,7 @@ inline std::ostream& operator<<(std::ostream& out, const ExpansionCase& entry) {
 /// At least one of every operator of the table.
 std::vector<ExpansionCase> expansion_cases();
 void add_activation_cases(std::vector<ExpansionCase>& cases);
+void add_attention_cases(std::vector<ExpansionCase>& cases);
 void add_block_cases(std::vector<ExpansionCase>& cases);
 void add_dynamic_cases(std::vector<ExpansionCase>& cases);
 void add_fused_cases(std::vector<ExpansionCase>& cases);
