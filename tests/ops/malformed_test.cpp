@@ -87,6 +87,8 @@ std::vector<Malformed> malformed_nodes() {
        {zeros({1, 1, 1, 2}), i64({1}, {0})},
        {{"kernel_shape", List{1, 1}}}},
       {"columns", "Col2Im", {zeros({1, 4, 1}), i64({2}, {3, 3}), i64({2}, {2, 2})}},
+      {"an image of integers", "GridSample", {i32({1, 1, 1, 1}, {1}), zeros({1, 1, 1, 2})}},
+      {"data of integers", "ConvTranspose", {i32({1, 1, 1, 1}, {1}), i32({1, 1, 1, 1}, {1})}},
       {"grid batch", "GridSample", {zeros({2, 1, 2, 2}), zeros({1, 2, 2, 2})}},
       {"theta", "AffineGrid", {zeros({1, 2, 3}), i64({4}, {2, 1, 2, 2})}},
       {"bias length", "Conv", {zeros({1, 1, 3, 3}), zeros({4, 1, 1, 1}), zeros({1})}},

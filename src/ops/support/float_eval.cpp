@@ -1,5 +1,7 @@
 #include "ops/support/float_eval.h"
 
+#include "base/check.h"
+
 namespace nibble {
 namespace {
 
@@ -27,6 +29,12 @@ void eval_converted(EvalContext& context, EvalSignature* eval, const Convert& co
 bool is_half(DType dtype) { return dtype == DType::f16 || dtype == DType::bf16; }
 
 void eval_as_f32(EvalContext& context, EvalSignature* eval) {
+  bool any = false;  // nothing to widen: `eval` would ask for it again and again
+  for (size_t i = 0; i < context.input_count(); ++i) any |= is_half(context.input(i).dtype());
+  if (!any) {
+    fail(ErrorCode::unsupported, "element type {} is not supported",
+         name_of(context.input(0).dtype()));
+  }
   const auto widen = [](const Tensor& input) {
     return is_half(input.dtype()) ? convert(input, DType::f32) : input;
   };

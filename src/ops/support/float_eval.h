@@ -10,7 +10,7 @@ namespace nibble {
 bool is_half(DType dtype);
 
 /// Runs `eval` with every f16/bf16 input converted to f32, and converts its f32 outputs back to the
-/// element type of input 0.
+/// element type of input 0. Throws Error{unsupported} if no input is of half precision.
 void eval_as_f32(EvalContext& context, EvalSignature* eval);
 
 /// True for types of less than a byte.
