@@ -57,13 +57,16 @@ std::vector<std::string> CalibrationNotes::sentences() const {
   std::vector<std::string> notes;
   const char* follows = "ranges measured on them do not hold for others";
   for (const Seen& seen : seen_) {
+    // A rate, a mask or a state may well be one number on purpose: integers and single numbers.
+    const bool counts = is_float(seen.first.dtype()) && seen.first.elements() > 1;
+    if (!counts || !seen.one_number || !seen.number) continue;
     const std::string name = seen.name.empty() ? "" : " of '" + seen.name + "'";
-    if (seen.one_number && seen.number) {
-      notes.push_back(
-          fmt::format("Every element of every sample{} is {:g}: {}", name, *seen.number, follows));
-    } else if (seen.all_equal && samples_ > 1) {
-      notes.push_back(fmt::format("All {} samples{} are equal: {}", samples_, name, follows));
-    }
+    notes.push_back(
+        fmt::format("Every element of every sample{} is {:g}: {}", name, *seen.number, follows));
+  }
+  const bool all_equal = std::ranges::all_of(seen_, &Seen::all_equal);
+  if (samples_ > 1 && all_equal && notes.empty()) {
+    notes.push_back(fmt::format("All {} samples are equal: {}", samples_, follows));
   }
   if (samples_ > 1 && one_class_ && data_.classes() > 1) {
     const auto& names = data_.class_names();

@@ -15,7 +15,7 @@ class CalibrationNotes {
   explicit CalibrationNotes(const Dataset& data);
 
   void see(const SampleBatch& batch);
-  /// A tensor that is the same number everywhere, samples that are all equal, labels of one class:
+  /// Reals that are the same number everywhere, samples that are all equal, labels of one class:
   /// sentences without their ends.
   std::vector<std::string> sentences() const;
 

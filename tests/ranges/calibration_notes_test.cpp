@@ -40,6 +40,29 @@ TEST(calibration_notes, are_silent_on_samples_that_differ) {
   EXPECT_EQ(notes_of(Samples({1, 2}, {0}), 2), "");
 }
 
+// A rate beside samples that differ.
+class WithRate : public Dataset {
+ public:
+  int64_t size() const override { return 3; }
+  std::vector<Field> fields() const override {
+    return {{.name = "x", .shape = {2}}, {.name = "rate", .dtype = DType::i64, .shape = {}}};
+  }
+  std::vector<Tensor> sample(int64_t index) const override {
+    const auto x = static_cast<float>(index);
+    return {Tensor::of<float>({2}, {x, 1}), Tensor::scalar<int64_t>(16000)};
+  }
+  std::string describe() const override { return "sound"; }
+};
+
+TEST(calibration_notes, are_silent_on_an_integer_that_is_always_the_same) {
+  const WithRate data;
+  CalibrationNotes notes(data);
+  for (BatchReader reader(data, 3, {.batch = 3, .threads = 1}); const auto next = reader.next();) {
+    notes.see(*next);
+  }
+  EXPECT_TRUE(notes.sentences().empty());
+}
+
 TEST(calibration_notes, name_one_number_equal_samples_and_a_single_class) {
   EXPECT_EQ(notes_of(Samples({0, 0, 0, 0, 0, 0}, {}), 2),
             "Every element of every sample is 0: ranges measured on them do not hold for others\n");
