@@ -60,7 +60,8 @@ PackedDepthwise::PackedDepthwise(const DepthwiseKernels& kernels, Shape shape,
   }
 }
 
-void PackedDepthwise::run(const PixelLines& lines, void* output, ThreadPool& pool) const {
+void PackedDepthwise::run(const PixelLines& lines, const int32_t* bias, const float* multiplier,
+                          void* output, ThreadPool& pool) const {
   const int64_t count = lines.images * lines.lines;
   const int64_t line_macs = std::max<int64_t>(1, lines.pixels * channels_ * tap_count_);
   const int64_t grain = std::max<int64_t>(1, kTaskMacs / line_macs);
@@ -70,6 +71,8 @@ void PackedDepthwise::run(const PixelLines& lines, void* output, ThreadPool& poo
   args.groups = static_cast<int64_t>(taps_.size()) / kernels_.taps;
   args.output_step = channels_ * repeat_ * element_bytes_;
   args.stage = stage_;
+  args.bias = bias;
+  args.multiplier = multiplier;
   pool.parallel_ranges(count, grain, [&](int64_t begin, int64_t end) {
     for (int64_t line = begin; line < end; ++line) {
       const uint8_t* input = lines.input + line / lines.lines * lines.image_step +
@@ -84,11 +87,13 @@ void PackedDepthwise::run(const PixelLines& lines, void* output, ThreadPool& poo
 void PackedDepthwise::run_line(DepthwiseArgs args, const uint8_t* input, std::byte* output,
                                int64_t pixels) const {
   const int64_t slots = channels_ * repeat_;
+  const int32_t* bias = args.bias;
+  const float* multiplier = args.multiplier;
   for (int64_t first = 0; first < slots; first += kernels_.block) {
     args.input = input + first;
     args.weights = weights_.data() + first / kernels_.block * block_bytes_;
-    args.bias = bias_.data() + first;
-    args.multiplier = multiplier_.data() + first;
+    args.bias = bias + first;
+    args.multiplier = multiplier + first;
     args.output = output + first * element_bytes_;
     args.channels = std::min(kernels_.block, slots - first);
     args.pixels = pixels / repeat_;

@@ -56,7 +56,14 @@ class PackedDepthwise {
                   const OutputStage& stage);
 
   /// Writes [images * lines * pixels, channels]; reads no byte outside the taps.
-  void run(const PixelLines& lines, void* output, ThreadPool& pool) const;
+  void run(const PixelLines& lines, void* output, ThreadPool& pool) const {
+    run(lines, bias_.data(), multiplier_.data(), output, pool);
+  }
+  /// The same with another bias and multiplier, in the order of bias() and multiplier().
+  void run(const PixelLines& lines, const int32_t* bias, const float* multiplier, void* output,
+           ThreadPool& pool) const;
+  std::span<const int32_t> bias() const { return bias_; }
+  std::span<const float> multiplier() const { return multiplier_; }
   size_t constant_bytes() const;
 
  private:

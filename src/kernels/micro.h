@@ -32,9 +32,10 @@ struct TileArgs {
   int64_t block_step = 0;              // bytes from one block of `lanes` channels to the next
   const int32_t* bias = nullptr;       // of the panel, padded to whole blocks, like multiplier
   const float* multiplier = nullptr;
-  std::byte* output = nullptr;  // first pixel, first channel of the panel
-  int64_t output_step = 0;      // bytes from pixel to pixel
-  int64_t channels = 0;         // of the panel that exist; the last block may be partial
+  const int32_t* pixel_bias = nullptr;  // one more addend for each pixel, or nullptr
+  std::byte* output = nullptr;          // first pixel, first channel of the panel
+  int64_t output_step = 0;              // bytes from pixel to pixel
+  int64_t channels = 0;                 // of the panel that exist; the last block may be partial
   StageArgs stage;
 };
 

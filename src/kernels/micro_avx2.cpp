@@ -31,6 +31,9 @@ struct V {
   static Acc load_bias(const int32_t* bias) {
     return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(bias));
   }
+  static Acc add(Acc acc, int32_t addend) {
+    return _mm256_add_epi32(acc, _mm256_set1_epi32(addend));
+  }
   static Real load_real(const float* real) { return _mm256_loadu_ps(real); }
   static Weights load_weights(const std::byte* weights) {
     const auto* at = reinterpret_cast<const __m256i*>(weights);

@@ -22,6 +22,9 @@ struct V {
   using Real = __m512;
 
   static Acc load_bias(const int32_t* bias) { return _mm512_loadu_si512(bias); }
+  static Acc add(Acc acc, int32_t addend) {
+    return _mm512_add_epi32(acc, _mm512_set1_epi32(addend));
+  }
   static Real load_real(const float* real) { return _mm512_loadu_ps(real); }
   static Weights load_weights(const std::byte* weights) { return _mm512_load_si512(weights); }
   static Quad load_quad(const uint8_t* input) {

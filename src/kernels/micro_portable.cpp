@@ -33,6 +33,7 @@ struct V {
   static Acc load_bias(const int32_t* bias) {
     return _mm_loadu_si128(reinterpret_cast<const __m128i*>(bias));
   }
+  static Acc add(Acc acc, int32_t addend) { return _mm_add_epi32(acc, _mm_set1_epi32(addend)); }
   static Real load_real(const float* real) { return _mm_loadu_ps(real); }
   static Weights load_weights(const std::byte* weights) {
     const auto* at = reinterpret_cast<const __m128i*>(weights);
@@ -105,6 +106,10 @@ struct V {
   static Acc load_bias(const int32_t* bias) {
     Acc acc;
     for (int i = 0; i < kLanes; ++i) acc.lane[i] = static_cast<uint32_t>(bias[i]);
+    return acc;
+  }
+  static Acc add(Acc acc, int32_t addend) {
+    for (uint32_t& lane : acc.lane) lane += static_cast<uint32_t>(addend);
     return acc;
   }
   static Real load_real(const float* real) { return {{real[0], real[1], real[2], real[3]}}; }

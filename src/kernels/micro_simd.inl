@@ -11,6 +11,13 @@ void tile(const TileArgs& args) {
     NIBBLE_UNROLL
     for (int p = 0; p < kPixels; ++p) acc[p][b] = bias;
   }
+  if (args.pixel_bias != nullptr) {
+    NIBBLE_UNROLL
+    for (int p = 0; p < kPixels; ++p) {
+      NIBBLE_UNROLL
+      for (int b = 0; b < kBlocks; ++b) acc[p][b] = V::add(acc[p][b], args.pixel_bias[p]);
+    }
+  }
   const int64_t step = args.pixel_step;
   const int64_t block_step = args.block_step;
   const std::byte* weights = args.weights;

@@ -27,6 +27,12 @@ struct OutputStage {
   int64_t element_bytes() const { return kind == Kind::codes_u8 ? 1 : 4; }
 };
 
+/// A grid of data that is known only when running.
+struct RunTimeGrid {
+  float scale = 1;
+  int32_t zero_point = 0;  // 0 .. 255
+};
+
 /// Throws Error{invalid_argument} unless there are `channels` finite multipliers and the ranges are
 /// not empty and fit 8 bits.
 void validate(const OutputStage& stage, int64_t channels);

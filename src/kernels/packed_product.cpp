@@ -52,29 +52,41 @@ StageArgs stage_args(const OutputStage& stage) {
 PackedProduct::PackedProduct(ProductShape shape, std::span<const int8_t> weights,
                              std::span<const int32_t> bias, int32_t input_zero_point,
                              const OutputStage& stage, Isa isa)
+    : PackedProduct(std::move(shape), stage, isa) {
+  pack(weights, bias, input_zero_point, stage);
+}
+
+PackedProduct::PackedProduct(ProductShape shape, const OutputStage& stage, Isa isa)
     : shape_(std::move(shape)),
       micro_(micro_kernels(isa)),
       stage_(stage_args(stage)),
       element_bytes_(stage.element_bytes()),
       quads_(ceil_div(shape_.segment_bytes, 4)),
       block_bytes_(static_cast<int64_t>(shape_.segments.size()) * quads_ * micro_.quad_bytes()) {
-  pack(weights, bias, input_zero_point, stage);
   panels_ = make_panels(2);
   wide_panels_ = make_panels(MicroKernels::kMaxBlocks);
 }
 
+int64_t PackedProduct::blocks() const {
+  return shape_.groups * ceil_div(shape_.group_outputs, micro_.lanes);
+}
+
+int64_t PackedProduct::slot(int64_t output) const {
+  const int64_t group_blocks = ceil_div(shape_.group_outputs, micro_.lanes);
+  const int64_t in_group = output % shape_.group_outputs;
+  return (output / shape_.group_outputs * group_blocks + in_group / micro_.lanes) * micro_.lanes +
+         in_group % micro_.lanes;
+}
+
 void PackedProduct::pack(std::span<const int8_t> weights, std::span<const int32_t> bias,
                          int32_t input_zero_point, const OutputStage& stage) {
-  const int64_t group_blocks = ceil_div(shape_.group_outputs, micro_.lanes);
-  const int64_t blocks = shape_.groups * group_blocks;
-  weights_ = AlignedBytes(static_cast<size_t>(blocks * block_bytes_));
-  bias_.assign(static_cast<size_t>(blocks * micro_.lanes), 0);
+  weights_ = AlignedBytes(weight_bytes());
+  bias_.assign(static_cast<size_t>(slots()), 0);
   multiplier_.assign(bias_.size(), 0.0F);
   const int64_t depth = shape_.depth();
   for (int64_t output = 0; output < shape_.outputs(); ++output) {
-    const int64_t in_group = output % shape_.group_outputs;
-    const int64_t block = output / shape_.group_outputs * group_blocks + in_group / micro_.lanes;
-    const int64_t lane = in_group % micro_.lanes;
+    const int64_t at_slot = slot(output);
+    const int64_t block = at_slot / micro_.lanes, lane = at_slot % micro_.lanes;
     int64_t sum = 0;
     for (int64_t k = 0; k < depth; ++k) {
       const int8_t w = weights[static_cast<size_t>(output * depth + k)];
@@ -86,9 +98,8 @@ void PackedProduct::pack(std::span<const int8_t> weights, std::span<const int32_
     }
     // May wrap; so do the sums of the kernels, and the total, which fits, comes out right.
     const int64_t offset = bias[static_cast<size_t>(output)] - input_zero_point * sum;
-    const auto slot = static_cast<size_t>(block * micro_.lanes + lane);
-    bias_[slot] = static_cast<int32_t>(static_cast<uint32_t>(offset));
-    multiplier_[slot] = stage.multiplier[static_cast<size_t>(output)];
+    bias_[static_cast<size_t>(at_slot)] = static_cast<int32_t>(static_cast<uint32_t>(offset));
+    multiplier_[static_cast<size_t>(at_slot)] = stage.multiplier[static_cast<size_t>(output)];
   }
 }
 
@@ -123,7 +134,8 @@ struct PackedProduct::Split {
   int64_t begin(int64_t tile) const { return pixels * tile / tiles; }
 };
 
-void PackedProduct::run(const PixelLines& lines, void* output, ThreadPool& pool) const {
+void PackedProduct::run(const PixelLines& lines, const ProductOperand& operand, void* output,
+                        ThreadPool& pool) const {
   if (lines.pixels <= 0 || lines.lines <= 0 || lines.images <= 0) return;
   // Two blocks of channels at a time measure best, until there are so few pixels that four fit.
   const bool wide = lines.pixels <= micro_.max_pixels.back();
@@ -146,14 +158,15 @@ void PackedProduct::run(const PixelLines& lines, void* output, ThreadPool& pool)
     const int64_t p = task % panel_parts;
     const int64_t first = panels * p / panel_parts;
     const int64_t count = panels * (p + 1) / panel_parts - first;
-    run_tiles(lines, split, all.subspan(static_cast<size_t>(first), static_cast<size_t>(count)),
+    run_tiles(lines, operand, split,
+              all.subspan(static_cast<size_t>(first), static_cast<size_t>(count)),
               tiles * t / tile_parts, tiles * (t + 1) / tile_parts, bytes);
   });
 }
 
-void PackedProduct::run_tiles(const PixelLines& lines, const Split& split,
-                              std::span<const Panel> panels, int64_t first_tile, int64_t last_tile,
-                              std::byte* output) const {
+void PackedProduct::run_tiles(const PixelLines& lines, const ProductOperand& operand,
+                              const Split& split, std::span<const Panel> panels, int64_t first_tile,
+                              int64_t last_tile, std::byte* output) const {
   TileArgs args;
   args.pixel_step = lines.pixel_step;
   args.segments = shape_.segments.data();
@@ -177,9 +190,11 @@ void PackedProduct::run_tiles(const PixelLines& lines, const Split& split,
         const Panel& panel = panels[i];
         const auto slot = static_cast<size_t>(panel.first_block * micro_.lanes);
         args.input = input + panel.group * shape_.group_inputs;
-        args.weights = weights_.data() + panel.first_block * block_bytes_;
-        args.bias = bias_.data() + slot;
-        args.multiplier = multiplier_.data() + slot;
+        args.weights = operand.weights + panel.first_block * block_bytes_;
+        args.bias = operand.bias + slot;
+        args.multiplier = operand.multiplier + slot;
+        args.pixel_bias =
+            operand.pixel_bias == nullptr ? nullptr : operand.pixel_bias + line * lines.pixels + x;
         args.output = out + panel.first_output * element_bytes_;
         args.channels = panel.channels;
         micro_.tile(pixels, panel.blocks)(args);

@@ -57,15 +57,43 @@ struct ProductShape {
   int64_t outputs() const { return groups * group_outputs; }
 };
 
+/// What the input meets, in the order of the micro kernels: blocks of `lanes` channels, padded to
+/// whole blocks in each group.
+struct ProductOperand {
+  const std::byte* weights = nullptr;  // 64-byte aligned
+  const int32_t* bias = nullptr;
+  const float* multiplier = nullptr;
+  const int32_t* pixel_bias = nullptr;  // one more addend for each pixel, or nullptr
+};
+
 class PackedProduct {
  public:
   /// `weights` is [outputs, segments, segment_bytes]. The input zero point goes into the bias.
   PackedProduct(ProductShape shape, std::span<const int8_t> weights, std::span<const int32_t> bias,
                 int32_t input_zero_point, const OutputStage& stage, Isa isa);
+  /// Without weights: each run is given an operand of weight_bytes() and slots().
+  PackedProduct(ProductShape shape, const OutputStage& stage, Isa isa);
 
   /// Writes [images * lines * pixels, outputs]. The input must be readable for up to three bytes
   /// after the last segment unless segment_bytes is a multiple of 4.
-  void run(const PixelLines& lines, void* output, ThreadPool& pool) const;
+  void run(const PixelLines& lines, void* output, ThreadPool& pool) const {
+    run(lines, operand(), output, pool);
+  }
+  void run(const PixelLines& lines, const ProductOperand& operand, void* output,
+           ThreadPool& pool) const;
+
+  std::span<const int32_t> bias() const { return bias_; }
+  std::span<const float> multiplier() const { return multiplier_; }
+  /// The operand that it holds.
+  ProductOperand operand() const { return {weights_.data(), bias_.data(), multiplier_.data()}; }
+  const MicroKernels& micro() const { return micro_; }
+  int64_t block_bytes() const { return block_bytes_; }  // packed weights of one block
+  int64_t blocks() const;
+  size_t weight_bytes() const { return static_cast<size_t>(blocks() * block_bytes_); }
+  /// Channels with those that pad the blocks.
+  int64_t slots() const { return blocks() * micro_.lanes; }
+  /// Where output channel `output` stands among them.
+  int64_t slot(int64_t output) const;
 
   size_t constant_bytes() const;
 
@@ -82,8 +110,9 @@ class PackedProduct {
   void pack(std::span<const int8_t> weights, std::span<const int32_t> bias,
             int32_t input_zero_point, const OutputStage& stage);
   std::vector<Panel> make_panels(int most_blocks) const;
-  void run_tiles(const PixelLines& lines, const Split& split, std::span<const Panel> panels,
-                 int64_t first_tile, int64_t last_tile, std::byte* output) const;
+  void run_tiles(const PixelLines& lines, const ProductOperand& operand, const Split& split,
+                 std::span<const Panel> panels, int64_t first_tile, int64_t last_tile,
+                 std::byte* output) const;
 
   ProductShape shape_;
   const MicroKernels& micro_;

@@ -12,6 +12,7 @@
 #include "kernels/isa_table.h"
 #include "kernels/packed_product.h"
 #include "kernels/reference.h"
+#include "kernels/run_time_grid.h"
 
 namespace nibble {
 namespace {
@@ -121,14 +122,22 @@ struct QConv::Impl {
         frame(conv, depthwise_of(conv, wanted) ? 0 : product_shape(conv, 0).segment_bytes) {}
 
   ReferenceConv reference() const { return {shape, weights, bias, input_zero_point}; }
-  void copy_framed(const uint8_t* input, uint8_t* framed, ThreadPool& pool) const;
+  void copy_framed(const uint8_t* input, int32_t zero_point, uint8_t* framed,
+                   ThreadPool& pool) const;
+  size_t frame_bytes() const {
+    if (!frame.copy) return 0;
+    return (static_cast<size_t>(shape.window.batch * frame.image_bytes + Frame::kSlack) + 63) / 64 *
+           64;
+  }
+  size_t slots() const { return depthwise ? depthwise->bias().size() : product->bias().size(); }
   PixelLines lines(const uint8_t* framed) const;
 };
 
-void QConv::Impl::copy_framed(const uint8_t* input, uint8_t* framed, ThreadPool& pool) const {
+void QConv::Impl::copy_framed(const uint8_t* input, int32_t zero_point, uint8_t* framed,
+                              ThreadPool& pool) const {
   const ConvWindow& w = shape.window;
   const int64_t channels = shape.in_channels;
-  const auto zero = static_cast<uint8_t>(input_zero_point);
+  const auto zero = static_cast<uint8_t>(zero_point);
   const int64_t row_bytes = frame.w * channels;
   const int64_t left = w.pad_left * channels;
   // A frame smaller than the input: the far end of the input is not used.
@@ -207,16 +216,41 @@ void QConv::run(const uint8_t* input, void* output, void* workspace, ThreadPool&
     return run_reference(impl_->reference(), impl_->stage, input, output, pool);
   if (impl_->frame.copy) {
     auto* framed = static_cast<uint8_t*>(workspace);
-    impl_->copy_framed(input, framed, pool);
+    impl_->copy_framed(input, impl_->input_zero_point, framed, pool);
     input = framed;
   }
   if (impl_->depthwise) return impl_->depthwise->run(impl_->lines(input), output, pool);
   impl_->product->run(impl_->lines(input), output, pool);
 }
 
+void QConv::run(const uint8_t* input, const RunTimeGrid& grid, void* output, void* workspace,
+                ThreadPool& pool) const {
+  if (!impl_->depthwise && !impl_->product) {
+    ReferenceConv reference = impl_->reference();
+    reference.input_zero_point = grid.zero_point;
+    return run_reference(reference, rescaled(grid, impl_->stage), input, output, pool);
+  }
+  auto* memory = static_cast<std::byte*>(workspace);
+  if (impl_->frame.copy) {
+    auto* framed = reinterpret_cast<uint8_t*>(memory);
+    impl_->copy_framed(input, grid.zero_point, framed, pool);
+    input = framed;
+    memory += impl_->frame_bytes();
+  }
+  auto* bias = reinterpret_cast<int32_t*>(memory);
+  auto* multiplier = reinterpret_cast<float*>(memory + rescaled_bytes(impl_->slots()) / 2);
+  if (const auto& depthwise = impl_->depthwise) {
+    rescale(grid, depthwise->bias(), depthwise->multiplier(), bias, multiplier);
+    return depthwise->run(impl_->lines(input), bias, multiplier, output, pool);
+  }
+  const PackedProduct& product = *impl_->product;
+  rescale(grid, product.bias(), product.multiplier(), bias, multiplier);
+  product.run(impl_->lines(input), {product.operand().weights, bias, multiplier}, output, pool);
+}
+
 size_t QConv::workspace_bytes() const {
-  if ((!impl_->depthwise && !impl_->product) || !impl_->frame.copy) return 0;
-  return static_cast<size_t>(impl_->shape.window.batch * impl_->frame.image_bytes + Frame::kSlack);
+  if (!impl_->depthwise && !impl_->product) return 0;
+  return impl_->frame_bytes() + rescaled_bytes(impl_->slots());
 }
 
 size_t QConv::constant_bytes() const {

@@ -34,6 +34,13 @@ class QConv {
   /// nothing.
   void run(const uint8_t* input, void* output, void* workspace, ThreadPool& pool) const;
 
+  /// Data on a grid that is known only now: out = clamp(float(acc) * (grid.scale * multiplier[c])).
+  /// Made with input zero point 1, no bias, and a stage of reals whose multipliers are the weights'
+  /// scales.
+  void run(const uint8_t* input, const RunTimeGrid& grid, void* output, void* workspace,
+           ThreadPool& pool) const;
+
+  /// Of either run().
   size_t workspace_bytes() const;
   /// Weights, biases and multipliers as held.
   size_t constant_bytes() const;

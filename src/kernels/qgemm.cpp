@@ -10,6 +10,7 @@
 #include "kernels/isa_table.h"
 #include "kernels/packed_product.h"
 #include "kernels/reference.h"
+#include "kernels/run_time_grid.h"
 
 namespace nibble {
 namespace {
@@ -29,6 +30,9 @@ struct QGemm::Impl {
 
   // The kernels read up to three bytes beyond the last row.
   bool copies() const { return product.has_value() && shape.k % 4 != 0; }
+  size_t copy_bytes(int64_t rows) const {
+    return copies() ? (static_cast<size_t>(rows * shape.k + kSlack) + 63) / 64 * 64 : 0;
+  }
 
   /// The product as a 1x1 convolution over `rows` pixels.
   ReferenceConv reference(int64_t rows) const {
@@ -99,8 +103,33 @@ void QGemm::run(const uint8_t* a, int64_t rows, void* output, void* workspace,
   impl_->product->run({.input = a, .pixels = rows, .pixel_step = k}, output, pool);
 }
 
+void QGemm::run(const uint8_t* a, const RunTimeGrid& grid, int64_t rows, void* output,
+                void* workspace, ThreadPool& pool) const {
+  const int64_t k = impl_->shape.k;
+  if (rows <= 0) return;
+  if (!impl_->product) {
+    ReferenceConv reference = impl_->reference(rows);
+    reference.input_zero_point = grid.zero_point;
+    return run_reference(reference, rescaled(grid, impl_->stage), a, output, pool);
+  }
+  auto* memory = static_cast<std::byte*>(workspace);
+  if (impl_->copies()) {
+    std::memcpy(memory, a, static_cast<size_t>(rows * k));
+    std::memset(memory + rows * k, 0, kSlack);
+    a = reinterpret_cast<const uint8_t*>(memory);
+    memory += impl_->copy_bytes(rows);
+  }
+  const PackedProduct& product = *impl_->product;
+  auto* bias = reinterpret_cast<int32_t*>(memory);
+  auto* multiplier = reinterpret_cast<float*>(memory + rescaled_bytes(product.bias().size()) / 2);
+  rescale(grid, product.bias(), product.multiplier(), bias, multiplier);
+  product.run({.input = a, .pixels = rows, .pixel_step = k},
+              {product.operand().weights, bias, multiplier}, output, pool);
+}
+
 size_t QGemm::workspace_bytes(int64_t rows) const {
-  return impl_->copies() ? static_cast<size_t>(rows * impl_->shape.k + kSlack) : 0;
+  if (!impl_->product) return 0;
+  return impl_->copy_bytes(rows) + rescaled_bytes(impl_->product->bias().size());
 }
 
 size_t QGemm::constant_bytes() const {

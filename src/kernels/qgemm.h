@@ -37,6 +37,10 @@ class QGemm {
   /// aligned. Allocates nothing.
   void run(const uint8_t* a, int64_t rows, void* output, void* workspace, ThreadPool& pool) const;
 
+  /// As QConv::run with a grid.
+  void run(const uint8_t* a, const RunTimeGrid& grid, int64_t rows, void* output, void* workspace,
+           ThreadPool& pool) const;
+
   size_t workspace_bytes(int64_t rows) const;
   size_t constant_bytes() const;
   /// "gemm u8s8 avx512_vnni".
