@@ -21,6 +21,7 @@ std::span<const OpRow> conv_ops();
 std::span<const OpRow> conv_transpose_ops();
 std::span<const OpRow> deform_conv_ops();
 std::span<const OpRow> detection_ops();
+std::span<const OpRow> dynamic_layer_ops();
 std::span<const OpRow> einsum_ops();
 std::span<const OpRow> gather_ops();
 std::span<const OpRow> grid_ops();
@@ -63,6 +64,7 @@ inline constexpr std::array kFamilies = {
     OpFamily{conv_transpose_ops},
     OpFamily{deform_conv_ops},
     OpFamily{detection_ops},
+    OpFamily{dynamic_layer_ops},
     OpFamily{einsum_ops},
     OpFamily{gather_ops},
     OpFamily{grid_ops},

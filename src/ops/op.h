@@ -60,6 +60,13 @@ struct WeightRole {
   size_t weight = 1;
   size_t bias = kNone;  // kNone: it takes none
   bool matrix = false;  // a matrix or a batch of them, not a convolution's [O,I,k...] or [I,O,k...]
+  size_t second = kNone;  // one more weight with the same axes
+  /// The operator reads the weight as reals and computes as before: quantization makes it smaller
+  /// in file and memory. Its data stay as they are. (A table of which rows are picked; recurrent
+  /// layers.)
+  bool stored = false;
+  /// It multiplies two activations as well, on the codes of both.
+  bool of_activations = false;
 
   explicit constexpr operator bool() const { return axes != nullptr; }
 };

@@ -9,6 +9,34 @@ bool is_weighted(const Node& node) {
   return row != nullptr && row->quant == QuantRole::weighted;
 }
 
+bool stores_weight(const Node& node) {
+  const OpRow* row = find_op(node.op, node.domain);
+  return row != nullptr && row->weights.stored;
+}
+
+bool has_weight(const Graph& graph, const Node& node) {
+  if (is_weighted(node)) return true;
+  if (!stores_weight(node) || !weight_of(node)) return false;
+  const Value& weight = graph.value(weight_of(node));  // not a table of sizes or indices
+  return weight.is_constant() && is_float(weight.type.dtype) && weight.type.shape.rank() > 1;
+}
+
+bool multiplies_activations(const Graph& graph, const Node& node) {
+  const OpRow* row = find_op(node.op, node.domain);
+  if (row == nullptr || !row->weights.of_activations) return false;
+  const auto is_activation = [&](ValueId id) {
+    return id && !graph.value(id).is_constant() && graph.value(id).type.dtype == DType::f32;
+  };
+  return is_activation(data_of(node)) && is_activation(weight_of(node)) && node.output(0);
+}
+
+std::vector<size_t> weight_inputs(const Node& node) {
+  const WeightRole& role = weight_role(node);
+  std::vector<size_t> inputs = {role.weight};
+  if (role.second != WeightRole::kNone) inputs.push_back(role.second);
+  return inputs;
+}
+
 const WeightRole& weight_role(const Node& node) {
   const OpRow* row = find_op(node.op, node.domain);
   check(row != nullptr && row->weights, "this operator has no weight");

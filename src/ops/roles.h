@@ -11,6 +11,12 @@ namespace nibble {
 
 /// The node multiplies reals by a weight that quantization may round.
 bool is_weighted(const Node& node);
+/// Or it reads a weight that quantization may store in fewer bits: a constant.
+bool has_weight(const Graph& graph, const Node& node);
+/// Its weight stays in reals while running (WeightRole::stored).
+bool stores_weight(const Node& node);
+/// It multiplies two activations.
+bool multiplies_activations(const Graph& graph, const Node& node);
 
 /// A node's weight: which axis means what, and the channels of each element.
 class WeightIndex {
@@ -28,11 +34,9 @@ class WeightIndex {
   int64_t input(int64_t element) const {
     return axes_.output < axes_.reduction ? column(element) : row(element);
   }
-  /// The axis along which one scale per output channel can stand; -1 if there is none (several
-  /// groups share the axis: ConvTranspose).
-  int scale_axis() const {
-    return axes_.output < axes_.reduction || axes_.groups == 1 ? axes_.output : -1;
-  }
+  /// The axis along which the scales of output channels stand. Groups of a ConvTranspose share
+  /// them: channel c has scale c % (number of scales).
+  int scale_axis() const { return axes_.output; }
 
  private:
   int64_t row(int64_t element) const { return element / (inner_ * columns_) % rows_; }
@@ -51,6 +55,8 @@ const WeightRole& weight_role(const Node& node);
 inline ValueId data_of(const Node& node) { return node.input(weight_role(node).data); }
 inline ValueId weight_of(const Node& node) { return node.input(weight_role(node).weight); }
 inline ValueId bias_of(const Node& node) { return node.input(weight_role(node).bias); }
+/// Where the node's weights stand among its inputs: one, or two.
+std::vector<size_t> weight_inputs(const Node& node);
 
 /// Axes of the node's weight, as its row has them.
 WeightAxes weight_axes(const Node& node, const Shape& weight);

@@ -5,8 +5,9 @@
 //         %t = Concat(%n, [-1])
 // After:  %y = Reshape(%x, [1,-1])
 //
-// A quantized constant is left alone, and so is DequantizeLinear: they are what keeps a weight in
-// few bits. Results that would make the model much larger (an Expand, say) are left to run time.
+// Of a quantized constant, Transpose is folded: its codes are moved. Otherwise it is left alone,
+// and so is DequantizeLinear: they are what keeps a weight in few bits. Results that would make the
+// model much larger (an Expand, say) are left to run time.
 #include <algorithm>
 
 #include "base/check.h"
@@ -84,13 +85,45 @@ bool fold(Graph& graph, GraphEditor& editor, NodeId id) {
   return true;
 }
 
+// Transpose of a quantized constant moves its codes, and the axis of its scales.
+bool fold_transpose_of_codes(Graph& graph, GraphEditor& editor, NodeId id) {
+  const Node& node = graph.node(id);
+  if (node.op != "Transpose" || !node.domain.empty() || !node.input(0) || !node.output(0)) {
+    return false;
+  }
+  const Value& source = graph.value(node.inputs[0]);
+  Value& result = graph.value(node.outputs[0]);
+  if (!source.is_constant() || !source.type.quant || result.type.quant) return false;
+  if (source.type.quant->granularity == Granularity::per_block) return false;
+  const Tensor codes = Tensor::of<int32_t>(source.data.shape(), unpack_integers(source.data));
+  const auto moved = evaluate_node(node, graph.opset(), std::span(&codes, 1));
+  if (!moved || (*moved)[0].empty()) return false;
+  QuantParams quant = *source.type.quant;
+  if (quant.granularity == Granularity::per_channel) {
+    std::vector<int64_t> permutation = node.attributes.integers("perm");
+    const int rank = codes.shape().rank();
+    int axis = rank - 1 - quant.axis;  // the default reverses
+    for (size_t i = 0; i < permutation.size(); ++i) {
+      if (permutation[i] == quant.axis) axis = static_cast<int>(i);
+    }
+    quant.axis = axis;
+  }
+  result.data = pack_integers(quant.storage, (*moved)[0].shape(), (*moved)[0].data<int32_t>());
+  result.type = {.dtype = DType::f32, .shape = result.data.shape(), .quant = std::move(quant)};
+  result.dim_names.clear();
+  editor.remove(id);
+  return true;
+}
+
 }  // namespace
 
 int fold_constants(Graph& graph) {
   infer_types(graph);
   GraphEditor editor(graph);
   int folded = 0;
-  for (NodeId id : graph.nodes()) folded += fold(graph, editor, id) ? 1 : 0;
+  for (NodeId id : graph.nodes()) {
+    folded += fold(graph, editor, id) || fold_transpose_of_codes(graph, editor, id) ? 1 : 0;
+  }
   editor.finish();
   if (folded > 0) graph.prune();
   return folded;

@@ -34,6 +34,9 @@ int fold_qdq(Graph& graph);
 int insert_qdq(Graph& graph);
 /// Identity, Dropout at inference, Cast to the same type, Reshape to the same shape and the like.
 int eliminate_identities(Graph& graph);
+/// DynamicQuantizeLinear, the integer product behind it and its scaling become one node; for
+/// compile only.
+int fuse_dynamic(Graph& graph);
 /// Relu and Clip go into the preceding Conv, Gemm or Add as Node::clamp; for compile only.
 int fuse_activations(Graph& graph);
 /// Spatial operators run channels last; Transpose nodes at the borders only; for compile only.

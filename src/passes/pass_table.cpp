@@ -18,6 +18,7 @@ constexpr std::array kPasses = {
     PassRow{"fold_batch_norm", fold_batch_norm, "BatchNormalization into weights and bias"},
     PassRow{"fold_qdq", fold_qdq, "QuantizeLinear and DequantizeLinear into types"},
     PassRow{"insert_qdq", insert_qdq, "types into QuantizeLinear and DequantizeLinear"},
+    PassRow{"fuse_dynamic", fuse_dynamic, "layers of dynamic quantization into one node each"},
     PassRow{"fuse_activations", fuse_activations, "Relu and Clip into the layer before"},
     PassRow{"channels_last", channels_last, "spatial operators run channels last"},
 };

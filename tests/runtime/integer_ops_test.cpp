@@ -53,6 +53,48 @@ TEST_P(integer_conv_case, agrees_with_fake_quantization) {
   expect_agreement(b.finish({y}), {input});
 }
 
+struct TransposedCase {
+  Shape input;   // [N,spatial...,C]
+  Shape weight;  // [I,O/g,spatial...]
+  std::vector<std::pair<std::string, Attribute>> attributes;
+  int bits = 8;
+};
+
+TEST(integer_ops, transposed_convolutions_agree) {
+  using Ints = std::vector<int64_t>;
+  const TransposedCase cases[] = {
+      {{1, 5, 6, 8}, {8, 5, 3, 3}, {}},
+      {{2, 5, 6, 8}, {8, 5, 3, 3}, {{"strides", Ints{2, 2}}, {"pads", Ints{1, 1, 1, 1}}}},
+      {{1, 4, 5, 8},
+       {8, 3, 4, 4},
+       {{"strides", Ints{2, 3}}, {"group", int64_t{2}}, {"output_padding", Ints{1, 2}}}},
+      {{1, 4, 5, 4}, {4, 3, 2, 2}, {{"strides", Ints{3, 4}}, {"output_padding", Ints{1, 1}}}},
+      {{1, 5, 4, 4},
+       {4, 6, 3, 2},
+       {{"strides", Ints{2, 2}}, {"dilations", Ints{2, 3}}, {"pads", Ints{2, 0, 1, 3}}}},
+      {{1, 5, 4, 4},
+       {4, 6, 3, 3},
+       {{"strides", Ints{3, 2}}, {"auto_pad", std::string("SAME_UPPER")}}},
+      {{2, 9, 4}, {4, 6, 5}, {{"strides", Ints{2}}, {"pads", Ints{4, 3}}}},
+      {{1, 5, 4, 4}, {4, 6, 3, 3}, {{"strides", Ints{2, 2}}}, 4},
+  };
+  for (const TransposedCase& c : cases) {
+    Builder b;
+    b.channels_last = true;
+    const ValueId x = b.input("x", c.input, per_tensor(0.02F, 120));
+    const ValueId w = b.weight(c.weight, 1, c.bits);
+    int64_t group = 1;
+    for (const auto& [name, value] : c.attributes) {
+      if (name == "group") group = std::get<int64_t>(value);
+    }
+    const Shape channels{c.weight[1] * group};
+    const ValueId bias = b.constant(random_tensor(channels, b.random, 0.3));
+    const ValueId y = b.op("ConvTranspose", {x, w, bias}, c.attributes, per_tensor(kScale, 120));
+    const Tensor input = random_tensor(c.input, b.random);
+    expect_agreement(b.finish({y}), {input});
+  }
+}
+
 INSTANTIATE_TEST_SUITE_P(
     shapes, integer_conv_case,
     ::testing::Values(ConvCase{"pointwise", {2, 5, 6, 16}, {24, 16, 1, 1}},
@@ -212,6 +254,23 @@ TEST(integer_same_codes, slice_transpose_and_pad_move_codes) {
   const ValueId flat = b.op("Reshape", {padded, b.integers({-1})}, {}, type);
   const Tensor input = random_tensor({2, 6, 8, 5}, b.random);
   expect_agreement(b.finish({flat}), {input}, 0);
+}
+
+TEST(integer_ops, a_product_of_two_activations_agrees) {
+  const std::pair<Shape, Shape> shapes[] = {{{5, 7}, {7, 9}},
+                                            {{2, 3, 5, 8}, {2, 3, 8, 6}},
+                                            {{2, 1, 4, 3}, {1, 3, 3, 17}},
+                                            {{2, 5, 6}, {6, 4}},
+                                            {{6}, {2, 6, 3}}};
+  for (const auto& [left, right] : shapes) {
+    Builder b;
+    const ValueId x = b.input("x", left, per_tensor(0.02F, 120));
+    const ValueId z = b.input("z", right, per_tensor(0.015F, -7, DType::i8));
+    const ValueId y = b.op("MatMul", {x, z}, {}, per_tensor(kScale, 131));
+    const std::vector<Tensor> inputs = {random_tensor(left, b.random),
+                                        random_tensor(right, b.random)};
+    expect_agreement(b.finish({y}), inputs);
+  }
 }
 
 }  // namespace

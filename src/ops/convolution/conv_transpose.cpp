@@ -1,21 +1,18 @@
 // ConvTranspose: each input element adds its weighted kernel to the output.
+#include "ops/convolution/conv_transpose.h"
+
 #include <algorithm>
 #include <array>
 
 #include "base/check.h"
 #include "ops/families.h"
+#include "ops/movement/transpose.h"
+#include "ops/quantization/packed_kernels.h"
 #include "ops/support/float_eval.h"
 #include "ops/support/spatial.h"
 
 namespace nibble {
 namespace {
-
-struct Problem {
-  SpatialShape x;
-  int64_t group = 1, out_channels = 0;
-  Window window;  // of the convolution that this one transposes: its output is our input
-  Shape output;
-};
 
 int64_t entry(const std::vector<int64_t>& list, size_t i, int64_t fallback) {
   return i < list.size() ? list[i] : fallback;
@@ -55,17 +52,22 @@ void take(const Attributes& attributes, std::string_view name, Window::Extents& 
   std::ranges::copy(values, out.begin());
 }
 
-Problem problem_of(const Node& node, const Shape& data, const Shape& weight) {
-  Problem problem;
-  problem.x = SpatialShape(data, false);
+}  // namespace
+
+ConvTransposeProblem conv_transpose_problem(const Node& node, const Shape& data,
+                                            const Shape& weight) {
+  ConvTransposeProblem problem;
+  problem.channels_last = node.channels_last;
+  problem.x = SpatialShape(data, node.channels_last);
   if (weight.rank() != data.rank()) {
     fail(ErrorCode::invalid_model, "the weight {} and the data {} differ in rank",
          weight.to_string(), data.to_string());
   }
   problem.group = node.attributes.integer("group", 1);
-  if (data[1] >= 0 && weight[0] >= 0 && data[1] != weight[0]) {
+  const int64_t channels = problem.x.channels;
+  if (channels >= 0 && weight[0] >= 0 && channels != weight[0]) {
     fail(ErrorCode::invalid_model, "the data {} has {} channels, the weight {} takes {}",
-         data.to_string(), data[1], weight.to_string(), weight[0]);
+         data.to_string(), channels, weight.to_string(), weight[0]);
   }
   if (problem.group < 1 || (weight[0] >= 0 && weight[0] % problem.group != 0)) {
     fail(ErrorCode::invalid_model, "the weight {} cannot be split into {} groups",
@@ -77,25 +79,27 @@ Problem problem_of(const Node& node, const Shape& data, const Shape& weight) {
   for (int i = 0; i < w.rank; ++i) w.kernel[static_cast<size_t>(i)] = weight[i + 2];
   take(node.attributes, "strides", w.stride, w.rank);
   take(node.attributes, "dilations", w.dilation, w.rank);
-  problem.output = {problem.x.batch, problem.out_channels};
+  Window::Extents extents = Window::filled(Shape::kUnknown);
   for (int i = 0; i < w.rank; ++i) {
     const auto a = static_cast<size_t>(i);
     const int64_t in = problem.x.extents[a];
-    if (in < 0 || w.kernel[a] < 0) {
-      problem.output.push_back(Shape::kUnknown);
-      continue;
-    }
+    if (in < 0 || w.kernel[a] < 0) continue;
     place(node.attributes, w, a, in);
     if (w.input[a] < 0) fail(ErrorCode::invalid_model, "the padding is larger than the output");
-    problem.output.push_back(w.input[a]);
+    extents[a] = w.input[a];
   }
+  problem.output =
+      spatial_shape(problem.x.batch, problem.out_channels,
+                    {extents.data(), static_cast<size_t>(w.rank)}, problem.channels_last);
   return problem;
 }
+
+namespace {
 
 std::vector<TensorType> infer(const NodeTypes& types) {
   TensorType type{.dtype = types.input(0).dtype};
   if (types.shape(0).has_rank() && types.shape(1).has_rank()) {
-    type.shape = problem_of(types.node, types.shape(0), types.shape(1)).output;
+    type.shape = conv_transpose_problem(types.node, types.shape(0), types.shape(1)).output;
   }
   return {type};
 }
@@ -126,8 +130,8 @@ void scatter_plane(const Window& w, const T* in, const T* kernel, T* out, int ax
 
 template <typename T>
 void run(EvalContext& context) {
-  const Problem problem =
-      problem_of(context.node, context.input(0).shape(), context.input(1).shape());
+  const ConvTransposeProblem problem =
+      conv_transpose_problem(context.node, context.input(0).shape(), context.input(1).shape());
   if (context.has(2) && context.input(2).elements() != problem.out_channels) {
     fail(ErrorCode::invalid_model, "the bias {} does not fit {} output channels",
          context.input(2).shape().to_string(), problem.out_channels);
@@ -155,10 +159,30 @@ void run(EvalContext& context) {
       scatter_plane(w, in + (image * problem.x.channels + from) * in_plane,
                     weight + (from * out_group + channel % out_group) * taps, to);
     }
+    const Clamp& clamp = context.node.clamp;
+    for (int64_t i = 0; clamp.any() && i < out_plane; ++i) {
+      to[i] = static_cast<T>(clamp(static_cast<float>(to[i])));
+    }
   });
 }
 
+void eval(EvalContext& context);
+
+// The loops run channels first.
+void eval_channels_last(EvalContext& context) {
+  Node node = context.node;
+  node.channels_last = false;
+  std::vector<Tensor> inputs = {with_channels(context.input(0), false, context.pool),
+                                context.input(1)};
+  if (context.has(2)) inputs.push_back(context.input(2));
+  std::vector<Tensor> outputs(1);
+  EvalContext inner(node, context.opset, inputs, outputs, context.pool);
+  eval(inner);
+  context.set_output(0, with_channels(outputs[0], true, context.pool));
+}
+
 void eval(EvalContext& context) {
+  if (context.node.channels_last) return eval_channels_last(context);
   switch (context.input(0).dtype()) {
     case DType::f32:
       return run<float>(context);
@@ -173,16 +197,27 @@ WeightAxes axes(const Node& node, const Shape&) {
   return {.output = 1, .reduction = 0, .groups = node.attributes.integer("group", 1)};
 }
 
+constexpr std::array kKernels = {
+    KernelRow{.name = "transposed conv on u8 codes",
+              .reads = {Reads::u8, Reads::weight, Reads::parameter},
+              .gives = Gives::u8_or_real,
+              .make = integer_conv_transpose},
+    on_packed_weights("transposed conv with packed weights", packed_conv_transpose),
+    on_reals("transposed conv on f32", float_conv_transpose),
+};
+
 constexpr std::array kRows = {
     OpRow{.name = "ConvTranspose",
           .min_inputs = 2,
           .max_inputs = 3,
           .infer = infer,
           .eval = eval,
-          .kernels = "plain loops: nothing to prepare",
-          .why_float = "no integer kernel yet: evaluated in float between quantized layers",
+          .kernels = kKernels,
+          .quant = QuantRole::weighted,
           .weights = {.axes = axes, .bias = 2},
+          .takes_clamp = true,
           .gradient = Gradient::autograd,
+          .layout = LayoutRole::spatial,
           .tolerance = 1e-4},
 };
 

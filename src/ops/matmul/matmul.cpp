@@ -233,6 +233,10 @@ constexpr std::array kGemmKernels = {on_codes("gemm on u8 codes", integer_gemm),
                                      on_reals("gemm on f32", prepare_gemm)};
 constexpr std::array kMatmulKernels = {
     on_codes("matmul on u8 codes", integer_matmul),
+    KernelRow{.name = "matmul of two operands of u8 codes",
+              .reads = {Reads::u8, Reads::u8},
+              .gives = Gives::u8_or_real,
+              .make = integer_product},
     on_packed_weights("matmul with packed weights", packed_matmul),
     on_reals("matmul on f32", prepare_matmul)};
 
@@ -255,7 +259,7 @@ constexpr std::array kRows = {
           .eval = eval_matmul,
           .kernels = kMatmulKernels,
           .quant = QuantRole::weighted,
-          .weights = {.axes = matmul_axes, .matrix = true},
+          .weights = {.axes = matmul_axes, .matrix = true, .of_activations = true},
           .gradient = Gradient::autograd,
           .tolerance = 1e-4},
 };

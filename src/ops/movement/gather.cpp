@@ -5,6 +5,7 @@
 
 #include "ops/families.h"
 #include "ops/quantization/integer_kernels.h"
+#include "ops/quantization/packed_kernels.h"
 #include "ops/support/float_eval.h"
 #include "ops/support/indices.h"
 
@@ -194,6 +195,34 @@ void eval_compress(EvalContext& context) {
   }
 }
 
+// A table: each entry along the axis is an output channel of its own.
+WeightAxes table_axes(const Node& node, const Shape& table) {
+  const int axis = normalize_axis(node.attributes.integer("axis", 0), table.rank());
+  return {.output = axis, .reduction = axis + 1 < table.rank() ? axis + 1 : axis - 1};
+}
+
+constexpr std::array kGatherKernels = {
+    KernelRow{.name = "rows of a packed table",
+              .reads = {Reads::weight, Reads::real},
+              .gives = Gives::real,
+              .make = packed_gather},
+    kEvalOnCodes,
+};
+
+constexpr OpRow gather_row() {
+  OpRow row = {.name = "Gather",
+               .min_inputs = 2,
+               .max_inputs = 2,
+               .infer = infer_gather,
+               .eval = eval_gather,
+               .kernels = kGatherKernels,
+               .quant = QuantRole::same_codes,
+               .gradient = Gradient::autograd,
+               .tolerance = 0};
+  row.weights = {.axes = table_axes, .data = 1, .weight = 0, .matrix = true, .stored = true};
+  return row;
+}
+
 constexpr OpRow row(std::string_view name, InferSignature* infer, EvalSignature* eval,
                     Gradient gradient) {
   return {.name = name,
@@ -208,7 +237,7 @@ constexpr OpRow row(std::string_view name, InferSignature* infer, EvalSignature*
 }
 
 constexpr std::array kRows = {
-    row("Gather", infer_gather, eval_gather, Gradient::autograd),
+    gather_row(),
     row("GatherElements", infer_gather_elements, eval_gather_elements, Gradient::autograd),
     row("GatherND", infer_gather_nd, eval_gather_nd, Gradient::none),
     row("Compress", infer_compress, eval_compress, Gradient::none),

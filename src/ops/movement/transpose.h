@@ -23,4 +23,7 @@ Permutation make_permutation(const Shape& source, std::span<const int> axes);
 void permute(const Permutation& permutation, size_t element_bytes, const void* source, void* target,
              ThreadPool& pool);
 
+/// [N,spatial...,C] from [N,C,spatial...] if `last`, else the other way; elements of whole bytes.
+Tensor with_channels(const Tensor& tensor, bool last, ThreadPool& pool);
+
 }  // namespace nibble

@@ -12,6 +12,8 @@ namespace nibble {
 std::unique_ptr<Kernel> integer_conv(const KernelSpec& spec);
 std::unique_ptr<Kernel> integer_gemm(const KernelSpec& spec);
 std::unique_ptr<Kernel> integer_matmul(const KernelSpec& spec);
+/// Of two operands that are both codes.
+std::unique_ptr<Kernel> integer_product(const KernelSpec& spec);
 std::unique_ptr<Kernel> integer_add(const KernelSpec& spec);  // Add, Sub
 std::unique_ptr<Kernel> integer_mul(const KernelSpec& spec);
 std::unique_ptr<Kernel> integer_max_pool(const KernelSpec& spec);

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "kernels/packed_float.h"
+#include "ops/matmul/matmul.h"
 #include "ops/quantization/integer_support.h"
 #include "ops/roles.h"
 
@@ -81,43 +82,54 @@ std::optional<int64_t> block_of(const KernelSpec& spec, const WeightIndex& index
   return std::nullopt;
 }
 
+// One product after another, each of rows of data by one of the weight's matrices.
 class PackedGemm : public Kernel {
  public:
-  PackedGemm(std::unique_ptr<PackedFloat> weights, int64_t rows, const Shape& out)
-      : weights_(std::move(weights)), rows_(rows), out_shape_(out) {}
+  PackedGemm(std::vector<std::unique_ptr<PackedFloat>> matrices, const MatmulProblem& problem)
+      : matrices_(std::move(matrices)), problem_(problem) {}
 
   void run(EvalContext& context) const override {
     const float* data = context.input(0).data<float>().data();
-    float* out = context.output(0, DType::f32, out_shape_).data<float>().data();
-    const PackedShape& shape = weights_->shape();
-    weights_->run(data, shape.depth(), rows_, out, shape.outputs, context.pool);
+    float* out = context.output(0, DType::f32, problem_.output).data<float>().data();
+    const PackedShape& shape = matrices_[0]->shape();
+    const int64_t rows = problem_.matrix.rows;
+    for (const MatmulProblem::Offsets& at : problem_.batch) {
+      const auto matrix = static_cast<size_t>(at.b / (shape.depth() * shape.outputs));
+      matrices_[matrix]->run(data + at.a, shape.depth(), rows, out, shape.outputs, context.pool);
+      out += rows * shape.outputs;
+    }
   }
-  size_t constant_bytes() const override { return weights_->constant_bytes(); }
-  std::string describe() const override { return "gemm f32, " + weights_->describe(); }
+  size_t constant_bytes() const override {
+    size_t bytes = 0;
+    for (const auto& matrix : matrices_) bytes += matrix->constant_bytes();
+    return bytes;
+  }
+  std::string describe() const override { return "gemm f32, " + matrices_[0]->describe(); }
 
  private:
-  std::unique_ptr<PackedFloat> weights_;
-  int64_t rows_;
-  Shape out_shape_;
+  std::vector<std::unique_ptr<PackedFloat>> matrices_;
+  MatmulProblem problem_;
 };
 
-std::unique_ptr<Kernel> make_gemm(const KernelSpec& spec, float bias_factor) {
+std::unique_ptr<Kernel> make_gemm(const KernelSpec& spec, const MatmulProblem& problem,
+                                  float bias_factor) {
   const Shape& weight = spec.types.shape(1);
-  if (weight.rank() != 2) return spec.refuse("its weight is not a matrix");
   if (spec.types.input(0).dtype != DType::f32) return spec.refuse("its data are not f32");
   const WeightIndex index(spec.types.node, weight);
-  const bool output_first = index.axes().output == 0;
+  const bool output_first = index.axes().output < index.axes().reduction;
   const int64_t length = weight[index.axes().reduction], outputs = index.outputs();
-  if (length == 0 || outputs == 0) return spec.refuse("its weight is empty");
+  if (weight.elements() == 0) return spec.refuse("its weight is empty");
   const auto block = block_of(spec, index, length);
   const auto bias = real_bias(spec, outputs, bias_factor);
   if (!block || !bias) return nullptr;
-  auto packed =
-      pack(spec, {outputs, 1, length, *block}, 0, *bias, [&](int64_t n, int64_t, int64_t i) {
-        return output_first ? n * length + i : i * outputs + n;
-      });
-  return std::make_unique<PackedGemm>(std::move(packed), spec.types.shape(0).elements() / length,
-                                      spec.outputs[0].shape);
+  std::vector<std::unique_ptr<PackedFloat>> matrices;
+  for (int64_t first = 0; first < weight.elements(); first += length * outputs) {
+    matrices.push_back(
+        pack(spec, {outputs, 1, length, *block}, 0, *bias, [&](int64_t n, int64_t, int64_t i) {
+          return first + (output_first ? n * length + i : i * outputs + n);
+        }));
+  }
+  return std::make_unique<PackedGemm>(std::move(matrices), problem);
 }
 
 // Gathers the data of some output pixels, one row each, and multiplies.
@@ -190,6 +202,33 @@ class PackedConv : public Kernel {
 
 }  // namespace
 
+std::unique_ptr<PackedFloat> pack_matrix(const Tensor& codes, const QuantParams& grid,
+                                         int64_t start, int64_t outputs, int64_t length,
+                                         std::span<const float> bias) {
+  const bool blocks = grid.granularity == Granularity::per_block;
+  if (bits_of(grid.storage) > 8) return nullptr;
+  if (blocks ? grid.axis != 2 : grid.granularity == Granularity::per_channel && grid.axis != 1) {
+    return nullptr;
+  }
+  const int64_t block = blocks ? std::min(grid.block_size, length) : length;
+  const std::vector<int32_t> all = unpack_integers(codes);
+  std::vector<int32_t> zero;
+  std::vector<float> scale;
+  for (int64_t n = 0; n < outputs; ++n) {
+    for (int64_t i = 0; i < length; i += block) {
+      const auto group =
+          static_cast<size_t>(quant_group(grid, codes.shape(), start + n * length + i));
+      scale.push_back(grid.scale[group]);
+      zero.push_back(grid.zero_point[group]);
+    }
+  }
+  constexpr Clamp kNone;
+  return std::make_unique<PackedFloat>(
+      PackedShape{outputs, 1, length, block}, grid.bits() <= 4 ? 4 : 8,
+      std::span(all).subspan(static_cast<size_t>(start), static_cast<size_t>(outputs * length)),
+      scale, zero, bias, kNone.low, kNone.high);
+}
+
 std::unique_ptr<Kernel> packed_conv(const KernelSpec& spec) {
   const Shape& weight = spec.types.shape(1);
   if (spec.types.input(0).dtype != DType::f32) return spec.refuse("its data are not f32");
@@ -220,9 +259,15 @@ std::unique_ptr<Kernel> packed_gemm(const KernelSpec& spec) {
   const Attributes& attributes = spec.types.node.attributes;
   if (attributes.integer("transA", 0) != 0) return spec.refuse("its input is transposed");
   if (attributes.real("alpha", 1) != 1) return spec.refuse("it scales its product");
-  return make_gemm(spec, attributes.real("beta", 1));
+  const NodeTypes& types = spec.types;
+  return make_gemm(spec, gemm_problem(types.node, types.shape(0), types.shape(1), nullptr),
+                   attributes.real("beta", 1));
 }
 
-std::unique_ptr<Kernel> packed_matmul(const KernelSpec& spec) { return make_gemm(spec, 0); }
+std::unique_ptr<Kernel> packed_matmul(const KernelSpec& spec) {
+  const NodeTypes& types = spec.types;
+  if (types.shape(1).rank() < 2) return spec.refuse("its weight is not a matrix");
+  return make_gemm(spec, matmul_problem(types.node, types.shape(0), types.shape(1)), 0);
+}
 
 }  // namespace nibble

@@ -8,6 +8,7 @@
 
 #include "base/check.h"
 #include "ops/families.h"
+#include "ops/quantization/dynamic_grid.h"
 #include "ops/support/axes.h"
 #include "ops/support/compute.h"
 #include "ops/support/infer.h"
@@ -213,18 +214,12 @@ void eval_dequantize(EvalContext& context) {
   if (dtype != DType::f32) context.set_output(0, convert(converted, dtype));
 }
 
-// u8 over [min(x, 0), max(x, 0)], so that zero is exact. All zeros (or nothing): scale 1.
 void eval_dynamic(EvalContext& context) {
   const Tensor& in = context.input(0);
   const std::span<const float> x = in.data<float>();
-  float low = 0;
-  float high = 0;
-  for (float v : x) {
-    low = v < low ? v : low;
-    high = v > high ? v : high;
-  }
-  const float scale = high > low ? (high - low) / 255.0F : 1.0F;
-  const float zero = std::clamp(std::nearbyint(-low / scale), 0.0F, 255.0F);
+  const RunTimeGrid grid = dynamic_grid(x, context.pool);
+  const float scale = grid.scale;
+  const auto zero = static_cast<float>(grid.zero_point);
   context.output(1, DType::f32, {}).data<float>()[0] = scale;
   context.output(2, DType::u8, {}).data<uint8_t>()[0] = static_cast<uint8_t>(zero);
   uint8_t* q = context.output(0, DType::u8, in.shape()).data<uint8_t>().data();

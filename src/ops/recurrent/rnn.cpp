@@ -2,6 +2,8 @@
 // at once (one matrix product); the steps then multiply only the state.
 //
 // Gate order: LSTM i o f c, GRU z r h, RNN a single one.
+#include "ops/recurrent/rnn.h"
+
 #include <algorithm>
 #include <array>
 #include <cctype>
@@ -17,17 +19,9 @@
 namespace nibble {
 namespace {
 
-enum class Cell : uint8_t { lstm, gru, rnn };
-
-constexpr int64_t gates_of(Cell cell) { return cell == Cell::lstm ? 4 : cell == Cell::gru ? 3 : 1; }
-
-// ---- Activations
-
-struct Activation {
-  float (*function)(float x, float alpha, float beta) = nullptr;
-  float alpha = 0, beta = 0;
-  float operator()(float x) const { return function(x, alpha, beta); }
-};
+using Cell = RecurrentCell;
+using Activation = RecurrentActivation;
+using Problem = RecurrentProblem;
 
 struct ActivationRow {
   std::string_view name;
@@ -63,17 +57,6 @@ Activation find_activation(std::string name) {
 
 // ---- What is to be computed
 
-struct Problem {
-  Cell cell = Cell::lstm;
-  int64_t steps = 0, batch = 0, inputs = 0, hidden = 0;
-  int directions = 1;
-  bool backward_first = false;  // direction = reverse
-  bool batch_first = false;     // layout = 1
-  bool linear_before_reset = false, input_forget = false;
-  float clip = 0;                       // 0: none
-  std::vector<Activation> activations;  // per direction: f (g (h))
-};
-
 std::vector<Activation> activations_of(const Node& node, Cell cell, int directions) {
   std::vector<std::string> names;
   if (const Attribute* found = node.attributes.find("activations")) {
@@ -101,7 +84,10 @@ std::vector<Activation> activations_of(const Node& node, Cell cell, int directio
   return activations;
 }
 
-Problem problem_of(const Node& node, Cell cell, const Shape& x, const Shape& w, const Shape& r) {
+}  // namespace
+
+RecurrentProblem recurrent_problem(const Node& node, RecurrentCell cell, const Shape& x,
+                                   const Shape& w, const Shape& r) {
   if (x.rank() != 3 || w.rank() != 3 || r.rank() != 3) {
     fail(ErrorCode::invalid_model, "X {}, W {} and R {} must have 3 dimensions", x.to_string(),
          w.to_string(), r.to_string());
@@ -132,60 +118,70 @@ Problem problem_of(const Node& node, Cell cell, const Shape& x, const Shape& w, 
   return p;
 }
 
+namespace {
+
 // ---- One direction
 
-// Buffers and strides of one direction; nothing is allocated once they stand.
+size_t floats(int64_t count) { return (static_cast<size_t>(count) + 15) / 16 * 16; }
+
+// Buffers and strides of one direction, in the workspace.
 struct Direction {
+  EvalContext& context;
   const Problem& p;
-  const float* r = nullptr;         // [gates * hidden, hidden]
+  const RecurrentWeights& weights;
+  int index = 0;
   const float* rb = nullptr;        // recurrence bias [gates * hidden], or nullptr
   const float* peephole = nullptr;  // [3 * hidden] i o f, or nullptr
   const Activation* activation = nullptr;
-  const float* projected = nullptr;  // [steps * batch, gates * hidden]: X W^T + Wb
-  std::vector<float> h, c, gates, reset;
+  float* projected = nullptr;  // [steps * batch, gates * hidden]: X W^T + Wb
+  float *h = nullptr, *c = nullptr, *gates = nullptr, *reset = nullptr, *sums = nullptr;
 
-  explicit Direction(const Problem& problem) : p(problem) {
-    const auto states = static_cast<size_t>(p.batch * p.hidden);
-    h.resize(states);
-    c.resize(states);
-    gates.resize(static_cast<size_t>(gates_of(p.cell) * p.hidden));
-    reset.resize(static_cast<size_t>(p.hidden));
+  static size_t workspace_floats(const Problem& p) {
+    return floats(p.steps * p.batch * p.width()) + 2 * floats(p.batch * p.hidden) +
+           2 * floats(p.width()) + floats(p.hidden);
+  }
+
+  Direction(EvalContext& ctx, const Problem& problem, const RecurrentWeights& w, int d,
+            float* workspace)
+      : context(ctx), p(problem), weights(w), index(d) {
+    const auto take = [&](int64_t count) {
+      float* at = workspace;
+      workspace += floats(count);
+      return at;
+    };
+    projected = take(p.steps * p.batch * p.width());
+    h = take(p.batch * p.hidden);
+    c = take(p.batch * p.hidden);
+    gates = take(p.width());
+    sums = take(p.width());
+    reset = take(p.hidden);
+    std::fill_n(h, p.batch * p.hidden, 0.0F);
+    std::fill_n(c, p.batch * p.hidden, 0.0F);
   }
 
   float clipped(float x) const { return p.clip > 0 ? std::clamp(x, -p.clip, p.clip) : x; }
 
   // gates[begin, end) += R[begin, end) state (+ Rb)
   void add_recurrence(int64_t begin, int64_t end, const float* state) {
+    weights.recur(context, index, begin, end, state, sums);
     for (int64_t g = begin; g < end; ++g) {
-      const float* row = r + g * p.hidden;
-      std::array<float, 8> sums{};  // independent sums: a chain of additions would be slow
-      int64_t k = 0;
-      for (; k + 8 <= p.hidden; k += 8) {
-        for (size_t lane = 0; lane < 8; ++lane) {
-          const auto at = k + static_cast<int64_t>(lane);
-          sums[lane] += row[at] * state[at];
-        }
-      }
-      float sum =
-          ((sums[0] + sums[4]) + (sums[1] + sums[5])) + ((sums[2] + sums[6]) + (sums[3] + sums[7]));
-      for (; k < p.hidden; ++k) sum += row[k] * state[k];
-      gates[static_cast<size_t>(g)] += sum + (rb != nullptr ? rb[g] : 0);
+      gates[g] += sums[g - begin] + (rb != nullptr ? rb[g] : 0);
     }
   }
 
   void step(int64_t row, int64_t item) {
     const int64_t width = gates_of(p.cell) * p.hidden;
-    std::copy_n(projected + row * width, width, gates.begin());
-    float* state = h.data() + item * p.hidden;
+    std::copy_n(projected + row * width, width, gates);
+    float* state = h + item * p.hidden;
     switch (p.cell) {
       case Cell::lstm:
-        return lstm(state, c.data() + item * p.hidden);
+        return lstm(state, c + item * p.hidden);
       case Cell::gru:
         return gru(state);
       case Cell::rnn:
         add_recurrence(0, p.hidden, state);
         for (int64_t j = 0; j < p.hidden; ++j) {
-          state[j] = activation[0](clipped(gates[static_cast<size_t>(j)]));
+          state[j] = activation[0](clipped(gates[j]));
         }
         return;
     }
@@ -194,7 +190,7 @@ struct Direction {
   void lstm(float* state, float* cell) {
     const int64_t n = p.hidden;
     add_recurrence(0, 4 * n, state);
-    const float* gate = gates.data();
+    const float* gate = gates;
     for (int64_t j = 0; j < n; ++j) {
       float in = gate[j], out = gate[n + j], forget = gate[2 * n + j];
       if (peephole != nullptr) {
@@ -212,18 +208,18 @@ struct Direction {
   void gru(float* state) {
     const int64_t n = p.hidden;
     add_recurrence(0, 2 * n, state);
-    float* gate = gates.data();
+    float* gate = gates;
     for (int64_t j = 0; j < 2 * n; ++j) gate[j] = activation[0](clipped(gate[j]));
     if (p.linear_before_reset) {  // h = g(X Wh + r * (H Rh + Rbh) + Wbh)
-      std::copy_n(gate + 2 * n, n, reset.begin());
+      std::copy_n(gate + 2 * n, n, reset);
       std::fill_n(gate + 2 * n, n, 0.0F);
       add_recurrence(2 * n, 3 * n, state);
       for (int64_t j = 0; j < n; ++j) {
-        gate[2 * n + j] = reset[static_cast<size_t>(j)] + gate[n + j] * gate[2 * n + j];
+        gate[2 * n + j] = reset[j] + gate[n + j] * gate[2 * n + j];
       }
     } else {  // h = g(X Wh + (r * H) Rh + Rbh + Wbh)
-      for (int64_t j = 0; j < n; ++j) reset[static_cast<size_t>(j)] = gate[n + j] * state[j];
-      add_recurrence(2 * n, 3 * n, reset.data());
+      for (int64_t j = 0; j < n; ++j) reset[j] = gate[n + j] * state[j];
+      add_recurrence(2 * n, 3 * n, reset);
     }
     for (int64_t j = 0; j < n; ++j) {
       const float candidate = activation[1](clipped(gate[2 * n + j]));
@@ -232,42 +228,64 @@ struct Direction {
   }
 };
 
-// X W^T + Wb for all steps, in the order X is stored: [steps, batch] or [batch, steps].
-Tensor project(EvalContext& context, const Problem& p, int direction) {
-  const int64_t width = gates_of(p.cell) * p.hidden;
-  const Shape x_shape = {p.steps * p.batch, p.inputs}, w_shape = {width, p.inputs};
-  Node gemm;
-  gemm.op = "Gemm";
-  gemm.outputs = {{}};
-  gemm.attributes.set("transB", int64_t{1});
-  const bool bias = context.has(3);
-  const Shape bias_shape = {width};
-  MatmulProblem problem = gemm_problem(gemm, x_shape, w_shape, bias ? &bias_shape : nullptr);
-  const auto part = [&](size_t input, int64_t elements, int64_t stride, const Shape& shape) {
-    auto* all = static_cast<float*>(const_cast<void*>(context.input(input).raw()));
-    check(elements <= stride, "a direction's share of its input");
-    return Tensor::borrow(DType::f32, shape, all + direction * stride);
-  };
-  std::vector<Tensor> inputs = {context.input(0).reshaped(x_shape),
-                                part(1, width * p.inputs, width * p.inputs, w_shape)};
-  if (bias) inputs.push_back(part(3, width, 2 * width, bias_shape));
-  std::vector<Tensor> outputs(1);
-  EvalContext inner(gemm, context.opset, inputs, outputs, context.pool);
-  require_op(gemm, context.opset).eval.function(inner);
-  return outputs[0];
-}
+// Weights in f32, as the inputs of the node hold them.
+class FloatWeights : public RecurrentWeights {
+ public:
+  explicit FloatWeights(const Problem& problem) : p_(problem) {}
+
+  void project(EvalContext& context, int direction, float* out) const override {
+    const int64_t width = p_.width();
+    const Shape x_shape = {p_.steps * p_.batch, p_.inputs}, w_shape = {width, p_.inputs};
+    Node gemm;
+    gemm.op = "Gemm";
+    gemm.outputs = {{}};
+    gemm.attributes.set("transB", int64_t{1});
+    const auto part = [&](size_t input, int64_t stride, const Shape& shape) {
+      auto* all = static_cast<float*>(const_cast<void*>(context.input(input).raw()));
+      check(shape.elements() <= stride, "a direction's share of its input");
+      return Tensor::borrow(DType::f32, shape, all + direction * stride);
+    };
+    std::vector<Tensor> inputs = {context.input(0).reshaped(x_shape),
+                                  part(1, width * p_.inputs, w_shape)};
+    if (context.has(3)) inputs.push_back(part(3, 2 * width, {width}));
+    std::vector<Tensor> outputs = {Tensor::borrow(DType::f32, {x_shape[0], width}, out)};
+    EvalContext inner(gemm, context.opset, inputs, outputs, context.pool);
+    require_op(gemm, context.opset).eval.function(inner);
+  }
+
+  void recur(EvalContext& context, int direction, int64_t begin, int64_t end, const float* state,
+             float* result) const override {
+    const float* r = context.input(2).data<float>().data() + direction * p_.width() * p_.hidden;
+    for (int64_t g = begin; g < end; ++g) {
+      const float* row = r + g * p_.hidden;
+      std::array<float, 8> sums{};  // independent sums: a chain of additions would be slow
+      int64_t k = 0;
+      for (; k + 8 <= p_.hidden; k += 8) {
+        for (size_t lane = 0; lane < 8; ++lane) {
+          const auto at = k + static_cast<int64_t>(lane);
+          sums[lane] += row[at] * state[at];
+        }
+      }
+      float sum =
+          ((sums[0] + sums[4]) + (sums[1] + sums[5])) + ((sums[2] + sums[6]) + (sums[3] + sums[7]));
+      for (; k < p_.hidden; ++k) sum += row[k] * state[k];
+      result[g - begin] = sum;
+    }
+  }
+
+ private:
+  const Problem& p_;
+};
 
 struct Outputs {
   float *y = nullptr, *h = nullptr, *c = nullptr;
 };
 
-void run_direction(EvalContext& context, const Problem& p, int d, const Outputs& out,
-                   std::span<const int64_t> lengths) {
-  const int64_t n = p.hidden, width = gates_of(p.cell) * n;
-  const Tensor projected = project(context, p, d);
-  Direction direction(p);
-  direction.projected = static_cast<const float*>(projected.raw());
-  direction.r = context.input(2).data<float>().data() + d * width * n;
+void run_direction(Direction& direction, const Outputs& out, std::span<const int64_t> lengths) {
+  EvalContext& context = direction.context;
+  const Problem& p = direction.p;
+  const int d = direction.index;
+  const int64_t n = p.hidden, width = p.width();
   direction.activation =
       p.activations.data() +
       static_cast<size_t>(d) * (p.activations.size() / static_cast<size_t>(p.directions));
@@ -278,7 +296,7 @@ void run_direction(EvalContext& context, const Problem& p, int d, const Outputs&
     return (p.batch_first ? b * p.directions + d : d * p.batch + b) * n;
   };
   for (int64_t b = 0; b < p.batch; ++b) {
-    float *h = direction.h.data() + b * n, *c = direction.c.data() + b * n;
+    float *h = direction.h + b * n, *c = direction.c + b * n;
     if (context.has(5)) std::copy_n(context.input(5).data<float>().data() + state_at(b), n, h);
     if (context.has(6)) std::copy_n(context.input(6).data<float>().data() + state_at(b), n, c);
     const bool backward = d == 1 || p.backward_first;
@@ -314,7 +332,8 @@ std::vector<TensorType> infer(const NodeTypes& types) {
   if (!types.shape(0).has_rank() || !types.shape(1).has_rank() || !types.shape(2).has_rank()) {
     return outputs;
   }
-  const Problem p = problem_of(types.node, cell, types.shape(0), types.shape(1), types.shape(2));
+  const Problem p =
+      recurrent_problem(types.node, cell, types.shape(0), types.shape(1), types.shape(2));
   for (size_t i = 0; i < outputs.size(); ++i) {
     outputs[i].shape = i == 0 ? sequence_shape(p) : state_shape(p);
   }
@@ -329,16 +348,72 @@ void require(const EvalContext& context, size_t i, const Shape& expected) {
        tensor.shape().to_string(), expected.to_string());
 }
 
-// B, initial_h, initial_c and P; W and R stand in the problem.
+void require_weights(const EvalContext& context, const Problem& p) {
+  require(context, 1, {p.directions, p.width(), p.inputs});
+  require(context, 2, {p.directions, p.width(), p.hidden});
+}
+
+// B, initial_h, initial_c and P.
 void require_inputs(const EvalContext& context, const Problem& p) {
-  const int64_t width = gates_of(p.cell) * p.hidden;
-  require(context, 1, {p.directions, width, p.inputs});
-  require(context, 2, {p.directions, width, p.hidden});
-  require(context, 3, {p.directions, 2 * width});
+  require(context, 3, {p.directions, 2 * p.width()});
   require(context, 5, state_shape(p));
   require(context, 6, state_shape(p));
   require(context, 7, {p.directions, 3 * p.hidden});
 }
+
+std::vector<int64_t> lengths_of(const EvalContext& context, const Problem& p) {
+  std::vector<int64_t> lengths;
+  if (context.has(4)) lengths = to_int64s(context.input(4));
+  if (context.has(4) && static_cast<int64_t>(lengths.size()) != p.batch) {
+    fail(ErrorCode::invalid_data, "{} sequence_lens for a batch of {}", lengths.size(), p.batch);
+  }
+  for (int64_t length : lengths) {
+    if (length < 0 || length > p.steps) {
+      fail(ErrorCode::invalid_data, "sequence_lens do not fit {} steps and a batch of {}", p.steps,
+           p.batch);
+    }
+  }
+  return lengths;
+}
+
+}  // namespace
+
+size_t recurrent_workspace(const RecurrentProblem& problem) {
+  return sizeof(float) * Direction::workspace_floats(problem) *
+         static_cast<size_t>(problem.directions);
+}
+
+void run_recurrent(EvalContext& context, const RecurrentProblem& problem,
+                   const RecurrentWeights& weights, void* workspace) {
+  require_inputs(context, problem);
+  const std::vector<int64_t> lengths = lengths_of(context, problem);
+  Outputs out;
+  const auto give = [&](size_t i, const Shape& shape) -> float* {
+    if (!context.wants(i)) return nullptr;
+    const std::span<float> data = context.output(i, DType::f32, shape).data<float>();
+    std::ranges::fill(data, 0.0F);  // steps past a sequence's end are 0
+    return data.data();
+  };
+  out.y = give(0, sequence_shape(problem));
+  out.h = give(1, state_shape(problem));
+  out.c = give(2, state_shape(problem));
+  const auto direction_at = [&](int d) {
+    auto* memory = static_cast<float*>(workspace) +
+                   static_cast<size_t>(d) * Direction::workspace_floats(problem);
+    return Direction(context, problem, weights, d, memory);
+  };
+  for (int d = 0; d < problem.directions; ++d) {
+    weights.project(context, d, direction_at(d).projected);
+  }
+  const auto steps = [&](int64_t d) {
+    Direction direction = direction_at(static_cast<int>(d));
+    run_direction(direction, out, lengths);
+  };
+  if (problem.directions == 1) return steps(0);
+  context.pool.parallel_for(problem.directions, steps);
+}
+
+namespace {
 
 template <Cell cell>
 void eval(EvalContext& context) {
@@ -347,46 +422,36 @@ void eval(EvalContext& context) {
   if (dtype != DType::f32) {
     fail(ErrorCode::unsupported, "no recurrent network of {}", name_of(dtype));
   }
-  const Problem p = problem_of(context.node, cell, context.input(0).shape(),
-                               context.input(1).shape(), context.input(2).shape());
-  require_inputs(context, p);
-  std::vector<int64_t> lengths;
-  if (context.has(4)) lengths = to_int64s(context.input(4));
-  if (context.has(4) && static_cast<int64_t>(lengths.size()) != p.batch) {
-    fail(ErrorCode::invalid_data, "{} sequence_lens for a batch of {}", lengths.size(), p.batch);
-  }
-  for (int64_t length : lengths) {
-    if (length < 0 || length > p.steps || static_cast<int64_t>(lengths.size()) != p.batch) {
-      fail(ErrorCode::invalid_data, "sequence_lens do not fit {} steps and a batch of {}", p.steps,
-           p.batch);
-    }
-  }
-  Outputs out;
-  const auto give = [&](size_t i, const Shape& shape) -> float* {
-    if (!context.wants(i)) return nullptr;
-    const std::span<float> data = context.output(i, DType::f32, shape).data<float>();
-    std::ranges::fill(data, 0.0F);  // steps past a sequence's end are 0
-    return data.data();
-  };
-  out.y = give(0, sequence_shape(p));
-  out.h = give(1, state_shape(p));
-  out.c = give(2, state_shape(p));
-  context.pool.parallel_for(p.directions, [&](int64_t d) {
-    run_direction(context, p, static_cast<int>(d), out, lengths);
-  });
+  const Problem p = recurrent_problem(context.node, cell, context.input(0).shape(),
+                                      context.input(1).shape(), context.input(2).shape());
+  require_weights(context, p);
+  Tensor workspace(DType::u8, {static_cast<int64_t>(recurrent_workspace(p))});
+  run_recurrent(context, p, FloatWeights(p), workspace.raw());
 }
+
+// Gate rows are output channels; the directions share their scales.
+WeightAxes axes(const Node&, const Shape&) { return {.output = 1, .reduction = 2}; }
+
+template <Cell cell>
+inline constexpr std::array kPackedKernels = {
+    KernelRow{.name = "packed weights",
+              .reads = {Reads::real, Reads::weight, Reads::weight, Reads::real},
+              .gives = Gives::real,
+              .make = packed_recurrent<cell>}};
 
 template <Cell cell>
 constexpr OpRow row(std::string_view name, int max_inputs, int max_outputs) {
-  return {.name = name,
-          .min_inputs = 3,
-          .max_inputs = max_inputs,
-          .max_outputs = max_outputs,
-          .infer = infer<cell>,
-          .eval = eval<cell>,
-          .kernels = "the input projection is cached by shape; the steps need no preparation",
-          .why_float = "states are kept in float: an error would grow with every step",
-          .tolerance = 1e-4};
+  OpRow result = {.name = name,
+                  .min_inputs = 3,
+                  .max_inputs = max_inputs,
+                  .max_outputs = max_outputs,
+                  .infer = infer<cell>,
+                  .eval = eval<cell>,
+                  .kernels = kPackedKernels<cell>,
+                  .why_float = "states are kept in float: an error would grow with every step",
+                  .tolerance = 1e-4};
+  result.weights = {.axes = axes, .matrix = true, .second = 2, .stored = true};
+  return result;
 }
 
 constexpr std::array kRows = {
