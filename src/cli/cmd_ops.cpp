@@ -57,7 +57,7 @@ Json to_json(const OpRow& row) {
           {"domain", row.domain},
           {"inputs", {{"min", row.min_inputs}, {"max", row.max_inputs}}},
           {"outputs", {{"min", row.min_outputs}, {"max", row.max_outputs}}},
-          {"quantized", is_quantized_role(row.quant)},
+          {"quantized", can_be_quantized(row)},
           {"quantized_how", describe(row)},
           {"trained", row.gradient == Gradient::autograd}};
 }
@@ -66,16 +66,16 @@ void print_table(const std::vector<const OpRow*>& rows) {
   Table table({{"operator"}, {"inputs"}, {"outputs"}, {"trained"}, {"quantized"}});
   const auto count = [&](auto&& test) { return std::ranges::count_if(rows, test); };
   for (const OpRow* row : rows) {
-    table.add_row(
-        {full_op_name(row->name, row->domain), range_text(row->min_inputs, row->max_inputs),
-         range_text(row->min_outputs, row->max_outputs),
-         row->gradient == Gradient::autograd ? "yes" : "no",
-         fmt::format("{}: {}", is_quantized_role(row->quant) ? "yes" : "no", describe(*row))});
+    table.add_row({full_op_name(row->name, row->domain),
+                   range_text(row->min_inputs, row->max_inputs),
+                   range_text(row->min_outputs, row->max_outputs),
+                   row->gradient == Gradient::autograd ? "yes" : "no",
+                   fmt::format("{}: {}", can_be_quantized(*row) ? "yes" : "no", describe(*row))});
   }
   tell("{}", table.to_string(output_columns()));
   if (rows.size() > 1) {
     tell("{} operators; {} can be quantized, {} trained.\n", rows.size(),
-         count([](const OpRow* row) { return is_quantized_role(row->quant); }),
+         count([](const OpRow* row) { return can_be_quantized(*row); }),
          count([](const OpRow* row) { return row->gradient == Gradient::autograd; }));
   }
 }

@@ -17,13 +17,6 @@
 namespace nibble {
 namespace {
 
-bool has_quantized_types(const Graph& graph) {
-  for (int32_t i = 0; i < graph.value_count(); ++i) {
-    if (graph.value({i}).type.quant) return true;
-  }
-  return false;
-}
-
 // After insert_qdq: what the integer operators and the stored integers need, and what operators do
 // that were made when the model was read.
 int needed_opset_of_nodes(const Graph& graph) {
@@ -103,7 +96,7 @@ onnx::ModelProto to_proto(const Graph& source, const Target& target) {
   Graph graph = source;
   if (const auto reason = why_not_written(graph, target))
     fail(ErrorCode::unsupported, "{}", *reason);
-  const bool typed = has_quantized_types(graph);
+  const bool typed = is_quantized(graph);
   if (typed) insert_qdq(graph, target);
   narrow_constants(graph);
   const int opset = needed_opset_of_nodes(graph);

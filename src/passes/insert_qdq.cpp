@@ -47,6 +47,9 @@ class Inserter {
       above_two_bits_ = target.weights_above_two_bits(graph);
     }
   }
+  /// Of a body of one of the owner's nodes: its constants alone are quantized.
+  Inserter(Graph& body, Inserter& owner)
+      : graph_(body), editor_(body, owner.editor_), target_(owner.target_) {}
 
   int run() {
     int inserted = 0;
@@ -61,6 +64,12 @@ class Inserter {
         ++inserted;
       }
       graph_.value({i}).type.quant.reset();
+    }
+    for (const NodeId id : graph_.nodes()) {
+      bool has_bodies = false;
+      for_each_body(graph_.node(id), [&](const Graph& body) { has_bodies |= is_quantized(body); });
+      if (!has_bodies) continue;
+      edit_bodies(graph_.node(id), [&](Graph& body) { inserted += Inserter(body, *this).run(); });
     }
     editor_.finish();
     if (inserted > 0) graph_.sort();
@@ -249,6 +258,17 @@ int opset_of_integer_operator(std::string_view op) {
   const bool integer = op == "QuantizeLinear" || op == "DequantizeLinear" || op == "ConvInteger" ||
                        op == "MatMulInteger" || op == "QLinearConv" || op == "QLinearMatMul";
   return integer ? 10 : 0;
+}
+
+bool is_quantized(const Graph& graph) {
+  for (int32_t i = 0; i < graph.value_count(); ++i) {
+    if (graph.value({i}).type.quant) return true;
+  }
+  bool found = false;
+  for (const NodeId id : graph.nodes()) {
+    for_each_body(graph.node(id), [&](const Graph& body) { found |= is_quantized(body); });
+  }
+  return found;
 }
 
 int insert_qdq(Graph& graph, const Target& target) { return Inserter(graph, target).run(); }

@@ -10,6 +10,9 @@ namespace nibble {
 /// number of values.
 int insert_qdq(Graph& graph, const Target& target);
 
+/// Some value of the graph or of the bodies of its nodes has a quantized type.
+bool is_quantized(const Graph& graph);
+
 /// The opset that QuantizeLinear and DequantizeLinear need for this storage.
 int opset_for(const QuantParams& quant);
 /// The opset that brought an operator of ONNX's integer arithmetic; 0 for other operators.

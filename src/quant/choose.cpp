@@ -104,7 +104,11 @@ Candidates find_candidates(const Graph& graph, const ChooseOptions& options) {
     if (options.quantize.first_and_last_8bit && ends[i])
       choices = {std::max(is_fixed ? choices[0] : 8, 8)};
     found.bits.push_back(std::move(choices));
-    found.weights.push_back(graph.value(weight_of(graph.node(ids[i]))).data.elements());
+    int64_t weights = 0;
+    for (const size_t input : weight_inputs(graph.node(ids[i]))) {
+      weights += graph.value(graph.node(ids[i]).inputs[input]).data.elements();
+    }
+    found.weights.push_back(weights);
   }
   return found;
 }

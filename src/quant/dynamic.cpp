@@ -39,7 +39,7 @@ class Rewriter {
     const bool conv = node.op == "Conv";
     Tensor weight = graph_.value(node.inputs[1]).data;
     if (node.op == "Gemm" && node.attributes.integer("transB", 0) != 0) weight = transposed(weight);
-    const int axis = conv ? 0 : 1;
+    const int axis = conv ? 0 : weight.shape().rank() - 1;
     QuantParams params = weight_params(weight, {.axis = axis}, layer.bits.weight_bits,
                                        find_observer(options_.weight_observer), pool_);
     const int64_t channels = weight.shape()[axis];

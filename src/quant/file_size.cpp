@@ -97,11 +97,14 @@ std::map<std::string, int64_t> stored_weight_bytes(const Graph& graph, const Tar
   std::map<std::string, int64_t> bytes;
   for (const NodeId id : exported.nodes()) {
     const Node& node = exported.node(id);
-    if (!is_weighted(node) || !weight_of(node)) continue;
-    const auto made_by = exported.producer(weight_of(node));
-    if (!made_by || exported.node(*made_by).op != "DequantizeLinear") continue;
-    const Value& codes = exported.value(exported.node(*made_by).inputs[0]);
-    bytes[node.name] = static_cast<int64_t>(codes.data.bytes());
+    const OpRow* row = find_op(node.op, node.domain);
+    if (row == nullptr || !row->weights) continue;
+    for (const size_t input : weight_inputs(node)) {
+      const auto made_by = node.input(input) ? exported.producer(node.input(input)) : std::nullopt;
+      if (!made_by || exported.node(*made_by).op != "DequantizeLinear") continue;
+      const Value& codes = exported.value(exported.node(*made_by).inputs[0]);
+      if (codes.is_constant()) bytes[node.name] += static_cast<int64_t>(codes.data.bytes());
+    }
   }
   return bytes;
 }

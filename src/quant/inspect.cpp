@@ -84,9 +84,10 @@ std::vector<NodeSupport> inspect_nodes(const Graph& graph) {
                      .macs = macs.value_or(0)});
     if (!macs) nodes.back().reason += fmt::format("; {}", kUnknownMacs);
   }
-  for (const BodyNode& node : body_nodes_with_weights(sized, counter)) {
+  for (const BodyNode& node : body_nodes_with_weights(sized, counter, {}, {})) {
     nodes.push_back({.node = node.name,
                      .op = node.op,
+                     .quantizable = node.quantized,
                      .reason = fmt::format("{}; {}", node.reason, kUnknownMacs),
                      .parameters = node.parameters.first_seen});
   }

@@ -5,6 +5,7 @@
 
 #include "base/check.h"
 #include "ops/roles.h"
+#include "quant/bodies.h"
 
 namespace nibble {
 namespace {
@@ -44,6 +45,7 @@ void check_bits(const std::string& node, LayerBits bits) {
 void check_names(const Graph& graph, const BitPlan& plan, const QuantizeOptions& options) {
   std::set<std::string> names;
   for (const NodeId id : graph.nodes()) names.insert(graph.node(id).name);
+  for_each_body_node(graph, [&](const std::string& name) { names.insert(name); });
   for (const auto& [name, bits] : plan.layers) {
     if (!names.contains(name)) {
       fail(ErrorCode::invalid_argument, "the bit plan names '{}', which is not a node of the model",
@@ -76,11 +78,16 @@ std::optional<std::string> why_not_quantizable(const Graph& graph, const Node& n
   if (dtype != DType::f32) return fmt::format("its weight is {}, not f32", name_of(dtype));
   const Shape& shape = weight.data.shape();
   const bool matrix = is_matrix_product(node);
-  if (matrix ? shape.rank() != 2 : shape.rank() < 3) {
+  if (shape.rank() < (matrix ? 2 : 3)) {
     return fmt::format("its weight has {} dimensions", shape.rank());
   }
   if (shape.elements() == 0) return "its weight is empty";
   if (graph.value(data_of(node)).is_constant()) return "its data are constant";
+  if (const size_t second = weight_role(node).second; second != WeightRole::kNone) {
+    const Value& more = graph.value(node.input(second));
+    if (!more.is_constant()) return "its second weight is computed while running";
+    if (more.data.elements() == 0) return "its weight is empty";
+  }
   if (node.op == "Gemm") {
     if (auto reason = why_not_gemm(node)) return reason;
   }
@@ -127,6 +134,30 @@ std::optional<std::string> why_left_in_float(const Graph& graph, const Node& nod
   return std::nullopt;
 }
 
+std::optional<std::string> why_product_left_in_float(const Node& node, const BitPlan& plan,
+                                                     const QuantizeOptions& options) {
+  if (std::ranges::find(options.skip, node.name) != options.skip.end()) {
+    return "it is to be skipped";
+  }
+  if (options.dynamic) return "multiplies two activations, which dynamic quantization leaves alone";
+  const LayerBits& bits = plan.of(node.name);
+  if (bits.weight_bits == 0) return "the bit plan leaves it in float";
+  if (bits.activation_bits == 0) return "multiplies two activations, which stay in float";
+  return std::nullopt;
+}
+
+std::vector<Layer> find_products(const Graph& graph, const BitPlan& plan,
+                                 const QuantizeOptions& options) {
+  std::vector<Layer> products;
+  for (const NodeId id : graph.nodes()) {
+    const Node& node = graph.node(id);
+    if (!multiplies_activations(graph, node)) continue;
+    if (why_product_left_in_float(node, plan, options)) continue;
+    products.push_back({id, node.name, plan.of(node.name)});
+  }
+  return products;
+}
+
 std::vector<Layer> find_layers(const Graph& graph, const BitPlan& plan,
                                const QuantizeOptions& options) {
   check_names(graph, plan, options);
@@ -134,14 +165,17 @@ std::vector<Layer> find_layers(const Graph& graph, const BitPlan& plan,
   std::vector<NodeId> ids;
   for (const NodeId id : graph.nodes()) {
     const Node& node = graph.node(id);
-    if (!is_weighted(node) || why_left_in_float(graph, node, plan, options)) continue;
+    if (!has_weight(graph, node) || why_left_in_float(graph, node, plan, options)) continue;
     layers.push_back({id, node.name, plan.of(node.name)});
-    ids.push_back(id);
+    if (stores_weight(node)) layers.back().bits.activation_bits = 0;
+    // A table that rows are picked from computes nothing: it is no end.
+    if (graph.value(data_of(node)).type.dtype == DType::f32) ids.push_back(id);
   }
   if (!options.first_and_last_8bit) return layers;
   const std::vector<bool> ends = at_the_ends(graph, ids);
-  for (size_t i = 0; i < layers.size(); ++i) {
-    if (!ends[i]) continue;
+  for (size_t i = 0, end = 0; i < layers.size(); ++i) {
+    const bool computes = end < ids.size() && ids[end] == layers[i].id;
+    if (!computes || !ends[end++]) continue;
     LayerBits& bits = layers[i].bits;
     bits.weight_bits = std::max(bits.weight_bits, 8);
     if (bits.activation_bits > 0) bits.activation_bits = std::max(bits.activation_bits, 8);

@@ -19,6 +19,14 @@ struct Layer {
   bool quantizes_data() const { return bits.activation_bits > 0; }
 };
 
+/// Why this product of two activations (multiplies_activations()) stays in float; nullopt if its
+/// operands are quantized.
+std::optional<std::string> why_product_left_in_float(const Node& node, const BitPlan& plan,
+                                                     const QuantizeOptions& options);
+/// The products of two activations to be quantized, in execution order: they have no weight.
+std::vector<Layer> find_products(const Graph& graph, const BitPlan& plan,
+                                 const QuantizeOptions& options);
+
 /// Why the weight of this weighted node cannot be quantized, as one sentence; nullopt if it can.
 std::optional<std::string> why_not_quantizable(const Graph& graph, const Node& node);
 

@@ -9,15 +9,17 @@
 
 namespace nibble {
 
-/// A node with weights in a body of an If, Loop or Scan: it is not quantized.
+/// A node with weights in a body of an If, Loop or Scan.
 struct BodyNode {
   std::string name;  // "loop1/body/conv1"
   std::string op;
   ParameterCount parameters;
-  std::string reason;  // why it is not quantized
+  std::string reason;  // what becomes of it
+  bool quantized = false;
 };
 /// Those in all bodies of the graph that `counter` counts, in execution order.
-std::vector<BodyNode> body_nodes_with_weights(const Graph& graph, ParameterCounter& counter);
+std::vector<BodyNode> body_nodes_with_weights(const Graph& graph, ParameterCounter& counter,
+                                              const BitPlan& bits, const QuantizeOptions& options);
 
 /// Every node with weights that stays in float, those in bodies included, in execution order.
 std::vector<QuantizeReport::Skipped> layers_left_in_float(const Graph& graph,

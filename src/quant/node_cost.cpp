@@ -88,7 +88,7 @@ std::optional<int64_t> count_macs(const Graph& graph, const Node& node) {
   if (!node.domain.empty()) return 0;
   if (node.op == "LSTM" || node.op == "GRU" || node.op == "RNN") return recurrent_macs(graph, node);
   const OpRow* row = find_op(node.op, node.domain);
-  if (row == nullptr || !row->weights) return 0;
+  if (row == nullptr || !row->weights || row->weights.stored) return 0;
   const ValueId weight_id = node.input(row->weights.weight);
   if (!weight_id) return 0;
   const Shape& weight = graph.value(weight_id).type.shape;

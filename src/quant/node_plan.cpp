@@ -2,10 +2,12 @@
 
 #include <algorithm>
 
-#include "passes/pass.h"
+#include "ops/roles.h"
 
 namespace nibble {
 namespace {
+
+constexpr std::string_view kStored = "weights in few bits, computed in float";
 
 std::map<ValueId, ValueId> copy_outputs_that_are_read(Graph& graph) {
   std::map<ValueId, ValueId> source;  // of each copy
@@ -62,7 +64,9 @@ QuantizationPlan plan_quantization(Graph& graph, const BitPlan& bits,
   QuantizationPlan plan{.layers = find_layers(graph, bits, options)};
   if (options.dynamic) return plan;
   plan.copies = copy_outputs_that_are_read(graph);
-  plan.types = plan_value_types(graph, plan.layers, std::max(8, bits.fallback.activation_bits));
+  plan.products = find_products(graph, bits, options);
+  plan.types = plan_value_types(graph, plan.layers, plan.products,
+                                std::max(8, bits.fallback.activation_bits));
   return plan;
 }
 
@@ -71,11 +75,21 @@ NodeFate fate_of(const Graph& graph, const QuantizationPlan& plan, const BitPlan
   const Node& node = graph.node(id);
   const OpRow* row = find_op(node.op, node.domain);
   if (row == nullptr) return {false, "Nibble does not have this operator"};
-  if (row->quant == QuantRole::weighted) {
+  if (multiplies_activations(graph, node)) {
+    if (auto reason = why_product_left_in_float(node, bits, options)) return {false, *reason};
+    return {true, "integer product of two activations"};
+  }
+  if (has_weight(graph, node)) {
     if (auto reason = why_left_in_float(graph, node, bits, options)) return {false, *reason};
+    if (stores_weight(node)) return {true, std::string(kStored)};
     return {true, std::string(describe(*row))};
   }
-  if (!is_quantized_role(row->quant)) return {false, std::string(describe(*row))};
+  if (!is_quantized_role(row->quant)) {
+    if (stores_weight(node)) {
+      return {false, why_not_quantizable(graph, node).value_or(std::string(row->why_float))};
+    }
+    return {false, std::string(describe(*row))};
+  }
   if (plan.types.nodes.contains(id) && gives_integers(graph, plan, node)) {
     return {true, std::string(describe(*row))};
   }
@@ -86,6 +100,10 @@ NodeFate fate_of(const Graph& graph, const QuantizationPlan& plan, const BitPlan
 
 bool is_quantized_role(QuantRole role) {
   return role != QuantRole::none && role != QuantRole::opaque_codes;
+}
+
+bool can_be_quantized(const OpRow& row) {
+  return is_quantized_role(row.quant) || row.weights.stored;
 }
 
 std::string_view describe(const OpRow& row) {
@@ -101,6 +119,7 @@ std::string_view describe(const OpRow& row) {
     case QuantRole::weighted:
       return "integer layer";
     case QuantRole::none:
+      if (row.weights.stored) return kStored;
       break;
   }
   return row.why_float;

@@ -17,6 +17,7 @@ namespace nibble {
 /// The layers to be quantized, and the values and nodes that become integers with them.
 struct QuantizationPlan {
   std::vector<Layer> layers;
+  std::vector<Layer> products;  // of two activations
   /// Graph outputs are not quantized. Where nodes read one, they read a copy of it instead, which
   /// may be: from each such copy to its source.
   std::map<ValueId, ValueId> copies;
@@ -38,6 +39,8 @@ NodeFate fate_of(const Graph& graph, const QuantizationPlan& plan, const BitPlan
 
 /// Whether integers can stand for what an operator of this role reads and gives.
 bool is_quantized_role(QuantRole role);
+/// Whether quantization makes anything of an operator: of its values, or of its weights.
+bool can_be_quantized(const OpRow& row);
 /// "integer layer", "moves codes between quantized layers", ...
 std::string_view describe(const OpRow& row);
 

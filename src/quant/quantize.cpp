@@ -7,10 +7,12 @@
 #include "base/check.h"
 #include "base/table.h"
 #include "ops/roles.h"
+#include "quant/bodies.h"
 #include "quant/dynamic.h"
 #include "quant/float_samples.h"
 #include "quant/left_in_float.h"
 #include "quant/node_plan.h"
+#include "quant/shared_constants.h"
 #include "quant/weights.h"
 #include "ranges/observer.h"
 #include "ranges/rounding.h"
@@ -52,12 +54,16 @@ class Quantizer {
     for (const Layer& layer : plan.layers) {
       const ValueId data = data_of(graph_.node(layer.id));
       const std::optional<QuantParams> quant = graph_.value(data).type.quant;
+      // What computes no products has no data that a rounding method could look at.
+      const bool stored = stores_weight(graph_.node(layer.id));
       const std::unique_ptr<LayerSamples> samples =
-          samples_ == nullptr ? nullptr : samples_->of(layer.name);
+          samples_ == nullptr || stored ? nullptr : samples_->of(layer.name);
+      QuantizeOptions options = options_;
+      if (stored) options.rounding = "nearest";
       const LayerTask task{layer, layer.quantizes_data() ? quant : std::nullopt, find_range(data),
                            samples.get()};
       with_context([&] { return "quantizing " + describe(graph_.node(layer.id)); },
-                   [&] { quantize_layers(graph_, std::span(&task, 1), options_, pool_); });
+                   [&] { quantize_layers(graph_, std::span(&task, 1), options, pool_); });
     }
     remove_idle_copies(graph_, copies_);
   }
@@ -205,10 +211,14 @@ Graph quantize(const Graph& graph, const RangeReport& ranges, const BitPlan& pla
   QuantizeReport& notes = report == nullptr ? own : *report;
   notes = {};
   const QuantizationPlan decided = plan_quantization(quantized, plan, options);
-  notes.quantized_layers = static_cast<int>(decided.layers.size());
+  notes.quantized_layers = static_cast<int>(decided.layers.size() + decided.products.size());
   for (const Layer& layer : decided.layers) notes.layers[layer.name] = layer.bits;
   notes.why_not = layers_left_in_float(quantized, decided, plan, options);
   check_blocks(decided.layers, options, notes);
+  for (const BodyLayer& layer : quantize_bodies(quantized, plan, options)) {
+    notes.layers[layer.name] = layer.bits;
+    ++notes.quantized_layers;
+  }
   if (options.dynamic) {
     quantize_dynamically(quantized, decided.layers, options);
   } else {
@@ -219,6 +229,7 @@ Graph quantize(const Graph& graph, const RangeReport& ranges, const BitPlan& pla
     }
     Quantizer(quantized, ranges, options, samples ? &*samples : nullptr).run(decided);
   }
+  share_constants(quantized);
   quantized.prune();
   quantized.validate();
   return quantized;

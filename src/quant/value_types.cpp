@@ -9,7 +9,8 @@ namespace {
 
 class Planner {
  public:
-  Planner(const Graph& graph, const std::vector<Layer>& layers) : graph_(graph) {
+  Planner(const Graph& graph, const std::vector<Layer>& layers, const std::vector<Layer>& products)
+      : graph_(graph) {
     for (const NodeId id : graph.nodes()) {
       const Node& node = graph.node(id);
       for (const ValueId output : node.outputs) {
@@ -22,10 +23,11 @@ class Planner {
     }
     for (const Layer& layer : layers) {
       if (!layer.quantizes_data()) continue;
-      const ValueId data = data_of(graph.node(layer.id));
-      layers_.insert(layer.id);
-      int& bits = layer_bits_[data];
-      bits = std::max(bits, layer.bits.activation_bits);
+      demand(layer, data_of(graph.node(layer.id)));
+    }
+    for (const Layer& product : products) {
+      demand(product, data_of(graph.node(product.id)));
+      demand(product, weight_of(graph.node(product.id)));
     }
   }
 
@@ -47,6 +49,13 @@ class Planner {
   }
 
  private:
+  // The layer reads the value as codes.
+  void demand(const Layer& layer, ValueId value) {
+    layers_[layer.id].push_back(value);
+    int& bits = layer_bits_[value];
+    bits = std::max(bits, layer.bits.activation_bits);
+  }
+
   bool is_f32(ValueId id) const { return graph_.value(id).type.dtype == DType::f32; }
   bool is_constant(ValueId id) const { return graph_.value(id).is_constant(); }
   bool is_integer(NodeId id) const { return layers_.contains(id) || result_.nodes.contains(id); }
@@ -88,7 +97,9 @@ class Planner {
       const auto readers = readers_.find(output);
       if (!output || readers == readers_.end()) return false;
       return std::ranges::any_of(readers->second, [&](NodeId reader) {
-        if (layers_.contains(reader)) return data_of(graph_.node(reader)) == output;
+        if (const auto layer = layers_.find(reader); layer != layers_.end()) {
+          return std::ranges::count(layer->second, output) > 0;
+        }
         return result_.nodes.contains(reader) &&
                std::ranges::count(data_inputs(graph_.node(reader)), output) > 0;
       });
@@ -175,9 +186,9 @@ class Planner {
   const Graph& graph_;
   std::map<ValueId, NodeId> producer_;
   std::map<ValueId, std::vector<NodeId>> readers_;
-  std::set<NodeId> layers_;
-  std::map<ValueId, int> layer_bits_;  // of data that quantized layers read
-  std::map<ValueId, ValueId> parent_;  // every quantized value; union-find
+  std::map<NodeId, std::vector<ValueId>> layers_;  // with what they read as codes
+  std::map<ValueId, int> layer_bits_;              // of all that they read
+  std::map<ValueId, ValueId> parent_;              // every quantized value; union-find
   std::map<ValueId, int> group_bits_;
   ValueTypes result_;
 };
@@ -185,8 +196,8 @@ class Planner {
 }  // namespace
 
 ValueTypes plan_value_types(const Graph& graph, const std::vector<Layer>& layers,
-                            int default_activation_bits) {
-  return Planner(graph, layers).plan(default_activation_bits);
+                            const std::vector<Layer>& products, int default_activation_bits) {
+  return Planner(graph, layers, products).plan(default_activation_bits);
 }
 
 }  // namespace nibble

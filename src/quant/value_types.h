@@ -21,12 +21,12 @@ struct ValueTypes {
   std::set<NodeId> nodes;
 };
 
-/// An activation is quantized if a quantized layer reads it as data, or if it lies between such
-/// layers: a node other than a layer is made integer only where all its operands are quantized
-/// anyway and a quantized layer comes after it. So what leads from the last layer to an output
-/// stays in float. A value between a layer and the Relu or Clip that compile() fuses into it is not
-/// quantized; the activation's result is.
+/// An activation is quantized if a quantized layer reads it as data, if a quantized product of two
+/// activations reads it, or if it lies between such layers: a node other than a layer is made
+/// integer only where all its operands are quantized anyway and a quantized layer comes after it.
+/// So what leads from the last layer to an output stays in float. A value between a layer and the
+/// Relu or Clip that compile() fuses into it is not quantized; the activation's result is.
 ValueTypes plan_value_types(const Graph& graph, const std::vector<Layer>& layers,
-                            int default_activation_bits);
+                            const std::vector<Layer>& products, int default_activation_bits);
 
 }  // namespace nibble

@@ -66,9 +66,10 @@ class AccumulatorGuard {
              bool may_shrink) const {
     const std::vector<double> sums = channel_sums(codes, index);
     bool changed = false;
+    const bool own_scale = params.scale.size() == sums.size() && sums.size() > 1;
     for (size_t c = 0; c < sums.size(); ++c) {
-      float& scale = params.scale[params.scale.size() == 1 ? 0 : c];
-      const double wanted = wanted_scale(sums[c], c, scale, may_shrink && params.scale.size() > 1);
+      float& scale = params.scale[c % params.scale.size()];
+      const double wanted = wanted_scale(sums[c], c, scale, may_shrink && own_scale);
       if (wanted == static_cast<double>(scale)) continue;
       scale = static_cast<float>(wanted);
       changed = true;
@@ -146,7 +147,7 @@ QuantParams bias_params(const QuantParams& input, const QuantParams& weight, siz
                      .granularity = Granularity::per_channel,
                      .axis = 0};
   for (size_t c = 0; c < channels; ++c) {
-    params.scale.push_back(input.scale[0] * weight.scale[weight.scale.size() == 1 ? 0 : c]);
+    params.scale.push_back(input.scale[0] * weight.scale[c % weight.scale.size()]);
   }
   params.zero_point.assign(channels, 0);
   return params;
@@ -155,12 +156,14 @@ QuantParams bias_params(const QuantParams& input, const QuantParams& weight, siz
 // One weighted layer on its way: its grid, its codes, its bias.
 class LayerQuantizer {
  public:
-  LayerQuantizer(const Graph& graph, const LayerTask& task, const QuantizeOptions& options,
-                 ThreadPool& pool)
+  /// `input`: where the weight stands among the layer's inputs.
+  LayerQuantizer(const Graph& graph, const LayerTask& task, size_t input,
+                 const QuantizeOptions& options, ThreadPool& pool)
       : task_(task),
         node_(graph.node(task.layer.id)),
-        weight_(graph.value(weight_of(node_)).data),
-        values_(read_weight(graph.value(weight_of(node_)), node_)),
+        input_(input),
+        weight_(graph.value(node_.inputs[input]).data),
+        values_(read_weight(graph.value(node_.inputs[input]), node_)),
         index_(node_, weight_.shape()),
         bias_(read_bias(graph, node_, index_.outputs())),
         had_bias_(!bias_.empty()),
@@ -200,13 +203,13 @@ class LayerQuantizer {
       }
       replace_constant(graph, id, weight_role(node_).bias, std::move(real), std::move(quant), stem);
     }
-    replace_constant(graph, id, weight_role(node_).weight, std::move(codes_), std::move(params_),
-                     name);
+    replace_constant(graph, id, input_, std::move(codes_), std::move(params_), name);
   }
 
  private:
   const LayerTask& task_;
   const Node node_;
+  const size_t input_;
   const Tensor weight_;
   const std::vector<float> values_;
   const WeightIndex index_;
@@ -240,7 +243,11 @@ void quantize_layers(Graph& graph, std::span<const LayerTask> scope, const Quant
                      ThreadPool& pool) {
   const RoundingRow& rounding = find_rounding(options.rounding);
   std::vector<LayerQuantizer> layers;
-  for (const LayerTask& task : scope) layers.emplace_back(graph, task, options, pool);
+  for (const LayerTask& task : scope) {
+    for (const size_t input : weight_inputs(graph.node(task.layer.id))) {
+      layers.emplace_back(graph, task, input, options, pool);
+    }
+  }
   round_all(layers, rounding, pool);
   make_fit(layers, rounding, pool);
   if (options.bias_correction) {

@@ -13,6 +13,14 @@ namespace nibble {
 /// After:  %y = Reshape(%x, [-1,12])    (%x is [?,3,2,2])
 int fold_batch_independent(Graph& graph);
 
+/// Constants on the left, data that Gemm transposes, and what Gemm adds that is no bias.
+///
+/// Before: %y = MatMul(%w, %x)                  After: %y = Transpose(MatMul(Transpose(%x), %w^T))
+/// Before: %y = Gemm(%x, %w) {transA=1}         After: %y = Gemm(Transpose(%x), %w)
+/// Before: %y = Gemm(%w, %x, %b)                After: %y = Transpose(Gemm(Transpose(%x), %w^T,
+/// %b)) Before: %y = Gemm(%x, %w, %c) {beta=2}       After: %y = Add(Gemm(%x, %w), Mul(%c, 2))
+int turn_products(Graph& graph);
+
 /// Before: %y = Gemm(%x, %w, %b) {alpha=0.5, beta=2}
 /// After:  %y = Gemm(%x, 0.5 %w, 2 %b)
 int fold_gemm_factors(Graph& graph);

@@ -32,6 +32,7 @@ Graph prepare_for_quantization(const Graph& graph) {
   drop_quantization(prepared);
   simplify(prepared);
   if (fold_batch_independent(prepared) > 0) simplify(prepared);
+  if (turn_products(prepared) > 0) simplify(prepared);
   if (fold_batch_norm(prepared) + fold_gemm_factors(prepared) + join_matmul_bias(prepared) > 0) {
     simplify(prepared);
   }

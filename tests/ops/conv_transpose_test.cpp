@@ -24,7 +24,7 @@ std::vector<TransposeCase> cases() {
       {{1, 2, 3, 3}, {2, 3, 1, 2}, {{"strides", Ints{3, 4}}}},
       {{1, 2, 5, 4},
        {2, 3, 3, 2},
-       {{"strides", Ints{2, 2}}, {"dilations", Ints{2, 3}}, {"pads", Ints{2, 0, 1, 3}}}},
+       {{"strides", Ints{2, 2}}, {"dilations", Ints{2, 1}}, {"pads", Ints{2, 0, 1, 0}}}},
       {{1, 2, 5, 4}, {2, 3, 3, 3}, {{"strides", Ints{2, 2}}, {"output_shape", Ints{10, 8}}}},
       {{1, 2, 9}, {2, 3, 5}, {{"strides", Ints{2}}, {"pads", Ints{4, 3}}}, {.low = 0}},
   };

@@ -144,8 +144,11 @@ TEST(inspect, names_the_layers_in_bodies_with_the_reason) {
   const auto nodes = inspected(graph);
   ASSERT_TRUE(nodes.contains("if/then_branch/then"));
   ASSERT_TRUE(nodes.contains("if/else_branch/else"));
-  EXPECT_FALSE(nodes.at("if/then_branch/then").quantizable);
-  EXPECT_NE(nodes.at("if/then_branch/then").reason.find("in the body of the If 'if'"),
+  EXPECT_TRUE(nodes.at("if/then_branch/then").quantizable);
+  EXPECT_TRUE(nodes.at("if/then_branch/then")
+                  .reason.starts_with("is in the body of the If 'if': its weights alone are"));
+  EXPECT_FALSE(nodes.at("if/else_branch/else").quantizable);
+  EXPECT_NE(nodes.at("if/else_branch/else").reason.find("belongs to the graph around the body"),
             std::string::npos);
   EXPECT_EQ(nodes.at("if/then_branch/then").parameters, 144);
   EXPECT_EQ(nodes.at("if/else_branch/else").parameters, 0);  // counted outside
@@ -154,18 +157,30 @@ TEST(inspect, names_the_layers_in_bodies_with_the_reason) {
 TEST(quantize, reports_every_layer_with_weights_that_stays_in_float) {
   NetworkBuilder net({-1, 3, 6, 6});
   net.conv("conv", net.last, 3, 4);
-  const ValueId w = net.constant("up_w", net.normal({4, 2, 3, 3}, 0.2));
-  net.add({.op = "ConvTranspose", .name = "up", .inputs = {net.last, w}});
+  const ValueId w = net.constant("mix_w", net.normal({4, 2}, 0.2));
+  Node mix{.op = "Einsum", .name = "mix", .inputs = {net.last, w}};
+  mix.attributes.set("equation", std::string("nchw,cd->ndhw"));
+  net.add(std::move(mix));
   const Graph graph = net.finish();
   expect_agreement(graph, {3, 6, 6});
   QuantizeReport report;
   quantize(graph, analyze(graph, Synthetic(8, {3, 6, 6}), {.batch = 8}), {}, {}, &report);
   const auto nodes = inspected(graph);
-  if (nodes.at("up").quantizable) return;  // it has got an integer form
   ASSERT_EQ(report.why_not.size(), 1U);
-  EXPECT_EQ(report.why_not[0].node, "up");
-  EXPECT_EQ(report.why_not[0].op, "ConvTranspose");
-  EXPECT_EQ(report.why_not[0].parameters, 4 * 2 * 9);
+  EXPECT_EQ(report.why_not[0].node, "mix");
+  EXPECT_EQ(report.why_not[0].op, "Einsum");
+  EXPECT_EQ(report.why_not[0].parameters, 4 * 2);
+  EXPECT_FALSE(nodes.at("mix").quantizable);
+}
+
+TEST(inspect, counts_the_macs_of_a_transposed_convolution) {
+  NetworkBuilder net({-1, 4, 6, 6});
+  const ValueId w = net.constant("up_w", net.normal({4, 2, 3, 3}, 0.2));
+  net.add({.op = "ConvTranspose", .name = "up", .inputs = {net.last, w}});
+  const Graph graph = net.finish();
+  expect_agreement(graph, {4, 6, 6});
+  const auto nodes = inspected(graph);
+  EXPECT_TRUE(nodes.at("up").quantizable);
   EXPECT_EQ(nodes.at("up").macs, 4 * 6 * 6 * 2 * 9);
 }
 

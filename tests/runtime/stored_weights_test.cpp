@@ -19,7 +19,7 @@ QuantParams grid_of(const Shape& shape, DType storage, Granularity granularity, 
                    .block_size = block};
   for (int64_t i = 0; i < quant_groups(grid, shape); ++i) {
     grid.scale.push_back(static_cast<float>(0.01 + 0.02 * random.uniform()));
-    grid.zero_point.push_back(static_cast<int32_t>(random.below(3)));
+    grid.zero_point.push_back(static_cast<int32_t>(random.below(2)));
   }
   return grid;
 }

@@ -82,7 +82,7 @@ class PackedGather : public Kernel {
         grid_.granularity == Granularity::per_tensor || (!blocks && grid_.axis <= axis_);
     for (int64_t done = 0; done < count;) {
       const int64_t at = first + done;
-      int64_t run = whole ? count : behind - at % behind;
+      int64_t run = whole ? count : blocks ? 1 : behind - at % behind;
       if (blocks && behind == 1) {
         const int64_t column = at % shape[grid_.axis];
         run = std::min(grid_.block_size - column % grid_.block_size, shape[grid_.axis] - column);

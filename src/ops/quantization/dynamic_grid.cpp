@@ -15,12 +15,21 @@ struct Range {
 };
 
 Range range_of(std::span<const float> values) {
-  Range range;
-  for (const float v : values) {
-    range.low = v < range.low ? v : range.low;
-    range.high = v > range.high ? v : range.high;
+  constexpr size_t kLanes = 32;  // of their own, so that the compiler need not reorder anything
+  std::array<float, kLanes> low{}, high{};
+  size_t i = 0;
+  for (; i + kLanes <= values.size(); i += kLanes) {
+    for (size_t lane = 0; lane < kLanes; ++lane) {
+      const float v = values[i + lane];
+      low[lane] = v < low[lane] ? v : low[lane];
+      high[lane] = v > high[lane] ? v : high[lane];
+    }
   }
-  return range;
+  for (; i < values.size(); ++i) {
+    low[0] = values[i] < low[0] ? values[i] : low[0];
+    high[0] = values[i] > high[0] ? values[i] : high[0];
+  }
+  return {*std::ranges::min_element(low), *std::ranges::max_element(high)};
 }
 
 }  // namespace

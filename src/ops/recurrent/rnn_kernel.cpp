@@ -11,11 +11,12 @@ namespace {
 // Rows [first, first + outputs) of one direction of a weight [directions, rows, length].
 std::unique_ptr<PackedFloat> pack_rows(const KernelSpec& spec, size_t input, int direction,
                                        int64_t first, int64_t outputs,
-                                       std::span<const float> bias) {
+                                       std::span<const float> zeros) {
   const QuantParams& grid = *spec.grid(input);
   const Shape& shape = spec.types.shape(input);
   const int64_t start = (direction * shape[1] + first) * shape[2];
-  return pack_matrix(*spec.types.constant(input), grid, start, outputs, shape[2], bias);
+  return pack_matrix(*spec.types.constant(input), grid, start, outputs, shape[2],
+                     zeros.first(static_cast<size_t>(outputs)));
 }
 
 class PackedRecurrent : public Kernel, public RecurrentWeights {
