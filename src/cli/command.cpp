@@ -72,9 +72,8 @@ void PreprocessOptions::declare(CLI::App& app) {
 }
 
 bool PreprocessOptions::given() const {
-  return !file.empty() || !resize.empty() || !letterbox.empty() || pad_value >= 0 ||
-         !layout.empty() || !crop.empty() || !color.empty() || scale != 0 || !mean.empty() ||
-         !std.empty();
+  return !file.empty() || !resize.empty() || !letterbox.empty() || pad_value || !layout.empty() ||
+         !crop.empty() || !color.empty() || scale != 0 || !mean.empty() || !std.empty();
 }
 
 Preprocess PreprocessOptions::over(Preprocess result) const {
@@ -100,7 +99,7 @@ Preprocess PreprocessOptions::over(Preprocess result) const {
     result.resize_width = static_cast<int>(extents.back());
     result.crop_height = result.crop_width = 0;
   }
-  if (pad_value >= 0) result.pad_value = pad_value;
+  if (pad_value) result.pad_value = *pad_value;
   if (layout == "chw") result.layout = Preprocess::Layout::chw;
   if (layout == "hwc") result.layout = Preprocess::Layout::hwc;
   if (!crop.empty()) {

@@ -5,6 +5,7 @@
 #include <CLI/CLI.hpp>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -37,7 +38,7 @@ struct PreprocessOptions {
   std::string file;
   std::vector<int> resize;
   std::string letterbox;
-  int pad_value = -1;
+  std::optional<int> pad_value;
   std::string layout;
   std::vector<int> crop;
   std::string color;

@@ -81,7 +81,7 @@ void DataArguments::declare(CLI::App& app) {
       ->expected(1)
       ->take_all();
   app.add_option("--carry", carry,
-                 "OUTPUT=INPUT: a state, the output's value for the next sample; repeatable")
+                 "A state: the output is the input for the next sample; repeatable")
       ->type_name("OUTPUT=INPUT")
       ->expected(1)
       ->take_all();
