@@ -68,11 +68,11 @@ void store_carry(Graph& graph, const Carry& carry);
 /// One tensor that every sample of a data set has.
 struct Field {
   /// Of the model's input that it goes to. Empty: the only one, for the only input there is.
-  std::string name;
+  std::string name = {};
   DType dtype = DType::f32;
   /// Of one sample, without a batch: [C,H,W] for images. A dimension of -1, or an unknown rank,
   /// where samples differ.
-  Shape shape;
+  Shape shape = {};
   bool operator==(const Field&) const = default;
 };
 
