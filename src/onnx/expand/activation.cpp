@@ -28,8 +28,6 @@ bool quick_gelu(Expansion& e) {
   return true;
 }
 
-constexpr std::string_view kMicrosoft = "com.microsoft";
-
 constexpr std::array kRows = {
     ExpansionRow{kMicrosoft, "BiasGelu", gelu, "Add, Gelu"},
     ExpansionRow{kMicrosoft, "FastGelu", fast_gelu, "Add, Gelu"},

@@ -393,7 +393,6 @@ bool group_query_attention(Expansion& e) {
   return true;
 }
 
-constexpr std::string_view kMicrosoft = "com.microsoft";
 constexpr std::string_view kParts = "MatMul, Reshape, Transpose, Softmax, masks";
 
 constexpr std::array kRows = {

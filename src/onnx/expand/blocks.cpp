@@ -257,8 +257,6 @@ bool gather_block_quantized(Expansion& e) {
   return true;
 }
 
-constexpr std::string_view kMicrosoft = "com.microsoft";
-
 constexpr std::array kRows = {
     ExpansionRow{kMicrosoft, "GatherBlockQuantized", gather_block_quantized,
                  "DequantizeLinear, Gather"},

@@ -107,11 +107,9 @@ bool dynamic_quantize_lstm(Expansion& e) {
   const ValueId w = recurrent_weight(e, {1, 8, 9}), r = recurrent_weight(e, {2, 10, 11});
   const auto results = e.ops("LSTM", {e.in(0), w, r, e.in(3), e.in(4), e.in(5), e.in(6), e.in(7)},
                              3, e.node.attributes);
-  for (size_t i = 0; i < results.size(); ++i) e.give(i, results[i]);
+  e.give_all(results);
   return true;
 }
-
-constexpr std::string_view kMicrosoft = "com.microsoft";
 
 constexpr std::array kRows = {
     ExpansionRow{kMicrosoft, "DynamicQuantizeLSTM", dynamic_quantize_lstm,

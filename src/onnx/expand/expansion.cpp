@@ -59,6 +59,10 @@ ValueId Expansion::integers(std::initializer_list<int64_t> values) {
 }
 
 // The part that made the value makes the output instead: no node only to rename it.
+void Expansion::give_all(std::span<const ValueId> values) {
+  for (size_t i = 0; i < values.size(); ++i) give(i, values[i]);
+}
+
 void Expansion::give(size_t output, ValueId value) {
   const ValueId result = node.output(output);
   if (!result) return;

@@ -44,6 +44,8 @@ class Expansion {
   ValueId integers(std::initializer_list<int64_t> values);
   /// `value`, made here or not, is the node's output.
   void give(size_t output, ValueId value);
+  /// The first outputs, in order.
+  void give_all(std::span<const ValueId> values);
 
   [[noreturn]] void refuse(std::string_view why) const;
 

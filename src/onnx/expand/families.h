@@ -9,6 +9,9 @@ namespace nibble {
 
 using ExpansionFamily = std::span<const ExpansionRow> (*)();
 
+/// The domain of ONNX Runtime's own operators.
+inline constexpr std::string_view kMicrosoft = "com.microsoft";
+
 std::span<const ExpansionRow> activation_expansions();
 std::span<const ExpansionRow> attention_expansions();
 std::span<const ExpansionRow> block_expansions();

@@ -85,8 +85,6 @@ bool matmul(Expansion& e) {
   return true;
 }
 
-constexpr std::string_view kMicrosoft = "com.microsoft";
-
 constexpr std::array kRows = {
     ExpansionRow{kMicrosoft, "FusedConv", conv, "Conv, Add, activation"},
     ExpansionRow{kMicrosoft, "FusedGemm", gemm, "Gemm, activation"},

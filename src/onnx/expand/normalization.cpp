@@ -20,7 +20,7 @@ bool skip_layer_normalization(Expansion& e) {
   const size_t count = e.wants(2) ? 3 : e.wants(1) ? 2 : 1;
   const auto results =
       e.ops("LayerNormalization", {total, e.in(2), e.in(3)}, count, over_last_axis(e.node));
-  for (size_t i = 0; i < count; ++i) e.give(i, results[i]);
+  e.give_all(results);
   e.give(3, total);
   return true;
 }
@@ -108,8 +108,6 @@ bool quantized_embed_layer_normalization(Expansion& e) {
   embed(e, inputs, false);
   return true;
 }
-
-constexpr std::string_view kMicrosoft = "com.microsoft";
 
 constexpr std::array kRows = {
     ExpansionRow{kMicrosoft, "EmbedLayerNormalization", embed_layer_normalization,

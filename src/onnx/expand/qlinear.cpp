@@ -190,8 +190,6 @@ bool expand_gemm(Expansion& e) {
   return true;
 }
 
-constexpr std::string_view kMicrosoft = "com.microsoft";
-
 constexpr std::array kRows = {
     ExpansionRow{kMicrosoft, "QGemm", expand_gemm, "Gemm"},
     ExpansionRow{kMicrosoft, "QLinearAdd", expand_add, "Add"},

@@ -13,7 +13,7 @@ namespace {
 bool rename(Expansion& e, std::string_view op) {
   const std::vector<ValueId> results =
       e.ops(op, e.node.inputs, e.node.outputs.size(), e.node.attributes);
-  for (size_t i = 0; i < results.size(); ++i) e.give(i, results[i]);
+  e.give_all(results);
   return true;
 }
 
@@ -31,8 +31,6 @@ bool bias_add(Expansion& e) {
   e.give(0, sum(e, {e.in(0), e.in(1), e.in(2)}));
   return true;
 }
-
-constexpr std::string_view kMicrosoft = "com.microsoft";
 
 constexpr std::array kRows = {
     ExpansionRow{kMicrosoft, "BiasAdd", bias_add, "Add"},
