@@ -3,20 +3,16 @@
 #include <algorithm>
 
 #include "base/check.h"
+#include "tensor/agree.h"
 
 namespace nibble {
 namespace {
 
-bool agrees(const Shape& declared, const Shape& shape) {
-  return declared.has_rank() &&
-         std::ranges::equal(declared.dims(), shape.dims(),
-                            [](int64_t a, int64_t b) { return a < 0 || a == b; });
-}
-
 // The whole of an input, and not one sample of several: its first dimension is known.
 bool is_constant(const Field* input, const Shape& shape) {
   if (shape.rank() == 0) return true;
-  return input != nullptr && agrees(input->shape, shape) && input->shape[0] > 0;
+  return input != nullptr && input->shape.has_rank() && agree(input->shape.dims(), shape.dims()) &&
+         input->shape[0] > 0;
 }
 
 // One array as a field or a target of samples.

@@ -4,6 +4,7 @@
 
 #include "base/check.h"
 #include "nibble/data.h"
+#include "tensor/agree.h"
 
 namespace nibble {
 namespace {
@@ -18,12 +19,7 @@ const Value* find_among(const Graph& graph, const std::vector<ValueId>& ids,
 }
 
 bool may_be_equal(const Shape& a, const Shape& b) {
-  if (!a.has_rank() || !b.has_rank()) return true;
-  if (a.rank() != b.rank()) return false;
-  for (int axis = 0; axis < a.rank(); ++axis) {
-    if (a[axis] >= 0 && b[axis] >= 0 && a[axis] != b[axis]) return false;
-  }
-  return true;
+  return !a.has_rank() || !b.has_rank() || agree(a.dims(), b.dims());
 }
 
 // Why `output` cannot be fed to `input`, as a sentence; empty if it can.

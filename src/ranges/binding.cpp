@@ -6,15 +6,10 @@
 #include <optional>
 
 #include "base/check.h"
+#include "tensor/agree.h"
 
 namespace nibble {
 namespace {
-
-// `wanted` agrees with `have` where both are known.
-bool agrees(std::span<const int64_t> wanted, std::span<const int64_t> have) {
-  return std::ranges::equal(wanted, have,
-                            [](int64_t a, int64_t b) { return a < 0 || b < 0 || a == b; });
-}
 
 // Dimensions [begin, end) as a shape.
 Shape part(const Shape& shape, int begin) {
@@ -31,13 +26,13 @@ std::optional<Fitted> fit_batched(const Shape& wanted, const Shape& sample, bool
   using Fit = InputBinding::Fit;
   if (wanted.rank() == 0) return std::nullopt;
   const Shape rest = part(wanted, 1);
-  if (agrees(rest.dims(), sample.dims())) return Fitted{};
+  if (agree(rest.dims(), sample.dims())) return Fitted{};
   if (sample.is_static() && rest.rank() == 1 && rest[0] == sample.elements()) {
     return Fitted{.fit = Fit::flat};
   }
   const bool is_image =
       is_real && sample.rank() == 3 && rest.rank() == 3 && sample[0] >= 1 && sample[0] <= 4;
-  if (is_image && agrees(rest.dims(), std::array{sample[1], sample[2], sample[0]})) {
+  if (is_image && agree(rest.dims(), std::array{sample[1], sample[2], sample[0]})) {
     return Fitted{.fit = Fit::channels_last};
   }
   return std::nullopt;
@@ -56,7 +51,7 @@ std::optional<Fitted> find_fit(const Shape& wanted, const Shape& sample, bool is
       return fitted;
     }
   }
-  if (agrees(wanted.dims(), sample.dims())) return Fitted{.fit = InputBinding::Fit::whole};
+  if (agree(wanted.dims(), sample.dims())) return Fitted{.fit = InputBinding::Fit::whole};
   return std::nullopt;
 }
 
@@ -93,7 +88,7 @@ bool is_feedable(const Graph& graph, ValueId input, ValueId output) {
   const TensorType& from = graph.value(output).type;
   return to.dtype == from.dtype && to.shape.has_rank() && to.shape.rank() > 0 &&
          from.shape.has_rank() && to.shape.rank() == from.shape.rank() &&
-         agrees(to.shape.dims(), from.shape.dims());
+         agree(to.shape.dims(), from.shape.dims());
 }
 
 class Binder {
@@ -112,8 +107,8 @@ class Binder {
     find_states(binding);
     require_all(binding);
     for (InputBinding& input : binding.inputs) {
-      if (input.field >= 0 && input.carried_from < 0) fit(input, binding);
-      if (input.carried_from >= 0) fit_state(input);
+      if (input.field >= 0) fit(input);
+      if (input.carried_from < 0) settle_fit(input, binding);
     }
     settle_batch(binding);
     return binding;
@@ -243,13 +238,7 @@ class Binder {
     }
   }
 
-  // A state starts from its field, which is for one sample or for all.
-  void fit_state(InputBinding& input) const {
-    if (input.field < 0) return;
-    fit_field(input);
-  }
-
-  void fit_field(InputBinding& input) const {
+  void fit(InputBinding& input) const {
     const Field& field = fields_[static_cast<size_t>(input.field)];
     const TensorType& type = graph_.value(input.input).type;
     if (!converts(field.dtype, type.dtype)) {
@@ -266,8 +255,8 @@ class Binder {
     input.leading_one = fitted->leading_one;
   }
 
-  void fit(InputBinding& input, Binding& binding) const {
-    fit_field(input);
+  // What the fit of an input that is no state means for all of them.
+  void settle_fit(const InputBinding& input, Binding& binding) const {
     const Shape& sample = fields_[static_cast<size_t>(input.field)].shape;
     binding.ragged = binding.ragged || !sample.is_static();
     binding.single = binding.single || input.fit == InputBinding::Fit::whole;
