@@ -20,15 +20,20 @@ class OutputProbe {
  public:
   OutputProbe(const Graph& graph, const Dataset& data, const ChooseOptions& options)
       : data_(data), options_(options), samples_(std::min(options.samples, data.size())) {
-    run(graph, [&](size_t, std::span<const float> values) {
+    SampleRunner runner(graph, data_, runner_options(std::min<int64_t>(samples_, 32)));
+    batch_ = runner.batch();
+    run(runner, [&](size_t, std::span<const float> values) {
       reference_.emplace_back(values.begin(), values.end());
       for (const float value : values) signal_ += static_cast<double>(value) * value;
     });
   }
 
   double sqnr_of(const Graph& graph) const {
+    SampleRunnerOptions options = runner_options(batch_);
+    options.probe = false;
+    SampleRunner runner(graph, data_, options);
     double noise = 0;
-    run(graph, [&](size_t i, std::span<const float> values) {
+    run(runner, [&](size_t i, std::span<const float> values) {
       for (size_t k = 0; k < values.size(); ++k) {
         const double difference = static_cast<double>(values[k]) - reference_[i][k];
         noise += difference * difference;
@@ -38,13 +43,13 @@ class OutputProbe {
   }
 
  private:
+  SampleRunnerOptions runner_options(int64_t batch) const {
+    return {.batch = batch, .arithmetic = Arithmetic::f32, .threads = options_.quantize.threads};
+  }
+
   // Calls body(i, values) for the i-th f32 output of all runs.
   template <typename Body>
-  void run(const Graph& graph, const Body& body) const {
-    SampleRunner runner(graph, data_,
-                        {.batch = std::min<int64_t>(samples_, 32),
-                         .arithmetic = Arithmetic::f32,
-                         .threads = options_.quantize.threads});
+  void run(SampleRunner& runner, const Body& body) const {
     size_t i = 0;
     for (const auto reader = runner.reader(samples_); const auto batch = reader->next();) {
       for (const Tensor& output : runner.run(*batch)) {
@@ -56,6 +61,7 @@ class OutputProbe {
   const Dataset& data_;
   const ChooseOptions& options_;
   int64_t samples_ = 0;
+  int64_t batch_ = 1;  // as the float network takes them
   double signal_ = 0;
   std::vector<std::vector<float>> reference_;
 };

@@ -21,7 +21,7 @@ SampleRunner::SampleRunner(const Graph& graph, const Dataset& data,
   batch_ = std::clamp<int64_t>(options.batch, 1, std::max<int64_t>(data.size(), 1));
   if (binding_.single) batch_ = 1;
   if (binding_.fixed_batch > 0) batch_ = binding_.fixed_batch;
-  if (batch_ > 1 && !is_fixed()) probe();
+  if (batch_ > 1 && !is_fixed() && options.probe) probe();
 }
 
 // That an input's first dimension is open does not say that the network keeps samples apart.

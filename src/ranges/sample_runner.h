@@ -20,6 +20,8 @@ struct SampleRunnerOptions {
   Arithmetic arithmetic = Arithmetic::integer;
   bool optimize = true;  // CompileOptions::optimize
   int threads = 0;
+  /// Off: another graph of the same network has told that it keeps `batch` samples apart.
+  bool probe = true;
 };
 
 class SampleRunner {

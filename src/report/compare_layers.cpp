@@ -141,7 +141,8 @@ std::vector<LayerError> compare_layers(const Graph& reference, const Graph& quan
                       {.batch = expected.batch(),
                        .arithmetic = options.arithmetic,
                        .optimize = false,
-                       .threads = options.threads});
+                       .threads = options.threads,
+                       .probe = false});
   if (expected.batch() != actual.batch()) {
     fail(ErrorCode::invalid_argument, "the two models take batches of {} and {} samples",
          expected.batch(), actual.batch());
