@@ -36,15 +36,17 @@ check "the fuzz targets accept their seeds" seeds_are_accepted
 models=${NIBBLE_SHARED:-../shared}/models
 if [[ -x .venv/bin/python && -d $models ]]; then
   check "outputs as in ONNX Runtime" .venv/bin/python tests/interop/compare_with_onnxruntime.py "$models"/*.onnx
+  check "the models that users bring" .venv/bin/python tests/interop/cases.py build/bin/nibble "$models/.."
 else
-  skipped=$((skipped + 1))
-  echo "SKIPPED: outputs as in ONNX Runtime (needs .venv, made by setup.sh --tests, and $models)"
+  skipped=$((skipped + 2))
+  echo "SKIPPED: outputs as in ONNX Runtime, the models that users bring (need .venv, made by setup.sh --tests, and $models)"
 fi
 if [[ -x .venv/bin/python ]]; then
   check "operators of com.microsoft as in ONNX Runtime" .venv/bin/python tests/interop/contrib_operators.py
+  check "the scoring programs measure mAP and word errors" .venv/bin/python tests/interop/scoring_programs.py build/bin/nibble
 else
-  skipped=$((skipped + 1))
-  echo "SKIPPED: operators of com.microsoft as in ONNX Runtime (needs .venv, made by setup.sh --tests)"
+  skipped=$((skipped + 2))
+  echo "SKIPPED: operators of com.microsoft as in ONNX Runtime; the scoring programs (need .venv, made by setup.sh --tests)"
 fi
 # f32 results do not depend on the number of threads on lesser CPUs either (oneDNN chooses by these variables).
 for isa in SSE41 AVX AVX2 AVX512_CORE; do

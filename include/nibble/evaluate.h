@@ -112,7 +112,9 @@ struct BenchOptions {
   ProgressSink* progress = nullptr;
 };
 /// Runs the graphs in turns (interleaved), so that what disturbs the machine disturbs them alike.
-/// Result: [graph][thread count].
+/// Inputs are random, the same for all runs; states that a graph says it carries (stored_carry())
+/// start from zeros and go from run to run. Throws Error{invalid_argument} for an input whose shape
+/// is not known, or a state that comes out in another shape. Result: [graph][thread count].
 std::vector<std::vector<Latency>> bench(const std::vector<Graph>& graphs,
                                         const BenchOptions& options = {});
 

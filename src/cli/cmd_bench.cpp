@@ -27,6 +27,7 @@ struct Arguments {
   std::vector<int> threads = {1};
   int64_t batch = 1;
   std::vector<std::string> shapes;
+  std::vector<std::string> carry;
   double seconds = 1.0;
   bool json = false;
   uint64_t seed = 0;
@@ -41,6 +42,8 @@ std::optional<uint64_t> peak_memory(const std::string& model, const Arguments& a
                                       "--batch", batch.c_str(), "--once"};
   for (const std::string& shape : arguments.shapes)
     command.insert(command.end(), {"--shape", shape.c_str()});
+  for (const std::string& state : arguments.carry)
+    command.insert(command.end(), {"--carry", state.c_str()});
   command.push_back(nullptr);
   int ends[2];
   if (pipe2(ends, O_CLOEXEC) != 0) return std::nullopt;
@@ -90,10 +93,12 @@ void check_shapes(const std::map<std::string, Shape>& shapes, const std::vector<
 
 // What the child process does for peak_memory().
 int run_once(const Arguments& arguments) {
-  bench({load_onnx(arguments.models.front())}, {.threads = {1},
-                                                .batch = arguments.batch,
-                                                .input_shapes = input_shapes(arguments.shapes),
-                                                .seconds = 0.001});
+  std::vector<Graph> graphs = {load_onnx(arguments.models.front())};
+  settle_states(graphs, arguments.carry);
+  bench(graphs, {.threads = {1},
+                 .batch = arguments.batch,
+                 .input_shapes = input_shapes(arguments.shapes),
+                 .seconds = 0.001});
   tell("{}\n", peak_resident_bytes());
   return 0;
 }
@@ -155,6 +160,7 @@ int run(const Arguments& arguments) {
   for (const std::string& path : arguments.models) graphs.push_back(load_onnx(path));
   const std::map<std::string, Shape> shapes = input_shapes(arguments.shapes);
   check_shapes(shapes, graphs);
+  settle_states(graphs, arguments.carry);
   ProgressBar progress;
   const auto latencies = bench(graphs, {.threads = arguments.threads,
                                         .batch = arguments.batch,
@@ -186,17 +192,19 @@ std::function<int()> declare_bench(CLI::App& app) {
   app.add_option("MODEL", arguments->models, "ONNX models; speeds are relative to the first")
       ->type_name("FILE")
       ->required();
-  app.add_option("--threads", arguments->threads,
-                 "Thread counts to measure, from 0 (one per core) to 1024; default 1")
-      ->delimiter(',')
-      ->type_name("N,...")
-      ->check(CLI::Range(0, 1024).name("").description(""));
+  add_numbers(app,
+              {.flag = "--threads",
+               .help = "Thread counts to measure (0: one per core); default 1",
+               .least = 0,
+               .most = 1024},
+              arguments->threads);
   add_option(app, {.flag = "--batch", .help = "Samples per run", .least = 1}, arguments->batch);
   app.add_option("--shape", arguments->shapes,
                  "NAME=1x3x224x224: shape of an input with unknown dimensions; repeatable")
       ->type_name("NAME=NxN...")
       ->expected(1)
       ->take_all();
+  declare_carry(app, arguments->carry);
   add_option(app, {.flag = "--seconds", .help = "Time per model and thread count", .above = 0},
              arguments->seconds);
   add_option(app, {.flag = "--seed", .help = "Seed of the random inputs", .least = 0},

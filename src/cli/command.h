@@ -36,13 +36,13 @@ struct CommonOptions {
 /// --std: how images become inputs.
 struct PreprocessOptions {
   std::string file;
-  std::vector<int> resize;
+  std::string resize;
   std::string letterbox;
   std::optional<int> pad_value;
   std::string layout;
-  std::vector<int> crop;
+  std::string crop;
   std::string color;
-  float scale = 0;
+  std::optional<float> scale;
   std::vector<float> mean;
   std::vector<float> std;
   void declare(CLI::App& app);
@@ -75,6 +75,13 @@ struct DataArguments {
   /// Error{invalid_argument} if no data are given.
   std::shared_ptr<const Dataset> open(Split split, const Graph* model, uint64_t seed) const;
 };
+
+/// --carry OUTPUT=INPUT, repeatable.
+void declare_carry(CLI::App& app, std::vector<std::string>& carry);
+/// Writes states into the models (store_carry()): those of --carry, else those that the first model
+/// has that stores some, into the others that have such inputs and outputs. Throws
+/// Error{invalid_argument} if a --carry is malformed or does not fit.
+void settle_states(std::span<Graph> models, const std::vector<std::string>& carry);
 
 /// "NAME=REST": the two sides of the first '='. Throws Error{invalid_argument} that names the flag
 /// and what was `expected` if one of them is empty.

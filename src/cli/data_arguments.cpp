@@ -68,6 +68,27 @@ std::vector<int64_t> parse_extents(std::string_view text, std::string_view flag)
   return extents;
 }
 
+void declare_carry(CLI::App& app, std::vector<std::string>& carry) {
+  app.add_option("--carry", carry,
+                 "A state: the output is the input for the next sample; repeatable")
+      ->type_name("OUTPUT=INPUT")
+      ->expected(1)
+      ->take_all();
+}
+
+void settle_states(std::span<Graph> models, const std::vector<std::string>& arguments) {
+  const Carry given = parse_carry(arguments);
+  Carry states = given;
+  for (const Graph& model : models) {
+    if (states.empty()) states = stored_carry(model);
+  }
+  for (Graph& model : models) {
+    const bool wanted =
+        !given.empty() || (stored_carry(model).empty() && has_states(model, states));
+    if (wanted && !states.empty()) store_carry(model, states);
+  }
+}
+
 void DataArguments::declare(CLI::App& app) {
   app.add_option("--data", spec,
                  "Samples: digits, a folder of pictures (classes as folders), labels.csv, IDX or "
@@ -80,11 +101,7 @@ void DataArguments::declare(CLI::App& app) {
       ->type_name("NAME=ARRAY|FILE")
       ->expected(1)
       ->take_all();
-  app.add_option("--carry", carry,
-                 "A state: the output is the input for the next sample; repeatable")
-      ->type_name("OUTPUT=INPUT")
-      ->expected(1)
-      ->take_all();
+  declare_carry(app, carry);
   add_option(app,
              {.flag = "--frame",
               .help = "Sound is cut into frames of this many points (0: as the model's input says)",
@@ -99,19 +116,14 @@ void DataArguments::declare(CLI::App& app) {
 }
 
 void DataArguments::settle(std::span<Graph> models) const {
-  const Carry given = parse_carry(carry);
   std::optional<Preprocess> known;
-  Carry states = given;
   for (const Graph& model : models) {
     if (!known) known = stored_preprocess(model);
-    if (states.empty()) states = stored_carry(model);
   }
   for (Graph& model : models) {
     if (known && !stored_preprocess(model)) store_preprocess(model, *known);
-    const bool wanted =
-        !given.empty() || (stored_carry(model).empty() && has_states(model, states));
-    if (wanted && !states.empty()) store_carry(model, states);
   }
+  settle_states(models, carry);
 }
 
 std::shared_ptr<const Dataset> DataArguments::open(Split split, const Graph* model,

@@ -1,5 +1,7 @@
 #include "cli/option_flags.h"
 
+#include <sstream>
+
 namespace nibble::cli {
 namespace {
 
@@ -21,6 +23,16 @@ std::string_view placeholder(OptionKind kind) {
   return "TEXT";
 }
 
+// What is not allowed is wrong usage.
+bool is_taken(const std::function<void()>& take) {
+  try {
+    take();
+  } catch (const Error& error) {
+    throw CLI::ValidationError(error.what(), CLI::ExitCodes::ValidationError);
+  }
+  return true;
+}
+
 }  // namespace
 
 CLI::Option* add_flag(CLI::App& app, const OptionSpec& spec, const std::string& help,
@@ -30,13 +42,8 @@ CLI::Option* add_flag(CLI::App& app, const OptionSpec& spec, const std::string& 
     const auto set = [take, value = spec.flag_value](int64_t) { take(value); };
     return app.add_flag_function(flag, set, help)->group(group);
   }
-  const auto parse = [take, &spec, flag](const CLI::results_t& words) {
-    try {
-      take(parse_option(spec, words));
-    } catch (const Error& error) {
-      throw CLI::ValidationError(error.what(), CLI::ExitCodes::ValidationError);
-    }
-    return true;
+  const auto parse = [take, &spec](const CLI::results_t& words) {
+    return is_taken([&] { take(parse_option(spec, words)); });
   };
   CLI::Option* added = app.add_option(flag, parse, help);
   added->group(group)->type_name(std::string(placeholder(spec.kind)));
@@ -46,6 +53,24 @@ CLI::Option* add_flag(CLI::App& app, const OptionSpec& spec, const std::string& 
     added->expected(1);
   }
   return added;
+}
+
+CLI::Option* add_list_flag(CLI::App& app, const OptionSpec& spec, const std::string& group,
+                           std::function<void(std::span<const OptionValue>)> take) {
+  const auto parse = [take = std::move(take), &spec](const CLI::results_t& words) {
+    return is_taken([&] {
+      std::vector<OptionValue> values;
+      std::istringstream list(words.front());
+      for (std::string word; std::getline(list, word, ',');) {
+        values.push_back(parse_option(spec, {word}));
+      }
+      take(values);
+    });
+  };
+  return app.add_option(std::string(spec.flag), parse, help_of(spec, std::nullopt))
+      ->group(group)
+      ->type_name(fmt::format("{},...", placeholder(spec.kind)))
+      ->expected(1);
 }
 
 }  // namespace nibble::cli

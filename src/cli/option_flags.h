@@ -16,6 +16,10 @@ namespace nibble::cli {
 CLI::Option* add_flag(CLI::App& app, const OptionSpec& spec, const std::string& help,
                       const std::string& group, std::function<void(OptionValue)> take);
 
+/// The same for a flag that takes several values with commas between them, each as `spec` says.
+CLI::Option* add_list_flag(CLI::App& app, const OptionSpec& spec, const std::string& group,
+                           std::function<void(std::span<const OptionValue>)> take);
+
 /// An option of one command alone: sets `value`, which outlives the parsing and is the default.
 template <typename T>
 CLI::Option* add_option(CLI::App& app, OptionSpec spec, T& value,
@@ -25,6 +29,18 @@ CLI::Option* add_option(CLI::App& app, OptionSpec spec, T& value,
       std::move(spec), [](auto& member) -> auto& { return member; }));
   return add_flag(app, row->spec, help_of(row->spec, row->get(value)), group,
                   [row, &value](const OptionValue& given) { row->set(value, given); });
+}
+/// Numbers with commas between them, in place of what `values` holds; `spec` says what each may be.
+template <typename T>
+CLI::Option* add_numbers(CLI::App& app, OptionSpec spec, std::vector<T>& values,
+                         const std::string& group = "Options") {
+  using Row = OptionRow<T>;
+  const auto row = std::make_shared<const Row>(option<T>(
+      std::move(spec), [](auto& member) -> auto& { return member; }));
+  return add_list_flag(app, row->spec, group, [row, &values](std::span<const OptionValue> given) {
+    values.assign(given.size(), T{});
+    for (size_t i = 0; i < given.size(); ++i) row->set(values[i], given[i]);
+  });
 }
 /// One that has one of these values, called by these names.
 template <typename T>

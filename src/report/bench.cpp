@@ -2,9 +2,11 @@
 #include <algorithm>
 #include <chrono>
 #include <cmath>
+#include <cstring>
 #include <fstream>
 
 #include "base/check.h"
+#include "nibble/data.h"
 #include "nibble/evaluate.h"
 #include "report/random_inputs.h"
 
@@ -49,9 +51,29 @@ class Subject {
       inputs_.push_back(random_input(graph, graph.inputs[i], shape, options.seed + i));
       if (i == 0 && shape.rank() > 0) batch_ = shape[0];
     }
+    for (const auto& [input, output] : stored_carry(graph)) {
+      states_.push_back({position(graph, graph.inputs, input),
+                         position(graph, graph.outputs, output),
+                         fmt::format("{}={}", output, input)});
+      Tensor& start = inputs_[states_.back().input];
+      start = Tensor(start.dtype(), start.shape());
+    }
   }
 
-  void run_once() { program_.run(inputs_); }
+  void run_once() {
+    const std::span<const Tensor> outputs = program_.run(inputs_);
+    for (const State& state : states_) {
+      Tensor& input = inputs_[state.input];
+      if (outputs[state.output].shape() != input.shape()) {
+        fail(
+            ErrorCode::invalid_argument,
+            "the state {} cannot be carried from run to run: it goes in as {} and comes out as {}; "
+            "give its shape with --shape",
+            state.name, input.shape().to_string(), outputs[state.output].shape().to_string());
+      }
+      std::memcpy(input.raw(), outputs[state.output].raw(), input.bytes());
+    }
+  }
   /// Runs for a turn's length, at least once.
   void take_turn(double length) {
     const auto start = Clock::now();
@@ -84,6 +106,19 @@ class Subject {
   }
 
  private:
+  struct State {
+    size_t input = 0;   // among the graph's inputs
+    size_t output = 0;  // among its outputs
+    std::string name;   // OUTPUT=INPUT
+  };
+
+  static size_t position(const Graph& graph, const std::vector<ValueId>& ids,
+                         const std::string& name) {
+    const auto at = std::ranges::find(ids, name, [&](ValueId id) { return graph.value(id).name; });
+    check(at != ids.end(), "stored_carry() names inputs and outputs of the graph");
+    return static_cast<size_t>(at - ids.begin());
+  }
+
   static Program make(const Graph& graph, const BenchOptions& options, int threads) {
     CompileOptions compile_options{.threads = threads};
     for (ValueId id : graph.inputs) {
@@ -95,6 +130,7 @@ class Subject {
 
   Program program_;
   std::vector<Tensor> inputs_;
+  std::vector<State> states_;
   int64_t batch_ = 1;
   std::vector<double> times_;
   double total_ = 0;

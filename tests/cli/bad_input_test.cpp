@@ -58,6 +58,11 @@ TEST_F(bad_input, wrong_usage_is_exit_code_2) {
   expect_failure("inspect float.onnx --colour", 2, {"--colour"});
   expect_failure("quantize float.onnx --data digits -o x.onnx --weights 5", 2, {"--weights"});
   expect_failure("eval float.onnx --data digits --batch zero", 2, {"--batch"});
+  expect_failure("eval float.onnx --data digits --mean 0.5,x", 2, {"--mean cannot be x", "number"});
+  expect_failure("eval float.onnx --data digits --std 1,0", 2, {"--std cannot be 0", "above 0"});
+  expect_failure("eval float.onnx --data digits --resize 8xy", 1, {"--resize 8xy: 'y'"});
+  expect_failure("eval float.onnx --data digits --crop 1x2x3", 1, {"--crop 1x2x3", "HxW"});
+  expect_failure("bench float.onnx --threads 1,2000", 2, {"--threads cannot be 2000", "to 1024"});
 }
 
 TEST_F(bad_input, a_missing_file_is_named) {
@@ -80,7 +85,7 @@ TEST_F(bad_input, a_failed_command_leaves_the_output_file_as_it_was) {
   write("out.onnx", "precious");
   write("data/a/broken.jpg", "\xff\xd8 this is no image");
   write("data/b/broken.jpg", "\xff\xd8 nor is this");
-  expect_failure("quantize float.onnx --data data -o out.onnx --resize 8,8", 1, {"broken.jpg"});
+  expect_failure("quantize float.onnx --data data -o out.onnx --resize 8x8", 1, {"broken.jpg"});
   EXPECT_EQ(read_file(path("out.onnx")), "precious");
 }
 

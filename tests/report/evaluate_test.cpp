@@ -344,6 +344,18 @@ TEST(Bench, an_unknown_shape_must_be_given) {
   EXPECT_GE(result[0][0].runs, 5);
 }
 
+TEST(Bench, states_go_from_run_to_run) {
+  // The state that comes out is the one that went in, and the input behind it: it grows.
+  Builder b;
+  const ValueId x = b.input("x", {1, 2}), h = b.input("h", {1, -1});
+  b.graph.outputs = {b.op("Concat", {h, x}, {{"axis", int64_t{1}}})};
+  const BenchOptions options = {.input_shapes = {{"h", Shape{1, 3}}}, .seconds = 0.01};
+  EXPECT_GE(bench({b.graph}, options)[0][0].runs, 5);
+  store_carry(b.graph, {{"h", b.graph.value(b.graph.outputs[0]).name}});
+  const std::string error = error_of([&] { bench({b.graph}, options); });
+  EXPECT_NE(error.find("goes in as [1,3] and comes out as [1,5]"), std::string::npos) << error;
+}
+
 TEST(RealData, mobilenet_on_fashion_mnist_has_its_known_accuracy) {
   NIBBLE_SHARED_FILE(model, "models/mobilenet-fmnist.onnx");
   NIBBLE_SHARED_FILE(path, "data/fashion-mnist");
