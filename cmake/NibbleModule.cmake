@@ -107,3 +107,22 @@ function(nibble_embed target file name)
     DEPENDS ${file} ${script})
   target_sources(${target} PRIVATE ${output})
 endfunction()
+
+# nibble_embed_folder(target FOLDER NAME): the files of FOLDER become nibble::NAME(), a table (base/embedded.h), in `target`; those that
+# a regular expression of EXCLUDE matches are left out.
+function(nibble_embed_folder target folder name)
+  cmake_parse_arguments(PARSE_ARGV 3 embed "" "" "EXCLUDE")
+  file(GLOB_RECURSE files CONFIGURE_DEPENDS RELATIVE ${folder} ${folder}/*)
+  foreach(pattern ${embed_EXCLUDE})
+    list(FILTER files EXCLUDE REGEX ${pattern})
+  endforeach()
+  list(TRANSFORM files PREPEND ${folder}/ OUTPUT_VARIABLE paths)
+  list(JOIN files "," joined)
+  set(script ${PROJECT_SOURCE_DIR}/cmake/EmbedFolder.cmake)
+  set(output ${CMAKE_CURRENT_BINARY_DIR}/${name}.cpp)
+  add_custom_command(
+    OUTPUT ${output}
+    COMMAND ${CMAKE_COMMAND} -DFOLDER=${folder} -DFILES=${joined} -DOUTPUT=${output} -DNAME=${name} -P ${script}
+    DEPENDS ${paths} ${script})
+  target_sources(${target} PRIVATE ${output})
+endfunction()

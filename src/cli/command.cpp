@@ -93,6 +93,9 @@ std::span<const CommandRow> commands() {
                  "nibble bench digits.onnx digits-w4a8.onnx --threads 1,2", declare_bench},
       CommandRow{"demo", "The whole path on real handwritten digits, in one table", "nibble demo",
                  declare_demo},
+      CommandRow{"new", "A project of your own: settings, steps, tests, CI",
+                 "nibble new my-project --model model.onnx --data photos --resize 224x224",
+                 declare_new},
   };
   return rows;
 }

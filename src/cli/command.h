@@ -114,6 +114,7 @@ std::function<int()> declare_run(CLI::App& app);
 std::function<int()> declare_ops(CLI::App& app);
 std::function<int()> declare_bench(CLI::App& app);
 std::function<int()> declare_demo(CLI::App& app);
+std::function<int()> declare_new(CLI::App& app);
 
 /// The model remembers how the samples it was made with were preprocessed.
 void store_preprocess_of(Graph& graph, const Dataset& dataset);
