@@ -181,6 +181,16 @@ int run(const Arguments& arguments) {
     fs::remove_all(draft, ignored);
     throw;
   }
+  if (arguments.common.json) {
+    std::vector<std::string> files;
+    for (const auto& entry : fs::recursive_directory_iterator(folder)) {
+      if (entry.is_regular_file())
+        files.push_back(entry.path().lexically_relative(folder).string());
+    }
+    std::sort(files.begin(), files.end());
+    print_json({{"folder", folder.string()}, {"files", files}});
+    return 0;
+  }
   tell(
       "{} is ready. README.md says what is in it; to begin:\n\n  cd {}\n  ./run quantize\n  ./run "
       "evaluate\n  ./run test\n",

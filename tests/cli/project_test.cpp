@@ -80,6 +80,7 @@ TEST_F(project, takes_data_without_labels_and_their_flags) {
   const auto given =
       nibble("new mine --from minimal --model own.onnx --data 'my rows.npy' --frame 0 --hop 0");
   ASSERT_EQ(given.status, 0) << given.err;
+  EXPECT_GE(json("new other --from minimal")["files"].size(), 7U);
   EXPECT_NE(read_file(path("mine/project.conf")).find("DATA_FLAGS='--frame 0 --hop 0'"),
             std::string::npos);
   EXPECT_FALSE(std::filesystem::exists(path("mine/notebook.ipynb")));
