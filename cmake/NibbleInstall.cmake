@@ -1,5 +1,6 @@
-# cmake --install: the program, the libraries, the public headers, and what find_package(nibble) reads. It gives
-# nibble::runtime, which reads and runs models, and nibble::nibble, which makes them on top of it.
+# cmake --install: the program with its man page and completions, the libraries, the public headers, and what
+# find_package(nibble) reads. It gives nibble::runtime, which reads and runs models, and nibble::nibble, which makes
+# them on top of it.
 include(CMakePackageConfigHelpers)
 set(package_folder ${CMAKE_INSTALL_LIBDIR}/cmake/nibble)
 
@@ -10,6 +11,10 @@ if(TARGET nibble_torch)  # loaded at run time, from beside libnibble
   install(TARGETS nibble_torch LIBRARY)
 endif()
 install(DIRECTORY include/nibble DESTINATION ${CMAKE_INSTALL_INCLUDEDIR} FILES_MATCHING PATTERN "*.h")
+install(FILES docs/nibble.1 DESTINATION ${CMAKE_INSTALL_MANDIR}/man1)
+install(FILES completions/nibble.bash DESTINATION ${CMAKE_INSTALL_DATADIR}/bash-completion/completions RENAME nibble)
+install(FILES completions/_nibble DESTINATION ${CMAKE_INSTALL_DATADIR}/zsh/site-functions)
+install(FILES completions/nibble.fish DESTINATION ${CMAKE_INSTALL_DATADIR}/fish/vendor_completions.d)
 install(EXPORT nibbleTargets NAMESPACE nibble:: DESTINATION ${package_folder})
 configure_package_config_file(cmake/nibbleConfig.cmake.in ${PROJECT_BINARY_DIR}/nibbleConfig.cmake
                               INSTALL_DESTINATION ${package_folder})

@@ -3,7 +3,8 @@
 # - a public header does not compile alone,
 # - a library exports anything but Nibble's own functions,
 # - libnibble-runtime brings training, data or libtorch along,
-# - the installed program cannot find its libraries.
+# - the installed program cannot find its libraries,
+# - the man page or the completions are not where shells and man look.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 folder=$(mktemp -d)
@@ -37,6 +38,11 @@ cmake -S examples/quickstart -B "$folder/quickstart" -DCMAKE_PREFIX_PATH="$prefi
 # An error crosses from the library to a program that knows its headers only.
 ! "$folder/quickstart/run_model" "$folder/missing.onnx" 2>"$folder/log" || fail "a missing file was read"
 grep -q "^run_model: .*missing.onnx" "$folder/log" || { cat "$folder/log" >&2; fail "the error was not caught as nibble::Error"; }
+
+for file in share/man/man1/nibble.1 share/bash-completion/completions/nibble share/zsh/site-functions/_nibble \
+  share/fish/vendor_completions.d/nibble.fish; do
+  [[ -s $prefix/$file ]] || fail "$file is not installed"
+done
 
 version=$(sed -nE 's/^project\(nibble VERSION ([0-9.]+).*/\1/p' CMakeLists.txt)
 [[ $("$prefix/bin/nibble" --version) == "nibble $version" ]] || fail "nibble --version does not say $version"
