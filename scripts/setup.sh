@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs what building, testing and training need, by name; does nothing where it is all there.
-# Needs Debian 12 (or a relative) and root or sudo. Usage: scripts/setup.sh [--tests] [--checks]
-# --tests: what scripts/test.sh needs. --checks: what scripts/check.sh needs besides.
+# Needs Debian 12 (or a relative) and root or sudo. Usage: scripts/setup.sh [--tests] [--checks] [--docs]
+# --tests: what scripts/test.sh needs. --checks: what scripts/check.sh needs besides. --docs: what scripts/build_docs.sh needs.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -13,16 +13,21 @@ packages=(
   libcli11-dev nlohmann-json3-dev libfmt-dev
   libjpeg62-turbo-dev libpng-dev zlib1g-dev       # images and compressed data
 )
-tests=false
+tests=false docs=false
 for flag in "$@"; do
   case $flag in
     --tests)
-      tests=true
+      tests=true docs=true
+      packages+=(zsh fish groff-base)  # the shells whose completions are tried, and what reads the man page
       packages+=(libgtest-dev libbenchmark-dev clang-format-14 binutils python3-venv tar gzip)
       ;;
     --checks) packages+=(clang-16 libclang-rt-16-dev clang-tidy-16) ;;
+    --docs)
+      docs=true
+      packages+=(python3-venv)
+      ;;
     *)
-      echo "setup: '$flag' is neither --tests nor --checks" >&2
+      echo "setup: '$flag' is neither --tests nor --checks nor --docs" >&2
       exit 2
       ;;
   esac
@@ -46,14 +51,22 @@ if ((${#missing[@]} > 0)); then
     >/tmp/nibble-setup.log 2>&1 || { tail -n 20 /tmp/nibble-setup.log >&2; exit 1; }
 fi
 
-# ONNX Runtime, to check that what Nibble writes runs elsewhere. Without it those tests are skipped.
-if $tests && [[ ! -x .venv/bin/python ]]; then
-  rm -rf .venv.new
-  python3 -m venv .venv.new
-  if .venv.new/bin/python -m pip install --quiet --disable-pip-version-check onnxruntime onnx numpy pillow; then
-    mv .venv.new .venv
-  else
+# python_packages MODULES WITHOUT PACKAGE...: into .venv, unless all the modules are there; WITHOUT says what is left out if
+# they cannot be had.
+python_packages() {
+  local modules=$1 without=$2
+  shift 2
+  .venv/bin/python -c "import $modules" 2>/dev/null && return
+  if [[ ! -x .venv/bin/python ]]; then
     rm -rf .venv.new
-    echo "setup: ONNX Runtime could not be installed; the tests against it will be skipped" >&2
+    python3 -m venv .venv.new && mv .venv.new .venv
   fi
+  .venv/bin/python -m pip install --quiet --disable-pip-version-check "$@" ||
+    echo "setup: $* could not be installed; $without will be skipped" >&2
+}
+if $tests; then  # to check that what Nibble writes runs elsewhere
+  python_packages "onnxruntime, onnx, numpy, PIL" "the tests against ONNX Runtime" onnxruntime onnx numpy pillow
+fi
+if $docs; then  # the site of docs/ and its figures
+  python_packages "material, matplotlib, numpy" "the site" mkdocs-material matplotlib numpy
 fi

@@ -27,10 +27,15 @@ seeds_are_accepted() {
   done
   rm -rf "$folder"
 }
+man_page_is_sound() { [[ -z "$(groff -man -ww -z docs/nibble.1 2>&1 | tee /dev/stderr)" ]]; }
 check "clang-format" scripts/check_format.sh
 check "modules include what stands below them only" scripts/check_layers.sh
 check "the installed package builds the quickstart" scripts/check_install.sh
 check "docs/numeric-contract.md is what the library computes" scripts/check_numeric_contract.sh
+check "docs/cli.md, the man page and the completions are what the help says" scripts/check_cli_docs.sh
+check "every link in the documents leads somewhere" scripts/check_links.py
+check "Tab completion offers what the program has" python3 -B tests/docs/completions_test.py
+check "the man page is sound" man_page_is_sound
 check "the fuzz targets accept their seeds" seeds_are_accepted
 # The same outputs as ONNX Runtime, on real models.
 models=${NIBBLE_SHARED:-../shared}/models
@@ -42,11 +47,12 @@ else
   echo "SKIPPED: outputs as in ONNX Runtime, the models that users bring (need .venv, made by setup.sh --tests, and $models)"
 fi
 if [[ -x .venv/bin/python ]]; then
+  check "the site is built, and its links lead somewhere" scripts/build_docs.sh
   check "operators of com.microsoft as in ONNX Runtime" .venv/bin/python tests/interop/contrib_operators.py
   check "the scoring programs measure mAP and word errors" .venv/bin/python tests/interop/scoring_programs.py build/bin/nibble
 else
-  skipped=$((skipped + 2))
-  echo "SKIPPED: operators of com.microsoft as in ONNX Runtime; the scoring programs (need .venv, made by setup.sh --tests)"
+  skipped=$((skipped + 3))
+  echo "SKIPPED: the site; operators of com.microsoft as in ONNX Runtime; the scoring programs (need .venv, made by setup.sh --tests)"
 fi
 # f32 results do not depend on the number of threads on lesser CPUs either (oneDNN chooses by these variables).
 for isa in SSE41 AVX AVX2 AVX512_CORE; do

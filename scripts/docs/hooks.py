@@ -1,0 +1,90 @@
+"""What MkDocs does besides: README, CONTRIBUTING and the like become pages, and so does every source that a page links to.
+
+The documents are written for readers of the repository: their links are relative paths between files of it. Here each
+such link is followed: to the page of that document, or to a page that shows the file or lists the folder. So a link
+works in both places, and one that leads nowhere stops the build.
+"""
+import posixpath
+import re
+import sys
+from pathlib import Path
+
+from mkdocs.structure.files import File, Files
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+import cpp_reference  # noqa: E402
+import source_pages  # noqa: E402
+
+ROOT = Path(__file__).resolve().parents[2]
+# Documents outside of docs/, by their pages' names.
+DOCUMENTS = {
+    "README.md": "index.md",
+    "CONTRIBUTING.md": "contributing.md",
+    "CODE_OF_CONDUCT.md": "code-of-conduct.md",
+    "CHANGELOG.md": "changelog.md",
+}
+LINK = re.compile(r"(\]\(|(?:src|href|srcset)=\")([^)\s\"#]+)?(#[^)\s\"]*)?(?=[)\"])")
+FENCE = re.compile(r"^(```|~~~).*?^\1", re.M | re.S)
+
+
+def page_of(path: str) -> str | None:
+    """The page of a file of the repository, if it is a document."""
+    if path in DOCUMENTS:
+        return DOCUMENTS[path]
+    return path.removeprefix("docs/") if path.startswith("docs/") and not path.endswith(".cpp") else None
+
+
+def source_page(path: str) -> str:
+    if path.startswith("include/nibble/") and path.endswith(".h"):
+        return f"cpp/{Path(path).stem}.md"
+    return f"source/{path}.md" if (ROOT / path).is_file() else f"source/{path}/index.md"
+
+
+def rewritten(text: str, document: str, wanted: set[str]) -> str:
+    """The text with links between files made links between pages. Sources linked to are added to `wanted`."""
+    here = page_of(document)
+
+    def link(match: re.Match) -> str:
+        before, target, anchor = match[1], match[2] or "", match[3] or ""
+        if not target or re.match(r"[a-z]+:", target):
+            return match[0]
+        path = posixpath.normpath(posixpath.join(posixpath.dirname(document), target))
+        page = page_of(path)
+        if page is None and (ROOT / path).exists() and not path.startswith(".."):
+            wanted.add(path)
+            page = source_page(path)
+        if page is None:
+            return match[0]  # MkDocs says that it leads nowhere
+        return before + posixpath.relpath(page, posixpath.dirname(here) or ".") + anchor
+
+    kept, position = [], 0
+    for fence in FENCE.finditer(text):
+        kept += [LINK.sub(link, text[position : fence.start()]), fence[0]]
+        position = fence.end()
+    return "".join(kept) + LINK.sub(link, text[position:])
+
+
+def on_files(files: Files, config, **_) -> Files:
+    for document, page in DOCUMENTS.items():
+        if (ROOT / document).exists():
+            files.append(File.generated(config, page, abs_src_path=str(ROOT / document)))
+    wanted: set[str] = set()
+    documents = [f"docs/{file.src_uri}" for file in files if file.is_documentation_page()]
+    for document in [*DOCUMENTS, *(d for d in documents if (ROOT / d).exists())]:
+        rewritten((ROOT / document).read_text(), document, wanted)
+    for header in sorted((ROOT / "include/nibble").glob("*.h")):
+        files.append(File.generated(config, f"cpp/{header.stem}.md", content=cpp_reference.page(header)))
+    shown = {path for path in wanted if not path.startswith("include/nibble/")}
+    for page, content in source_pages.pages(ROOT, shown).items():
+        files.append(File.generated(config, page, content=content))
+    for file in files:
+        if file.src_uri.startswith(("source/", "cpp/")):
+            file.inclusion = type(file.inclusion).NOT_IN_NAV
+    return files
+
+
+def on_page_markdown(markdown: str, page, **_) -> str:
+    document = {page_name: name for name, page_name in DOCUMENTS.items()}.get(page.file.src_uri, f"docs/{page.file.src_uri}")
+    if not (ROOT / document).exists():
+        return markdown  # a generated page
+    return rewritten(markdown, document, set())
