@@ -1,7 +1,12 @@
 #!/usr/bin/env bash
 # Installs what building, testing and training need, by name; does nothing where it is all there.
+<<<<<<< HEAD
 # Needs Debian 12 (or a relative) and root or sudo. Usage: scripts/setup.sh [--tests] [--checks] [--docs]
 # --tests: what scripts/test.sh needs. --checks: what scripts/check.sh needs besides. --docs: what scripts/build_docs.sh needs.
+=======
+# Needs Debian 12 (or a relative) and root or sudo. Usage: scripts/setup.sh [--tests] [--checks] [--packages]
+# --tests: what scripts/test.sh needs. --checks: what scripts/check.sh needs besides. --packages: what makes and tries packages.
+>>>>>>> 69a93bb (Make Debian packages, a container recipe, and try them in a bare root)
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -21,13 +26,18 @@ for flag in "$@"; do
       packages+=(zsh fish groff-base)  # the shells whose completions are tried, and what reads the man page
       packages+=(libgtest-dev libbenchmark-dev clang-format-14 binutils python3-venv tar gzip)
       ;;
+    --packages) packages+=(dpkg-dev debootstrap) ;;
     --checks) packages+=(clang-16 libclang-rt-16-dev clang-tidy-16) ;;
     --docs)
       docs=true
       packages+=(python3-venv)
       ;;
     *)
+<<<<<<< HEAD
       echo "setup: '$flag' is neither --tests nor --checks nor --docs" >&2
+=======
+      echo "setup: '$flag' is none of --tests, --checks and --packages" >&2
+>>>>>>> 69a93bb (Make Debian packages, a container recipe, and try them in a bare root)
       exit 2
       ;;
   esac

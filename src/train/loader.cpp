@@ -35,8 +35,8 @@ const TrainBackend* load() {
     if (reason.empty() || std::filesystem::exists(path)) reason = dlerror();
   }
   fail(ErrorCode::unsupported,
-       "training needs {}, which could not be loaded ({}); install libtorch (Debian: apt install "
-       "libtorch-dev) and build Nibble with -DNIBBLE_TRAIN=ON",
+       "training needs {}, which could not be loaded ({}); install the package nibble-train, or "
+       "libtorch (Debian: apt install libtorch-dev) and build Nibble with -DNIBBLE_TRAIN=ON",
        kLibrary, reason);
 }
 
