@@ -1,12 +1,8 @@
 #!/usr/bin/env bash
 # Installs what building, testing and training need, by name; does nothing where it is all there.
-<<<<<<< HEAD
-# Needs Debian 12 (or a relative) and root or sudo. Usage: scripts/setup.sh [--tests] [--checks] [--docs]
+# Needs Debian 12 (or a relative) and root or sudo. Usage: scripts/setup.sh [--tests] [--checks] [--docs] [--packages]
 # --tests: what scripts/test.sh needs. --checks: what scripts/check.sh needs besides. --docs: what scripts/build_docs.sh needs.
-=======
-# Needs Debian 12 (or a relative) and root or sudo. Usage: scripts/setup.sh [--tests] [--checks] [--packages]
-# --tests: what scripts/test.sh needs. --checks: what scripts/check.sh needs besides. --packages: what makes and tries packages.
->>>>>>> 69a93bb (Make Debian packages, a container recipe, and try them in a bare root)
+# --packages: what makes and tries packages.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -33,11 +29,7 @@ for flag in "$@"; do
       packages+=(python3-venv)
       ;;
     *)
-<<<<<<< HEAD
-      echo "setup: '$flag' is neither --tests nor --checks nor --docs" >&2
-=======
-      echo "setup: '$flag' is none of --tests, --checks and --packages" >&2
->>>>>>> 69a93bb (Make Debian packages, a container recipe, and try them in a bare root)
+      echo "setup: '$flag' is none of --tests, --checks, --docs and --packages" >&2
       exit 2
       ;;
   esac
