@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Installs build/ into a folder of its own, builds examples/quickstart against it, and runs what was built. Fails where
+# Installs build/ into a folder of its own, builds examples/quickstart and examples/tutorial against it, and runs what
+# was built. Fails where
 # - a public header does not compile alone,
 # - a library exports anything but Nibble's own functions,
 # - libnibble-runtime brings training, data or libtorch along,
@@ -43,6 +44,20 @@ for file in share/man/man1/nibble.1 share/bash-completion/completions/nibble sha
   share/fish/vendor_completions.d/nibble.fish; do
   [[ -s $prefix/$file ]] || fail "$file is not installed"
 done
+# The chapters of the tutorial as programs, run in their order.
+if [[ -e $libraries/libnibble_train.so ]]; then
+  cmake -S examples/tutorial -B "$folder/chapters" -DCMAKE_PREFIX_PATH="$prefix" -DCMAKE_BUILD_TYPE=Release \
+    -DCMAKE_CXX_FLAGS="-Wall -Wextra -Wno-missing-field-initializers -Werror" >"$folder/log" 2>&1 &&
+    cmake --build "$folder/chapters" >>"$folder/log" 2>&1 || { cat "$folder/log" >&2; fail "examples/tutorial does not build"; }
+  mkdir "$folder/digits"
+  for program in "$folder"/chapters/chapter*; do
+    [[ -f $program && -x $program ]] || continue
+    arguments=()
+    [[ $program != */chapter10_your_own ]] || arguments=(float.onnx digits small.onnx)
+    (cd "$folder/digits" && "$program" "${arguments[@]}") >"$folder/log" 2>&1 ||
+      { cat "$folder/log" >&2; fail "$(basename "$program") failed"; }
+  done
+fi
 
 version=$(sed -nE 's/^project\(nibble VERSION ([0-9.]+).*/\1/p' CMakeLists.txt)
 [[ $("$prefix/bin/nibble" --version) == "nibble $version" ]] || fail "nibble --version does not say $version"
