@@ -61,6 +61,7 @@ fi
 
 version=$(sed -nE 's/^project\(nibble VERSION ([0-9.]+).*/\1/p' CMakeLists.txt)
 [[ $("$prefix/bin/nibble" --version) == "nibble $version" ]] || fail "nibble --version does not say $version"
+grep -q "^version: $version$" CITATION.cff || fail "CITATION.cff is not of version $version"
 if [[ -e $libraries/libnibble_train.so ]]; then
   "$prefix/bin/nibble" train --arch digits-cnn --data digits --epochs 1 -o "$folder/trained.onnx" >"$folder/log" 2>&1 ||
     { cat "$folder/log" >&2; fail "the installed program cannot train"; }
