@@ -6,6 +6,7 @@ root=${1:?usage: scripts/bare_root.sh FOLDER}
 log=$(mktemp)
 debootstrap --variant=minbase bookworm "$root" >"$log" 2>&1 || { tail -n 20 "$log" >&2; exit 1; }
 rm -f "$log"
+chmod 755 "$root"  # apt gives up its rights to read in it
 # The sources and settings of apt; none of the packages.
 rm -f "$root/etc/apt/sources.list"
 cp -r /etc/apt/apt.conf.d /etc/apt/sources.list.d "$root/etc/apt/"

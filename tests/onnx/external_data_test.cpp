@@ -6,6 +6,7 @@
 #include "base/file.h"
 #include "nibble/onnx.h"
 #include "onnx/model_builder.h"
+#include "onnx/model_size.h"
 #include "support/temp_folder.h"
 
 namespace nibble {
@@ -38,8 +39,11 @@ TEST(external_data, a_model_over_the_limit_gets_a_second_file) {
   EXPECT_LT(read_file(path).size(), 2000U);
   const auto data = folder.path() / "m.onnx.data";
   EXPECT_EQ(size_of_file(data), 3648U + 3600U);  // the second starts at a multiple of 64
+  EXPECT_EQ(size_of_model(path), read_file(path).size() + 3648U + 3600U);
   const Graph again = load_onnx(path);
   EXPECT_EQ(serialize_onnx(again), serialize_onnx(graph));
+  std::filesystem::remove(data);
+  EXPECT_EQ(size_of_model(path), std::nullopt);
 }
 
 TEST(external_data, a_model_within_the_limit_is_one_file) {
@@ -47,6 +51,7 @@ TEST(external_data, a_model_within_the_limit_is_one_file) {
   const auto path = folder.path() / "m.onnx";
   save_onnx_within(large(), path, default_target(), 8000);
   EXPECT_FALSE(std::filesystem::exists(folder.path() / "m.onnx.data"));
+  EXPECT_EQ(size_of_model(path), size_of_file(path));
   save_onnx(large(), path);
   EXPECT_FALSE(std::filesystem::exists(folder.path() / "m.onnx.data"));
 }
