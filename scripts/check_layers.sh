@@ -19,6 +19,7 @@ declare -A below=(
   [quant]="base tensor kernels graph ops passes onnx runtime data ranges quant"
   [train]="base tensor kernels graph ops passes onnx runtime data ranges quant train"
   [report]="base tensor kernels graph ops passes onnx runtime data ranges quant train report"
+  [verbs]="base tensor kernels graph ops passes onnx runtime data ranges quant train report verbs"
 )
 wrong=0
 complain() { echo "check_layers: $*" >&2; wrong=1; }

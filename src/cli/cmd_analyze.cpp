@@ -5,9 +5,8 @@
 #include "base/file.h"
 #include "cli/command.h"
 #include "nibble/onnx.h"
-#include "nibble/quantize.h"
 #include "nibble/ranges.h"
-#include "ranges/sample_runner.h"
+#include "verbs/quantize.h"
 
 namespace nibble::cli {
 namespace {
@@ -22,18 +21,14 @@ struct Arguments {
 
 int run(const Arguments& arguments) {
   if (!arguments.output.empty()) check_output_file(arguments.output);
-  Graph graph = prepare_for_quantization(load_onnx(arguments.model));
-  arguments.data.settle({&graph, 1});
-  const std::shared_ptr<const Dataset> training =
-      arguments.data.open(Split::train, &graph, arguments.common.seed);
-  const std::shared_ptr<const Dataset> data =
-      draw_samples(graph, training, arguments.samples, arguments.common.seed);
+  const Graph graph = load_onnx(arguments.model);
   ProgressBar progress;
-  const RangeReport report = with_context(
-      [&] { return "analyzing " + arguments.model; },
-      [&] {
-        return analyze(graph, *data, {.threads = arguments.common.threads, .progress = &progress});
-      });
+  const RangeReport report =
+      with_context([&] { return "analyzing " + arguments.model; },
+                   [&] {
+                     return analyze_model(graph, arguments.data.source(), arguments.samples,
+                                          arguments.common.settings(&progress));
+                   });
   progress.clear();
   if (!arguments.output.empty()) write_file(arguments.output, to_json(report) + "\n");
   if (arguments.common.json) {

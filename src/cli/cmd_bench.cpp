@@ -12,10 +12,12 @@
 #include "base/check.h"
 #include "base/file.h"
 #include "cli/command.h"
+#include "cli/program.h"
 #include "nibble/evaluate.h"
 #include "nibble/onnx.h"
 #include "report/format.h"
 #include "report/table.h"
+#include "verbs/json.h"
 
 extern char** environ;
 
@@ -38,8 +40,10 @@ struct Arguments {
 // not be started.
 std::optional<uint64_t> peak_memory(const std::string& model, const Arguments& arguments) {
   const std::string batch = std::to_string(arguments.batch);
-  std::vector<const char*> command = {"nibble",  "bench",       model.c_str(),
-                                      "--batch", batch.c_str(), "--once"};
+  const std::vector<std::string>& program = program_command();
+  std::vector<const char*> command;
+  for (const std::string& word : program) command.push_back(word.c_str());
+  command.insert(command.end(), {"bench", model.c_str(), "--batch", batch.c_str(), "--once"});
   for (const std::string& shape : arguments.shapes)
     command.insert(command.end(), {"--shape", shape.c_str()});
   for (const std::string& state : arguments.carry)
@@ -51,7 +55,7 @@ std::optional<uint64_t> peak_memory(const std::string& model, const Arguments& a
   posix_spawn_file_actions_init(&actions);
   posix_spawn_file_actions_adddup2(&actions, ends[1], STDOUT_FILENO);
   pid_t child = 0;
-  const int failed = posix_spawn(&child, "/proc/self/exe", &actions, nullptr,
+  const int failed = posix_spawn(&child, program.front().c_str(), &actions, nullptr,
                                  const_cast<char**>(command.data()), environ);
   posix_spawn_file_actions_destroy(&actions);
   close(ends[1]);
@@ -143,12 +147,7 @@ void print_json_rows(const std::vector<Row>& rows) {
     entry["latencies"] = Json::array();
     if (row.memory) entry["peak_memory_bytes"] = *row.memory;
     for (const Latency& latency : row.latencies) {
-      entry["latencies"].push_back({{"threads", latency.threads},
-                                    {"batch", latency.batch},
-                                    {"runs", latency.runs},
-                                    {"median_s", latency.median_s},
-                                    {"p95_s", latency.p95_s},
-                                    {"samples_per_second", latency.samples_per_second}});
+      entry["latencies"].push_back(to_json(latency));
     }
     models.push_back(std::move(entry));
   }

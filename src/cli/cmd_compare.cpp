@@ -2,17 +2,11 @@
 // error comes from, layer by layer.
 #include <fmt/format.h>
 
-#include <array>
-
-#include "base/check.h"
 #include "cli/command.h"
 #include "cli/metric_output.h"
-#include "nibble/evaluate.h"
-#include "nibble/measure.h"
 #include "nibble/onnx.h"
-#include "nibble/quantize.h"
-#include "ranges/sample_runner.h"
 #include "report/table.h"
+#include "verbs/json.h"
 
 namespace nibble::cli {
 namespace {
@@ -24,19 +18,6 @@ struct Arguments {
   DataArguments data;
   CommonOptions common;
 };
-
-Json layers_json(const std::vector<LayerError>& errors) {
-  Json layers = Json::array();
-  for (const LayerError& error : errors) {
-    layers.push_back({{"value", error.value},
-                      {"node", error.node},
-                      {"op", error.op},
-                      {"sqnr_db", error.sqnr_db},
-                      {"cosine", error.cosine},
-                      {"max_abs_error", error.max_abs_error}});
-  }
-  return layers;
-}
 
 void print_layers(const std::vector<LayerError>& errors, int64_t samples) {
   Table table({{"value"},
@@ -57,41 +38,20 @@ void print_layers(const std::vector<LayerError>& errors, int64_t samples) {
 }
 
 int run(const Arguments& arguments) {
-  std::array<Graph, 2> graphs = {prepare_for_quantization(load_onnx(arguments.reference)),
-                                 load_onnx(arguments.quantized)};
-  const Graph& reference = graphs[0];
-  Graph& quantized = graphs[1];
-  if (!is_quantized(quantized)) quantized = prepare_for_quantization(quantized);  // fold both alike
-  arguments.data.settle(graphs);
-  const std::shared_ptr<const Dataset> all =
-      arguments.data.open(Split::test, &quantized, arguments.common.seed);
-  const std::shared_ptr<const Dataset> data =
-      draw_samples(quantized, all, arguments.samples, arguments.common.seed);
-  ProgressBar progress;
   const std::vector<std::string> names = {arguments.reference, arguments.quantized};
-  const std::vector<MeasuredModel> models = {
-      {.name = names[0], .graph = &reference, .data = data.get(), .arithmetic = Arithmetic::f32},
-      {.name = names[1], .graph = &quantized, .data = data.get()}};
-  const MeasureOptions options{.by_first_model = true,
-                               .threads = arguments.common.threads,
-                               .seed = arguments.common.seed,
-                               .progress = &progress};
-  const std::vector<MetricReport> outputs = measure(models, options);
-  const std::vector<LayerError> errors = with_context(
-      [&] { return fmt::format("comparing {} with {}", arguments.quantized, arguments.reference); },
-      [&] {
-        return compare_layers(reference, quantized, *data, data->size(),
-                              {.threads = arguments.common.threads, .progress = &progress});
-      });
+  ProgressBar progress;
+  const RunSettings settings = arguments.common.settings(&progress);
+  const Comparison comparison =
+      compare_models({.name = names[0], .graph = load_onnx(names[0]), .data = nullptr},
+                     {.name = names[1], .graph = load_onnx(names[1]), .data = nullptr},
+                     arguments.data.source(), arguments.samples, settings);
   progress.clear();
   if (arguments.common.json) {
-    print_json({{"samples", data->size()},
-                {"outputs", reports_json(names, outputs)},
-                {"layers", layers_json(errors)}});
+    print_json(to_json(comparison, names));
     return 0;
   }
-  print_reports(names, outputs, options);
-  print_layers(errors, data->size());
+  print_reports(names, comparison.outputs, {.seed = settings.seed});
+  print_layers(comparison.layers, comparison.samples);
   return 0;
 }
 

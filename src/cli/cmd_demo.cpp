@@ -33,7 +33,7 @@ struct Entry {
 
 class Demo {
  public:
-  explicit Demo(const Arguments& arguments) : arguments_(arguments) { data_.spec = "digits"; }
+  explicit Demo(const Arguments& arguments) : arguments_(arguments) {}
 
   void run();
 
@@ -49,7 +49,7 @@ class Demo {
   void print_table() const;
 
   const Arguments& arguments_;
-  DataArguments data_;
+  SampleSource data_{.spec = "digits"};
   ProgressBar progress_;
   std::vector<Entry> entries_;
   std::chrono::steady_clock::time_point started_ = std::chrono::steady_clock::now();
@@ -68,12 +68,10 @@ Graph Demo::train_float() {
   const TrainingData data = open_training_data(data_, nullptr, arguments_.common.seed);
   say(fmt::format("Training digits-cnn in float on {} digits (validation: {}).",
                   data.training->size(), data.validation->size()));
-  Graph graph = build_architecture("digits-cnn", sample_shape(*data.training, "training"),
-                                   data.training->classes(), arguments_.common.seed);
-  store_preprocess_of(graph, *data.training);
   progress_.set_prefix("float");
-  const TrainOptions options = TrainArguments{}.resolve({}, arguments_.common, &progress_);
-  return train(graph, *data.training, *data.validation, options).graph;
+  const auto usual = [](TrainOptions options) { return options; };
+  return train_architecture("digits-cnn", data_, usual, arguments_.common.settings(&progress_))
+      .graph;
 }
 
 Quantized Demo::quantize_to(LayerBits bits, std::optional<double> average_bits) {
@@ -81,20 +79,20 @@ Quantized Demo::quantize_to(LayerBits bits, std::optional<double> average_bits) 
   QuantizeSettings settings;
   settings.plan.fallback = bits;
   settings.budget.average_weight_bits = average_bits;
-  settings.options.threads = arguments_.common.threads;
   progress_.set_prefix(average_bits
                            ? fmt::format("W8/4A{}", bits.activation_bits)
                            : fmt::format("W{}A{}", bits.weight_bits, bits.activation_bits));
-  return quantize_model(model, data_, settings, arguments_.common, progress_);
+  return quantize_model(model, data_, settings, arguments_.common.settings(&progress_));
 }
 
 Graph Demo::train_on(const Graph& quantized, const Graph* float_graph, TrainOptions defaults,
                      std::string_view label) {
   const TrainingData data = open_training_data(data_, &quantized, arguments_.common.seed);
   progress_.set_prefix(std::string(label));
-  const TrainOptions options =
-      TrainArguments{}.resolve(std::move(defaults), arguments_.common, &progress_);
-  return train_quantized(quantized, float_graph, *data.training, *data.validation, options).graph;
+  defaults.seed = arguments_.common.seed;
+  defaults.threads = arguments_.common.threads;
+  defaults.progress = &progress_;
+  return train_quantized(quantized, float_graph, *data.training, *data.validation, defaults).graph;
 }
 
 void Demo::add(const std::string& label, const std::string& bits, const std::string& stem,

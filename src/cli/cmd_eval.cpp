@@ -2,19 +2,14 @@
 // and the paired difference from the first model.
 #include <fmt/format.h>
 
-#include <algorithm>
-#include <numeric>
 #include <optional>
 
-#include "base/check.h"
 #include "cli/command.h"
 #include "cli/metric_output.h"
-#include "nibble/evaluate.h"
-#include "nibble/measure.h"
 #include "nibble/onnx.h"
-#include "ranges/sample_runner.h"
 #include "report/format.h"
 #include "report/table.h"
+#include "verbs/json.h"
 
 namespace nibble::cli {
 namespace {
@@ -35,43 +30,6 @@ struct Arguments {
   CommonOptions common;
 };
 
-Split split_named(const std::string& name) {
-  if (name == "train") return Split::train;
-  return name == "validation" ? Split::validation : Split::test;
-}
-
-// What each model is evaluated on: the same samples, prepared as it wants them.
-std::shared_ptr<const Dataset> open_samples(const Graph& graph, const Arguments& arguments) {
-  std::shared_ptr<const Dataset> data =
-      arguments.data.open(split_named(arguments.split), &graph, arguments.common.seed);
-  if (arguments.samples <= 0) return data;
-  if (arguments.score.empty()) {
-    return draw_samples(graph, data, arguments.samples, arguments.common.seed);
-  }
-  // A program of the user's knows the samples by their numbers.
-  std::vector<int64_t> first(static_cast<size_t>(std::min(arguments.samples, data->size())));
-  std::iota(first.begin(), first.end(), 0);
-  return subset(std::move(data), std::move(first));
-}
-
-std::optional<float> threshold_of(const Arguments& arguments) {
-  if (!arguments.threshold) return std::nullopt;
-  return static_cast<float>(*arguments.threshold);
-}
-
-Evaluation evaluate_model(const std::string& path, const Graph& graph, const Dataset& data,
-                          const Arguments& arguments, ProgressBar& progress) {
-  const EvaluateOptions options{.arithmetic = arguments.arithmetic,
-                                .batch = arguments.batch,
-                                .threads = arguments.common.threads,
-                                .progress = &progress,
-                                .output = arguments.output,
-                                .threshold = threshold_of(arguments)};
-  progress.set_prefix(path);
-  return with_context([&] { return "evaluating " + path; },
-                      [&] { return evaluate(graph, data, options); });
-}
-
 // The predicted classes as int32 [models, samples], or [samples] for one model.
 void save_predictions(const std::vector<Evaluation>& evaluations, const std::string& path) {
   std::vector<int32_t> classes;
@@ -82,17 +40,6 @@ void save_predictions(const std::vector<Evaluation>& evaluations, const std::str
                           ? Shape{evaluations[0].samples}
                           : Shape{static_cast<int64_t>(evaluations.size()), evaluations[0].samples};
   save_npy(Tensor::of<int32_t>(shape, classes), path);
-}
-
-Json to_json(const std::string& path, const Evaluation& evaluation) {
-  return {{"model", path},
-          {"accuracy", evaluation.accuracy()},
-          {"samples", evaluation.samples},
-          {"correct", evaluation.correct},
-          {"interval_95", {evaluation.interval.low, evaluation.interval.high}},
-          {"output", evaluation.output},
-          {"nan_samples", evaluation.nan_samples},
-          {"notes", evaluation.notes}};
 }
 
 void print_text(const std::vector<std::string>& models,
@@ -110,101 +57,42 @@ void print_text(const std::vector<std::string>& models,
   }
 }
 
-void print_json_of(const Arguments& arguments, const std::vector<Evaluation>& evaluations) {
-  Json models = Json::array();
-  for (size_t i = 0; i < evaluations.size(); ++i) {
-    Json entry = to_json(arguments.models[i], evaluations[i]);
-    if (i > 0) {
-      const PairedTest test = compare_paired(evaluations[0], evaluations[i]);
-      entry["paired"] = {{"difference", test.difference},
-                         {"interval_95", {test.interval.low, test.interval.high}},
-                         {"only_first_right", test.only_first_right},
-                         {"only_this_right", test.only_second_right},
-                         {"p_value", test.p_value}};
-    }
-    models.push_back(std::move(entry));
-  }
-  print_json({{"split", arguments.split}, {"metric", "top1"}, {"models", std::move(models)}});
-}
-
-// The models, and the samples of each.
-struct Subjects {
-  std::vector<Graph> graphs;
-  std::vector<std::shared_ptr<const Dataset>> data;
-};
-
-Subjects open_all(const Arguments& arguments) {
-  Subjects subjects;
-  for (const std::string& path : arguments.models) subjects.graphs.push_back(load_onnx(path));
-  arguments.data.settle(subjects.graphs);
-  for (size_t i = 0; i < subjects.graphs.size(); ++i) {
-    const Graph& graph = subjects.graphs[i];
-    subjects.data.push_back(with_context([&] { return "evaluating " + arguments.models[i]; },
-                                         [&] { return open_samples(graph, arguments); }));
-    if (subjects.data[i]->size() != subjects.data[0]->size()) {
-      fail(ErrorCode::invalid_data,
-           "{} was evaluated on {} samples and {} on {}: they cannot be compared",
-           arguments.models[i], subjects.data[i]->size(), arguments.models[0],
-           subjects.data[0]->size());
-    }
-  }
-  return subjects;
-}
-
-void run_accuracy(const Arguments& arguments, const Subjects& subjects, ProgressBar& progress) {
-  std::vector<Evaluation> evaluations;
-  for (size_t i = 0; i < subjects.graphs.size(); ++i) {
-    evaluations.push_back(evaluate_model(arguments.models[i], subjects.graphs[i], *subjects.data[i],
-                                         arguments, progress));
-  }
-  progress.clear();
-  if (!arguments.predictions.empty()) save_predictions(evaluations, arguments.predictions);
-  if (arguments.common.json) {
-    print_json_of(arguments, evaluations);
-  } else {
-    print_text(arguments.models, evaluations);
-  }
-}
-
-void run_metric(const Arguments& arguments, const Subjects& subjects, ProgressBar& progress) {
-  std::vector<MeasuredModel> models;
-  for (size_t i = 0; i < subjects.graphs.size(); ++i) {
-    models.push_back({.name = arguments.models[i],
-                      .graph = &subjects.graphs[i],
-                      .data = subjects.data[i].get()});
-  }
-  const MeasureOptions options{.metric = arguments.metric,
-                               .output = arguments.output,
-                               .threshold = threshold_of(arguments),
-                               .arithmetic = arguments.arithmetic,
-                               .batch = arguments.batch,
-                               .threads = arguments.common.threads,
-                               .resamples = arguments.resamples,
-                               .seed = arguments.common.seed,
-                               .progress = &progress};
-  const std::vector<MetricReport> reports =
-      arguments.score.empty() ? measure(models, options)
-                              : std::vector{measure_by_program(models, arguments.score, options)};
-  progress.clear();
-  if (arguments.common.json) {
-    print_json({{"split", arguments.split}, {"metrics", reports_json(arguments.models, reports)}});
-  } else {
-    print_reports(arguments.models, reports, options);
-  }
+JudgeSettings settings_of(const Arguments& arguments) {
+  JudgeSettings settings{.split = split_named(arguments.split),
+                         .samples = arguments.samples,
+                         .predictions = !arguments.predictions.empty(),
+                         .program = arguments.score};
+  settings.measure.metric = arguments.metric;
+  settings.measure.output = arguments.output;
+  if (arguments.threshold) settings.measure.threshold = static_cast<float>(*arguments.threshold);
+  settings.measure.arithmetic = arguments.arithmetic;
+  settings.measure.batch = arguments.batch;
+  settings.measure.resamples = arguments.resamples;
+  settings.measure.seed = arguments.common.seed;
+  return settings;
 }
 
 int run(const Arguments& arguments) {
   if (!arguments.predictions.empty()) check_output_file(arguments.predictions);
   ProgressBar progress;
-  const Subjects subjects = open_all(arguments);
-  const bool labelled = subjects.data[0]->classes() > 0;
-  const bool accuracy = arguments.score.empty() &&
-                        (arguments.metric == "top1" || (arguments.metric.empty() && labelled));
-  if (!accuracy && !arguments.predictions.empty()) {
-    fail(ErrorCode::invalid_argument,
-         "--predictions writes the classes that --metric top1 compares with labels");
+  const JudgeSettings settings = settings_of(arguments);
+  std::vector<Subject> subjects;
+  for (const std::string& path : arguments.models) {
+    subjects.push_back({.name = path, .graph = load_onnx(path), .data = nullptr});
   }
-  (accuracy ? run_accuracy : run_metric)(arguments, subjects, progress);
+  const Judgement judgement = judge_models(subjects, arguments.data.source(), settings,
+                                           arguments.common.settings(&progress));
+  progress.clear();
+  if (!arguments.predictions.empty()) save_predictions(judgement.accuracies, arguments.predictions);
+  if (arguments.common.json) {
+    Json json = {{"split", arguments.split}};
+    json.update(to_json(judgement, arguments.models));
+    print_json(json);
+  } else if (!judgement.accuracies.empty()) {
+    print_text(arguments.models, judgement.accuracies);
+  } else {
+    print_reports(arguments.models, judgement.reports, settings.measure);
+  }
   return 0;
 }
 

@@ -9,6 +9,7 @@
 #include "base/text.h"
 #include "cli/command.h"
 #include "nibble/onnx.h"
+#include "passes/insert_qdq.h"
 
 namespace nibble {
 std::span<const EmbeddedFile> project_template();
@@ -81,7 +82,7 @@ using Settings = std::map<std::string, std::string>;
 
 // How a network for these samples is trained, where no model is given.
 void choose_architecture(const Arguments& arguments, Settings& settings) {
-  const auto data = arguments.data.open(Split::train, nullptr, arguments.common.seed);
+  const auto data = arguments.data.source().open(Split::train, nullptr, arguments.common.seed);
   if (data->classes() == 0) {
     fail(ErrorCode::invalid_argument,
          "{} has no labels, so there is nothing to train a network on: give one with --model",
@@ -159,8 +160,9 @@ int run(const Arguments& arguments) {
            "name the samples that {} is to be quantized and judged on, with --data",
            arguments.model);
     }
-    arguments.data.settle(models);
-    arguments.data.open(Split::train, models.data(), arguments.common.seed);  // they must fit
+    const SampleSource source = arguments.data.source();
+    source.settle(models);
+    source.open(Split::train, models.data(), arguments.common.seed);  // they must fit
     settings["MODEL"] = "models/float.onnx";
   } else if (arguments.data.given()) {
     choose_architecture(arguments, settings);

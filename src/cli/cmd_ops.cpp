@@ -1,14 +1,11 @@
 // nibble ops: the operators Nibble has, and what can be quantized and trained; from the op table.
 #include <algorithm>
 
-#include "base/check.h"
-#include "base/text.h"
 #include "cli/command.h"
-#include "onnx/expand/expand.h"
-#include "ops/op.h"
 #include "ops/require_ops.h"
 #include "quant/node_plan.h"
 #include "report/table.h"
+#include "verbs/inspect.h"
 
 namespace nibble::cli {
 namespace {
@@ -18,48 +15,9 @@ struct Arguments {
   CommonOptions common;
 };
 
-bool is_called(std::string_view name, std::string_view op, std::string_view domain) {
-  return name.empty() || edit_distance(name, op) == 0 ||
-         edit_distance(name, full_op_name(op, domain)) == 0;
-}
-
-// Those that become others when a model is read.
-std::vector<const ExpansionRow*> find_expansions(const std::string& name) {
-  std::vector<const ExpansionRow*> rows;
-  for (const ExpansionRow& row : expansion_table()) {
-    if (is_called(name, row.op, row.domain)) rows.push_back(&row);
-  }
-  return rows;
-}
-
-// All but those that exist only between compile and run; or those called `name`.
-std::vector<const OpRow*> find_rows(const std::string& name) {
-  std::vector<const OpRow*> rows;
-  for (const OpRow& row : op_table()) {
-    if (row.domain != "nibble" && is_called(name, row.name, row.domain)) rows.push_back(&row);
-  }
-  if (!rows.empty() || !find_expansions(name).empty()) return rows;
-  std::vector<std::string> names = nearest_ops(name);
-  for (const ExpansionRow& row : expansion_table()) {
-    names.push_back(full_op_name(row.op, row.domain));
-  }
-  fail(ErrorCode::invalid_argument, "Nibble does not have the operator '{}'{}", name,
-       did_you_mean(name, names));
-}
-
 std::string range_text(int least, int most) {
   if (most < 0) return fmt::format("{} or more", least);
   return most == least ? std::to_string(least) : fmt::format("{} to {}", least, most);
-}
-
-Json to_json(const OpRow& row) {
-  return {{"op", row.name},
-          {"domain", row.domain},
-          {"inputs", {{"min", row.min_inputs}, {"max", row.max_inputs}}},
-          {"outputs", {{"min", row.min_outputs}, {"max", row.max_outputs}}},
-          {"quantized", can_be_quantized(row)},
-          {"quantized_how", describe(row)},
-          {"trained", row.gradient == Gradient::autograd}};
 }
 
 void print_table(const std::vector<const OpRow*>& rows) {
@@ -90,19 +48,13 @@ void print_expansions(const std::vector<const ExpansionRow*>& rows) {
 }
 
 int run(const Arguments& arguments) {
-  const std::vector<const OpRow*> rows = find_rows(arguments.name);
-  const std::vector<const ExpansionRow*> expansions = find_expansions(arguments.name);
-  if (!arguments.common.json) {
-    if (!rows.empty()) print_table(rows);
-    print_expansions(expansions);
+  const Operators found = find_operators(arguments.name);
+  if (arguments.common.json) {
+    print_json(to_json(found));
     return 0;
   }
-  Json list = Json::array(), parts = Json::array();
-  for (const OpRow* row : rows) list.push_back(to_json(*row));
-  for (const ExpansionRow* row : expansions) {
-    parts.push_back({{"op", row->op}, {"domain", row->domain}, {"becomes", row->becomes}});
-  }
-  print_json({{"operators", std::move(list)}, {"read_as_parts", std::move(parts)}});
+  if (!found.rows.empty()) print_table(found.rows);
+  print_expansions(found.read_as_parts);
   return 0;
 }
 

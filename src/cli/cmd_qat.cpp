@@ -1,5 +1,4 @@
 // nibble qat: quantize as PTQ does, then train the float weights with quantization in the loop.
-#include "base/check.h"
 #include "cli/quantize_arguments.h"
 #include "cli/train_arguments.h"
 #include "nibble/onnx.h"
@@ -18,26 +17,14 @@ struct Arguments {
 
 int run(const Arguments& arguments) {
   check_output_file(arguments.output);
-  const QuantizeSettings settings = arguments.quantization.resolve(arguments.common);
-  if (settings.options.dynamic) {
-    fail(ErrorCode::invalid_argument,
-         "--dynamic: ranges found at run time cannot be trained; leave it out");
-  }
+  const QuantizeSettings settings = arguments.quantization.resolve();
   const Graph model = load_onnx(arguments.model);
   ProgressBar progress;
-  const Quantized start =
-      quantize_model(model, arguments.data, settings, arguments.common, progress);
-  require_quantized(start);
-  const TrainingData data =
-      open_training_data(arguments.data, &start.float_graph, arguments.common.seed);
-  const TrainOptions options = arguments.training.resolve(
-      qat_defaults(start.plan.fallback.weight_bits, start.plan.fallback.activation_bits),
-      arguments.common, &progress);
   const TrainResult result =
-      train_quantized(start.graph, &start.float_graph, *data.training, *data.validation, options);
-  const uint64_t bytes = save_model(result.graph, arguments.output, find_target(start.target));
-  progress.clear();
-  print_training_summary(result, arguments.output, bytes, arguments.common.json);
+      train_with_quantization(model, arguments.data.source(), settings,
+                              arguments.training.choices(), arguments.common.settings(&progress));
+  finish_training(result, arguments.output, find_target(settings.options.target), progress,
+                  arguments.common.json);
   return 0;
 }
 

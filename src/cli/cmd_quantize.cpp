@@ -9,6 +9,7 @@
 #include "cli/quantize_arguments.h"
 #include "nibble/onnx.h"
 #include "report/format.h"
+#include "verbs/json.h"
 
 namespace nibble::cli {
 namespace {
@@ -75,20 +76,8 @@ void print_summary(const Arguments& arguments, const Quantized& result,
   if (arguments.common.json) {
     Json json = {{"output", arguments.output},
                  {"bytes_before", before ? Json(*before) : Json()},
-                 {"bytes_after", after},
-                 {"calibration_samples", result.ranges.samples},
-                 {"quantized_layers", result.report.quantized_layers},
-                 {"plan", to_json(result.plan)},
-                 {"layers", to_json(result.report.layers)}};
-    json["skipped"] = Json::array();
-    for (const auto& skipped : result.report.why_not) {
-      json["skipped"].push_back({{"node", skipped.node},
-                                 {"op", skipped.op},
-                                 {"parameters", skipped.parameters},
-                                 {"reason", skipped.reason}});
-    }
-    json["notes"] = result.ranges.notes;
-    for (const std::string& note : result.report.notes) json["notes"].push_back(note);
+                 {"bytes_after", after}};
+    json.update(to_json(result));
     print_json(json);
     return;
   }
@@ -114,13 +103,15 @@ void print_summary(const Arguments& arguments, const Quantized& result,
 
 int run(const Arguments& arguments) {
   check_output_file(arguments.output);
-  const QuantizeSettings settings = arguments.quantization.resolve(arguments.common);
+  const QuantizeSettings settings = arguments.quantization.resolve();
   const Graph model = load_onnx(arguments.model);
   const std::optional<uint64_t> before = size_of_file(arguments.model);
   ProgressBar progress;
-  Quantized result = with_context(
-      [&] { return "quantizing " + arguments.model; },
-      [&] { return quantize_model(model, arguments.data, settings, arguments.common, progress); });
+  Quantized result = with_context([&] { return "quantizing " + arguments.model; },
+                                  [&] {
+                                    return quantize_model(model, arguments.data.source(), settings,
+                                                          arguments.common.settings(&progress));
+                                  });
   if (!arguments.force) require_quantized(result);
   const uint64_t after =
       save_model(result.graph, arguments.output, find_target(settings.options.target));

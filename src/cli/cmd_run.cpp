@@ -9,6 +9,7 @@
 #include "cli/command.h"
 #include "nibble/onnx.h"
 #include "nibble/runtime.h"
+#include "verbs/session.h"
 
 namespace nibble::cli {
 namespace {
@@ -37,36 +38,6 @@ std::map<std::string, Tensor> load_inputs(const std::vector<std::string>& argume
     }
   }
   return tensors;
-}
-
-std::string input_list(const Graph& graph) {
-  std::string text;
-  for (ValueId id : graph.inputs) {
-    if (!text.empty()) text += ", ";
-    text += fmt::format("'{}' {}", graph.value(id).name, to_string(graph.value(id).type));
-  }
-  return text;
-}
-
-// In the order of the graph's inputs; every one must be given, and nothing else.
-std::vector<Tensor> in_graph_order(const Graph& graph, std::map<std::string, Tensor> tensors) {
-  for (const auto& [name, tensor] : tensors) {
-    const auto value = graph.find_value(name);
-    if (!value || !graph.is_input(*value)) {
-      fail(ErrorCode::invalid_argument, "the model has no input '{}'; it takes {}", name,
-           input_list(graph));
-    }
-  }
-  std::vector<Tensor> ordered;
-  for (ValueId id : graph.inputs) {
-    auto taken = tensors.extract(graph.value(id).name);
-    if (taken.empty()) {
-      fail(ErrorCode::invalid_argument, "input '{}' is not given; the model takes {}",
-           graph.value(id).name, input_list(graph));
-    }
-    ordered.push_back(std::move(taken.mapped()));
-  }
-  return ordered;
 }
 
 Json summary(const std::string& name, const Tensor& tensor) {
@@ -114,18 +85,16 @@ void show_results(const Arguments& arguments, const std::vector<std::string>& na
 }
 
 int run(const Arguments& arguments) {
-  const Graph graph = load_onnx(arguments.model);
-  const std::vector<Tensor> inputs = in_graph_order(graph, load_inputs(arguments.inputs));
+  const auto graph = std::make_shared<const Graph>(load_onnx(arguments.model));
+  std::map<std::string, Tensor> inputs = load_inputs(arguments.inputs);
+  in_graph_order(*graph, inputs);  // what is missing or surplus is said before a folder is made
   if (!arguments.folder.empty()) make_folder(arguments.folder);
-  CompileOptions options{.arithmetic = arguments.arithmetic, .threads = arguments.common.threads};
-  for (size_t i = 0; i < inputs.size(); ++i) {
-    options.input_shapes[graph.value(graph.inputs[i]).name] = inputs[i].shape();
-  }
+  std::vector<std::string> names;
+  for (ValueId id : graph->outputs) names.push_back(graph->value(id).name);
   with_context([&] { return "running " + arguments.model; },
                [&] {
-                 Program program = compile(graph, options);
-                 const std::span<const Tensor> results = program.run(inputs);
-                 show_results(arguments, program.output_names(), results);
+                 Session session(graph, arguments.arithmetic, arguments.common.threads);
+                 show_results(arguments, names, session.run(std::move(inputs)));
                });
   return 0;
 }

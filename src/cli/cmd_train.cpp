@@ -1,7 +1,4 @@
 // nibble train: a float network from scratch.
-#include <fmt/format.h>
-
-#include "base/check.h"
 #include "cli/train_arguments.h"
 #include "nibble/onnx.h"
 
@@ -18,16 +15,11 @@ struct Arguments {
 
 int run(const Arguments& arguments) {
   check_output_file(arguments.output);
-  const TrainingData data = open_training_data(arguments.data, nullptr, arguments.common.seed);
-  Graph graph = build_architecture(arguments.architecture, sample_shape(*data.training, "training"),
-                                   data.training->classes(), arguments.common.seed);
-  store_preprocess_of(graph, *data.training);
   ProgressBar progress;
-  const TrainOptions options = arguments.training.resolve({}, arguments.common, &progress);
-  const TrainResult result = train(graph, *data.training, *data.validation, options);
-  const uint64_t bytes = save_model(result.graph, arguments.output);
-  progress.clear();
-  print_training_summary(result, arguments.output, bytes, arguments.common.json);
+  const TrainResult result =
+      train_architecture(arguments.architecture, arguments.data.source(),
+                         arguments.training.choices(), arguments.common.settings(&progress));
+  finish_training(result, arguments.output, default_target(), progress, arguments.common.json);
   return 0;
 }
 

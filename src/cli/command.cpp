@@ -21,11 +21,6 @@ void CommonOptions::declare(CLI::App& app) {
              seed);
 }
 
-void store_preprocess_of(Graph& graph, const Dataset& dataset) {
-  if (const std::optional<Preprocess> preprocess = dataset.preprocess())
-    store_preprocess(graph, *preprocess);
-}
-
 uint64_t save_model(const Graph& graph, const std::string& path, const Target& target) {
   return with_context([&] { return "saving " + path; },
                       [&] {
@@ -38,13 +33,6 @@ uint64_t save_model(const Graph& graph, const std::string& path, const Target& t
 std::string size_text(const std::string& path) {
   const std::optional<uint64_t> bytes = size_of_file(path);
   return bytes ? format_bytes(*bytes) : "?";
-}
-
-bool is_quantized(const Graph& graph) {
-  for (int32_t i = 0; i < graph.value_count(); ++i) {
-    if (graph.value({i}).type.quant) return true;
-  }
-  return false;
 }
 
 void declare_target(CLI::App& app, std::string& target) {

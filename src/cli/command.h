@@ -19,6 +19,7 @@
 #include "nibble/graph.h"
 #include "nibble/onnx.h"
 #include "nibble/runtime.h"
+#include "verbs/samples.h"
 
 namespace nibble::cli {
 
@@ -30,6 +31,7 @@ struct CommonOptions {
   int threads = 0;
   uint64_t seed = 0;
   void declare(CLI::App& app);
+  RunSettings settings(ProgressSink* progress) const { return {threads, seed, progress}; }
 };
 
 /// --preprocess, --resize, --letterbox, --pad-value, --crop, --color, --layout, --scale, --mean,
@@ -52,8 +54,7 @@ struct PreprocessOptions {
 };
 
 /// --data SPEC, --input NAME=ARRAY_OR_FILE, --carry OUTPUT=INPUT, --frame, --hop, and the
-/// preprocessing above. A command loads its models, calls settle() on all of them, then open() for
-/// each.
+/// preprocessing above.
 struct DataArguments {
   std::string spec;
   std::vector<std::string> inputs;
@@ -64,16 +65,8 @@ struct DataArguments {
   void declare(CLI::App& app);
   /// There is something to open: --data or --input.
   bool given() const { return !spec.empty() || !inputs.empty(); }
-  /// Writes into the models what they are to remember of their data, for open(), for the runs, and
-  /// for the file that is written of them: the states of --carry (store_carry()); those that say
-  /// nothing of their states or preprocessing get what the first model says that does. A model
-  /// without the inputs and outputs of another's states is left as it is. Throws
-  /// Error{invalid_argument} if a --carry is malformed or does not fit.
-  void settle(std::span<Graph> models) const;
-  /// Opens one split, preprocessed as the flags say, else as the model stores it, else as is usual
-  /// for this data and this model; checks that the samples fit the model's inputs. Throws
-  /// Error{invalid_argument} if no data are given.
-  std::shared_ptr<const Dataset> open(Split split, const Graph* model, uint64_t seed) const;
+  /// Throws Error{invalid_argument} for what is malformed.
+  SampleSource source() const;
 };
 
 /// --carry OUTPUT=INPUT, repeatable.
@@ -116,17 +109,11 @@ std::function<int()> declare_bench(CLI::App& app);
 std::function<int()> declare_demo(CLI::App& app);
 std::function<int()> declare_new(CLI::App& app);
 
-/// The model remembers how the samples it was made with were preprocessed.
-void store_preprocess_of(Graph& graph, const Dataset& dataset);
-
 /// Writes the model as save_onnx() does; the bytes of the file. (A device or a pipe has no size.)
 uint64_t save_model(const Graph& graph, const std::string& path,
                     const Target& target = default_target());
 /// "8.87 MB", or "?" for a device or a pipe.
 std::string size_text(const std::string& path);
-
-/// Some value of the graph has a quantized type.
-bool is_quantized(const Graph& graph);
 
 /// --target, of commands without the table of quantization.
 void declare_target(CLI::App& app, std::string& target);

@@ -3,7 +3,6 @@
 
 #include "base/check.h"
 #include "cli/command.h"
-#include "ranges/binding.h"
 
 namespace nibble::cli {
 namespace {
@@ -29,15 +28,6 @@ std::map<std::string, std::string> parse_sources(const std::vector<std::string>&
     }
   }
   return sources;
-}
-
-// A model with other inputs or outputs cannot carry them.
-bool has_states(const Graph& graph, const Carry& carry) {
-  for (const auto& [input, output] : carry) {
-    const auto in = graph.find_value(input), out = graph.find_value(output);
-    if (!in || !graph.is_input(*in) || !out) return false;
-  }
-  return true;
 }
 
 }  // namespace
@@ -77,16 +67,7 @@ void declare_carry(CLI::App& app, std::vector<std::string>& carry) {
 }
 
 void settle_states(std::span<Graph> models, const std::vector<std::string>& arguments) {
-  const Carry given = parse_carry(arguments);
-  Carry states = given;
-  for (const Graph& model : models) {
-    if (states.empty()) states = stored_carry(model);
-  }
-  for (Graph& model : models) {
-    const bool wanted =
-        !given.empty() || (stored_carry(model).empty() && has_states(model, states));
-    if (wanted && !states.empty()) store_carry(model, states);
-  }
+  settle_states(models, parse_carry(arguments));
 }
 
 void DataArguments::declare(CLI::App& app) {
@@ -115,39 +96,18 @@ void DataArguments::declare(CLI::App& app) {
   preprocess.declare(app);
 }
 
-void DataArguments::settle(std::span<Graph> models) const {
-  std::optional<Preprocess> known;
-  for (const Graph& model : models) {
-    if (!known) known = stored_preprocess(model);
-  }
-  for (Graph& model : models) {
-    if (known && !stored_preprocess(model)) store_preprocess(model, *known);
-  }
-  settle_states(models, carry);
-}
-
-std::shared_ptr<const Dataset> DataArguments::open(Split split, const Graph* model,
-                                                   uint64_t seed) const {
-  if (!given()) {
-    fail(ErrorCode::invalid_argument,
-         "no data are given: name them with --data (see --help), or a file for each input with "
-         "--input NAME=FILE");
-  }
-  DataOptions options{.split = split, .frame = frame, .hop = hop, .seed = seed};
-  options.sources = parse_sources(inputs);
-  if (model != nullptr) {
-    options.preprocess = stored_preprocess(*model);
-    describe_model(*model, options);
-  }
-  std::shared_ptr<const Dataset> dataset;
+SampleSource DataArguments::source() const {
+  SampleSource source{.spec = spec,
+                      .sources = parse_sources(inputs),
+                      .carry = parse_carry(carry),
+                      .frame = frame,
+                      .hop = hop};
   if (preprocess.given()) {
-    // What the flags do not say is as usual for this data.
-    if (!options.preprocess) options.preprocess = open_dataset(spec, options)->preprocess();
-    options.preprocess = preprocess.over(options.preprocess.value_or(Preprocess{}));
+    source.preprocess = [wanted = preprocess](Preprocess usual) {
+      return wanted.over(std::move(usual));
+    };
   }
-  dataset = open_dataset(spec, options);
-  if (model != nullptr) bind_samples(*model, *dataset);  // throws if the samples do not fit
-  return dataset;
+  return source;
 }
 
 }  // namespace nibble::cli

@@ -3,41 +3,12 @@
 #include <algorithm>
 #include <cmath>
 
+#include "cli/output.h"
 #include "report/format.h"
 #include "report/table.h"
 
 namespace nibble::cli {
 namespace {
-
-std::string_view method_name(IntervalMethod method) {
-  switch (method) {
-    case IntervalMethod::none:
-      return "none";
-    case IntervalMethod::exact:
-      return "exact";
-    case IntervalMethod::bootstrap:
-      return "bootstrap-bca";
-    case IntervalMethod::bias_corrected:
-      return "bootstrap-bc";
-  }
-  return "";
-}
-
-std::string_view unit_name(MetricUnit unit) {
-  if (unit == MetricUnit::share) return "share";
-  return unit == MetricUnit::decibels ? "dB" : "";
-}
-
-Json interval_json(const Interval& interval) { return {interval.low, interval.high}; }
-
-Json difference_json(const MeasuredDifference& difference, const std::string& base) {
-  Json json = {{"from", base},
-               {"value", difference.value},
-               {"interval_95", interval_json(difference.interval)},
-               {"interval_method", method_name(difference.method)}};
-  if (difference.p_value) json["p_value"] = *difference.p_value;
-  return json;
-}
 
 bool uses(std::span<const MetricReport> reports, IntervalMethod method) {
   return std::ranges::any_of(reports, [&](const MetricReport& report) {
@@ -118,35 +89,6 @@ void print_reports(const std::vector<std::string>& models, std::span<const Metri
       }
     }
   }
-}
-
-Json reports_json(const std::vector<std::string>& models, std::span<const MetricReport> reports) {
-  Json all = Json::array();
-  for (const MetricReport& report : reports) {
-    Json measured = Json::array();
-    for (size_t m = report.base; m < models.size(); ++m) {
-      const Measurement& one = report.models[m];
-      Json entry = {{"model", models[m]},
-                    {"value", one.value},
-                    {"samples", one.samples},
-                    {"left_out", one.left_out},
-                    {"interval_95", interval_json(one.interval)},
-                    {"interval_method", method_name(one.method)},
-                    {"notes", one.notes}};
-      if (m > report.base) {
-        entry["difference"] = difference_json(report.differences[m], models[report.base]);
-      }
-      measured.push_back(std::move(entry));
-    }
-    Json entry = {{"metric", report.metric}, {"output", report.output}};
-    if (report.output.empty()) entry.erase("output");
-    entry["unit"] = unit_name(report.unit);
-    if (report.metric != "score") entry["larger_is_better"] = report.larger_is_better;
-    if (report.base > 0) entry["against"] = models[0];
-    entry["models"] = std::move(measured);
-    all.push_back(std::move(entry));
-  }
-  return all;
 }
 
 }  // namespace nibble::cli

@@ -5,7 +5,6 @@
 #include <string>
 #include <vector>
 
-#include "cli/output.h"
 #include "nibble/measure.h"
 
 namespace nibble::cli {
@@ -13,7 +12,5 @@ namespace nibble::cli {
 /// One table of all reports, how their intervals were found, and the notes. `models` are the names.
 void print_reports(const std::vector<std::string>& models, std::span<const MetricReport> reports,
                    const MeasureOptions& options);
-/// The same for machines; numbers that are infinite or undefined are null.
-Json reports_json(const std::vector<std::string>& models, std::span<const MetricReport> reports);
 
 }  // namespace nibble::cli

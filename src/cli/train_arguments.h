@@ -6,6 +6,7 @@
 #include "cli/command.h"
 #include "cli/option_flags.h"
 #include "nibble/train.h"
+#include "verbs/train.h"
 
 namespace nibble::cli {
 
@@ -15,21 +16,13 @@ struct TrainArguments {
   /// `defaults`, where they are known, are told by help. Without --distill, where there is no float
   /// model to learn from.
   void declare(CLI::App& app, const TrainOptions* defaults, bool distill = false);
-  /// `defaults` with what was given on the command line.
-  TrainOptions resolve(TrainOptions defaults, const CommonOptions& common,
-                       ProgressBar* progress) const;
+  /// What was given on the command line, over what is usual. Lives as long as this.
+  TrainChoices choices() const;
 };
 
-/// The training and the validation part of a data set.
-struct TrainingData {
-  std::shared_ptr<const Dataset> training;
-  std::shared_ptr<const Dataset> validation;
-};
-TrainingData open_training_data(const DataArguments& data, const Graph* model, uint64_t seed);
-
-/// What train, qat and finetune say at the end: the best epoch and its validation accuracy, the
+/// Writes what train, qat and finetune made, and says the best epoch, its validation accuracy, the
 /// file and its size.
-void print_training_summary(const TrainResult& result, const std::string& output, uint64_t bytes,
-                            bool json);
+void finish_training(const TrainResult& result, const std::string& output, const Target& target,
+                     ProgressBar& progress, bool json);
 
 }  // namespace nibble::cli

@@ -58,16 +58,17 @@ constexpr EntryNames kEntries[] = {{Split::train, "x_train", "y_train"},
                                    {Split::test, "x_test", "y_test"},
                                    {Split::test, "test_images", "test_labels"},
                                    {Split::test, "X_test", "y_test"}};
-constexpr EntryNames kWhole[] = {{Split::train, "x", "y"},
-                                 {Split::train, "X", "y"},
-                                 {Split::train, "images", "labels"},
-                                 {Split::train, "data", "labels"},
-                                 {Split::train, "arr_0", "arr_1"}};
+constexpr EntryNames kWhole[] = {
+    {Split::train, "x", "y"},           {Split::train, "X", "y"},
+    {Split::train, "images", "labels"}, {Split::train, "data", "labels"},
+    {Split::train, "arr_0", "arr_1"},   {Split::train, "", "label"}};
 
-const ZipEntry* find_entry(const std::vector<ZipEntry>& entries, const std::string& name) {
-  const auto at = std::find_if(entries.begin(), entries.end(),
-                               [&](const ZipEntry& entry) { return entry.name == name + ".npy"; });
-  return at == entries.end() ? nullptr : &*at;
+constexpr size_t kNone = std::string::npos;
+
+size_t find_array(const ArrayCollection& collection, std::string_view name) {
+  const auto at = std::ranges::find(collection.arrays, name);
+  return at == collection.arrays.end() ? kNone
+                                       : static_cast<size_t>(at - collection.arrays.begin());
 }
 
 std::string array_name(const ZipEntry& entry) {
@@ -75,11 +76,29 @@ std::string array_name(const ZipEntry& entry) {
 }
 
 // How many arrays are for inputs of the model, by their names or by what DataOptions::sources says.
-int64_t arrays_for_inputs(const std::vector<ZipEntry>& entries, const DataOptions& options) {
-  return std::ranges::count_if(entries, [&](const ZipEntry& entry) {
-    const ArrayRole role = role_of(array_name(entry), options);
+int64_t arrays_for_inputs(const ArrayCollection& collection, const DataOptions& options) {
+  return std::ranges::count_if(collection.arrays, [&](const std::string& array) {
+    const ArrayRole role = role_of(array, options);
     return role.kind == ArrayRole::Kind::field && find_input(options, role.name) != nullptr;
   });
+}
+
+std::shared_ptr<const Dataset> join_all(const ArrayCollection& collection,
+                                        const DataOptions& options) {
+  std::vector<NamedArray> arrays;
+  for (size_t i = 0; i < collection.arrays.size(); ++i) {
+    const std::string& array = collection.arrays[i];
+    arrays.push_back({array.empty() ? ArrayRole{} : role_of(array, options), collection.load(i)});
+  }
+  return join_arrays(collection.name, std::move(arrays), options);
+}
+
+[[noreturn]] void fail_names(const ArrayCollection& collection, const DataOptions& options) {
+  fail(ErrorCode::invalid_data,
+       "{}: no arrays with known names (x and y; x_train, y_train, x_test, y_test{}); it has: {}",
+       collection.place.empty() ? collection.name : collection.place,
+       options.inputs.empty() ? "" : "; or those of the model's inputs, " + to_text(options.inputs),
+       collection.arrays.empty() ? "none" : fmt::format("{}", fmt::join(collection.arrays, ", ")));
 }
 
 }  // namespace
@@ -110,55 +129,53 @@ std::optional<Source> find_npz(const std::string& spec, const DataOptions& optio
   const Bytes archive = Bytes::map(spec);
   const std::vector<ZipEntry> entries =
       with_context([&] { return spec; }, [&] { return zip_entries(archive.view()); });
-  const auto array = [archive, spec](const ZipEntry& entry) {
-    return with_context(
-        [&] { return spec; },
-        [&] { return make_array(Bytes(extract(archive.view(), entry)), entry.name); });
+  ArrayCollection collection{.name = source_name(spec), .place = spec};
+  for (const ZipEntry& entry : entries) collection.arrays.push_back(array_name(entry));
+  collection.load = [archive, entries](size_t index) {
+    const ZipEntry& entry = entries[index];
+    return make_array(Bytes(extract(archive.view(), entry)), entry.name);
   };
-  Source source{.name = source_name(spec)};
-  const auto add = [&](const EntryNames& names) {
-    const ZipEntry* samples = find_entry(entries, names.samples);
-    const ZipEntry* labels = find_entry(entries, names.labels);
-    if (samples == nullptr || labels == nullptr || source.parts.contains(names.split)) return;
-    source.parts[names.split] = [=, name = source.name, x = *samples, y = *labels] {
-      return with_context([&] { return spec; },
-                          [&] { return open_arrays(name, array(x), array(y), options); });
+  return source_of_arrays(std::move(collection), options);
+}
+
+Source source_of_arrays(ArrayCollection collection, const DataOptions& options) {
+  Source source{.name = collection.name};
+  // Arrays are read when the part is opened, and messages say where they are from.
+  const auto add = [&](Split split, auto open) {
+    source.parts[split] = [collection, options, open]() -> std::shared_ptr<const Dataset> {
+      const auto opened = [&] { return open(collection, options); };
+      if (collection.place.empty()) return opened();
+      return with_context([&] { return collection.place; }, opened);
     };
   };
-  for (const EntryNames& names : kEntries) add(names);
+  const auto add_pair = [&](const EntryNames& names) {
+    const size_t x = find_array(collection, names.samples);
+    const size_t y = find_array(collection, names.labels);
+    if (x == kNone || y == kNone || source.parts.contains(names.split)) return;
+    add(names.split, [x, y](const ArrayCollection& all, const DataOptions& wanted) {
+      return open_arrays(all.name, all.load(x), all.load(y), wanted);
+    });
+  };
+  for (const EntryNames& names : kEntries) add_pair(names);
   source.whole = source.parts.empty();
   if (source.whole) {
-    for (const EntryNames& names : kWhole) add(names);
+    for (const EntryNames& names : kWhole) add_pair(names);
   }
   // x and y are samples and labels, also of a model whose only input is called x.
-  const int64_t named = arrays_for_inputs(entries, options);
-  if (named > 1 || (named == 1 && source.parts.empty())) {
+  const int64_t named = arrays_for_inputs(collection, options);
+  const bool beside =
+      find_array(collection, "") != kNone && collection.arrays.size() > 1 && source.parts.empty();
+  if (named > 1 || beside || (named == 1 && source.parts.empty())) {
     source.parts.clear();
     source.whole = true;
-    source.parts[Split::train] = [=, name = source.name] {
-      std::vector<NamedArray> arrays;
-      for (const ZipEntry& entry : entries) {
-        arrays.push_back({role_of(array_name(entry), options), array(entry)});
-      }
-      return with_context([&] { return spec; },
-                          [&] { return join_arrays(name, std::move(arrays), options); });
-    };
-    return source;
+    add(Split::train, join_all);
+  } else if (source.parts.empty() && collection.arrays.size() == 1) {
+    add(Split::train, [](const ArrayCollection& all, const DataOptions& wanted) {
+      return open_arrays(all.name, all.load(0), std::nullopt, wanted);
+    });
   }
-  if (source.parts.empty() && entries.size() == 1) {
-    source.parts[Split::train] = [=, name = source.name, x = entries[0]] {
-      return with_context([&] { return spec; },
-                          [&] { return open_arrays(name, array(x), std::nullopt, options); });
-    };
-  }
-  if (!source.parts.empty()) return source;
-  std::string have;
-  for (const ZipEntry& entry : entries) have += (have.empty() ? "" : ", ") + entry.name;
-  fail(ErrorCode::invalid_data,
-       "{}: no arrays with known names (x and y; x_train, y_train, x_test, y_test{}); it has: {}",
-       spec,
-       options.inputs.empty() ? "" : "; or those of the model's inputs, " + to_text(options.inputs),
-       have.empty() ? "none" : have);
+  if (source.parts.empty()) fail_names(collection, options);
+  return source;
 }
 
 }  // namespace nibble

@@ -26,6 +26,13 @@ Bytes Bytes::borrow(std::span<const uint8_t> bytes) {
   return result;
 }
 
+Bytes Bytes::share(std::span<const uint8_t> bytes, std::shared_ptr<const void> owner) {
+  Bytes result;
+  result.view_ = bytes;
+  result.owner_ = std::move(owner);
+  return result;
+}
+
 Bytes Bytes::map(const std::filesystem::path& path) {
   const int file = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
   struct stat status {};

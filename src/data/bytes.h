@@ -16,6 +16,8 @@ class Bytes {
   explicit Bytes(std::vector<uint8_t> owned);
   /// Bytes that outlive everything (embedded in the library).
   static Bytes borrow(std::span<const uint8_t> bytes);
+  /// Bytes that live as long as `owner`.
+  static Bytes share(std::span<const uint8_t> bytes, std::shared_ptr<const void> owner);
   /// Throws Error{io} naming the file.
   static Bytes map(const std::filesystem::path& path);
 

@@ -144,27 +144,6 @@ std::unique_ptr<Dataset> whole(const std::shared_ptr<const Dataset>& dataset, st
   return named_subset(dataset, std::move(indices), std::move(name));
 }
 
-std::unique_ptr<Dataset> open_split(const std::string& spec, const DataOptions& options) {
-  check_sources(options);
-  const Source source = with_sources(find_base(spec, options), options);
-  const bool own_validation = source.parts.contains(Split::validation);
-  const bool from_train =
-      options.split == Split::validation ? !own_validation : options.split == Split::train;
-  if (from_train && !source.parts.contains(Split::train)) {
-    fail(ErrorCode::invalid_data, "data set '{}' has no training part", spec);
-  }
-  if (from_train && !own_validation) return divide(source, options);
-  auto part = source.parts.find(options.split);
-  if (part == source.parts.end() && source.whole) part = source.parts.find(Split::train);
-  if (part == source.parts.end()) {
-    fail(ErrorCode::invalid_data, "data set '{}' has no test part", spec);
-  }
-  const char* suffix = options.split == Split::train        ? "/train"
-                       : options.split == Split::validation ? "/validation"
-                                                            : "/test";
-  return whole(require_samples(part->second()), source.name + suffix);
-}
-
 }  // namespace
 
 std::span<const FormatRow> format_table() { return kFormats; }
@@ -187,9 +166,30 @@ std::string source_name(const std::string& spec) {
   return (path.has_filename() ? path : path.parent_path()).filename().string();
 }
 
+std::unique_ptr<Dataset> open_part(Source given, const DataOptions& options) {
+  check_sources(options);
+  const Source source = with_sources(std::move(given), options);
+  const bool own_validation = source.parts.contains(Split::validation);
+  const bool from_train =
+      options.split == Split::validation ? !own_validation : options.split == Split::train;
+  if (from_train && !source.parts.contains(Split::train)) {
+    fail(ErrorCode::invalid_data, "data set '{}' has no training part", source.name);
+  }
+  if (from_train && !own_validation) return divide(source, options);
+  auto part = source.parts.find(options.split);
+  if (part == source.parts.end() && source.whole) part = source.parts.find(Split::train);
+  if (part == source.parts.end()) {
+    fail(ErrorCode::invalid_data, "data set '{}' has no test part", source.name);
+  }
+  const char* suffix = options.split == Split::train        ? "/train"
+                       : options.split == Split::validation ? "/validation"
+                                                            : "/test";
+  return whole(require_samples(part->second()), source.name + suffix);
+}
+
 std::unique_ptr<Dataset> open_dataset(const std::string& spec, const DataOptions& options) {
   try {
-    return open_split(spec, options);
+    return open_part(find_base(spec, options), options);
   } catch (const std::filesystem::filesystem_error& error) {
     fail(ErrorCode::io, "{}: cannot read: {}",
          error.path1().empty() ? spec : error.path1().string(), error.code().message());

@@ -8,7 +8,9 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
+#include "data/array.h"
 #include "nibble/data.h"
 
 namespace nibble {
@@ -20,6 +22,21 @@ struct Source {
   std::map<Split, std::function<std::shared_ptr<const Dataset>()>> parts;
   bool whole = false;
 };
+
+/// The part `options.split` of a source, with the arrays that options.sources names. Throws as
+/// open_dataset() does.
+std::unique_ptr<Dataset> open_part(Source source, const DataOptions& options);
+
+/// Arrays by name, read when they are asked for.
+struct ArrayCollection {
+  std::string name;                 // of the data set
+  std::string place = {};           // begins messages about an array; empty: the name does not help
+  std::vector<std::string> arrays;  // their names; "": the samples of the only input
+  std::function<Array(size_t index)> load;
+};
+/// By the names of the arrays: inputs of the model, labels and targets; x and y, x_train, y_train,
+/// x_test, y_test and the like; or the only one. Throws Error{invalid_data} if they fit nothing.
+Source source_of_arrays(ArrayCollection collection, const DataOptions& options);
 
 struct FormatRow {
   std::string_view name;

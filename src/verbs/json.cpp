@@ -1,0 +1,188 @@
+#include "verbs/json.h"
+
+#include <cmath>
+
+namespace nibble {
+namespace {
+
+std::string_view method_name(IntervalMethod method) {
+  switch (method) {
+    case IntervalMethod::none:
+      return "none";
+    case IntervalMethod::exact:
+      return "exact";
+    case IntervalMethod::bootstrap:
+      return "bootstrap-bca";
+    case IntervalMethod::bias_corrected:
+      return "bootstrap-bc";
+  }
+  return "";
+}
+
+std::string_view unit_name(MetricUnit unit) {
+  if (unit == MetricUnit::share) return "share";
+  return unit == MetricUnit::decibels ? "dB" : "";
+}
+
+Json interval_json(const Interval& interval) { return {interval.low, interval.high}; }
+
+Json difference_json(const MeasuredDifference& difference, const std::string& base) {
+  Json json = {{"from", base},
+               {"value", difference.value},
+               {"interval_95", interval_json(difference.interval)},
+               {"interval_method", method_name(difference.method)}};
+  if (difference.p_value) json["p_value"] = *difference.p_value;
+  return json;
+}
+
+Json to_json(const LayerBits& bits) {
+  return {{"weights", bits.weight_bits}, {"activations", bits.activation_bits}};
+}
+
+Json to_json(const std::string& model, const Evaluation& evaluation) {
+  return {{"model", model},
+          {"accuracy", evaluation.accuracy()},
+          {"samples", evaluation.samples},
+          {"correct", evaluation.correct},
+          {"interval_95", interval_json(evaluation.interval)},
+          {"output", evaluation.output},
+          {"nan_samples", evaluation.nan_samples},
+          {"notes", evaluation.notes}};
+}
+
+Json layers_json(const std::vector<LayerError>& errors) {
+  Json layers = Json::array();
+  for (const LayerError& error : errors) {
+    layers.push_back({{"value", error.value},
+                      {"node", error.node},
+                      {"op", error.op},
+                      {"sqnr_db", error.sqnr_db},
+                      {"cosine", error.cosine},
+                      {"max_abs_error", error.max_abs_error}});
+  }
+  return layers;
+}
+
+}  // namespace
+
+Json to_json(const std::map<std::string, LayerBits>& layers) {
+  Json json = Json::object();
+  for (const auto& [node, bits] : layers) json[node] = to_json(bits);
+  return json;
+}
+
+Json to_json(const BitPlan& plan) {
+  return {{"default", to_json(plan.fallback)}, {"layers", to_json(plan.layers)}};
+}
+
+Json to_json(const Quantized& result) {
+  Json json = {{"calibration_samples", result.ranges.samples},
+               {"quantized_layers", result.report.quantized_layers},
+               {"plan", to_json(result.plan)},
+               {"layers", to_json(result.report.layers)},
+               {"skipped", Json::array()}};
+  for (const auto& skipped : result.report.why_not) {
+    json["skipped"].push_back({{"node", skipped.node},
+                               {"op", skipped.op},
+                               {"parameters", skipped.parameters},
+                               {"reason", skipped.reason}});
+  }
+  json["notes"] = result.ranges.notes;
+  for (const std::string& note : result.report.notes) json["notes"].push_back(note);
+  return json;
+}
+
+Json to_json(const BitChoice& choice) {
+  Json sensitivities = Json::array();
+  for (const Sensitivity& one : choice.sensitivities) {
+    sensitivities.push_back({{"node", one.node},
+                             {"bits", one.bits},
+                             {"sqnr_db", one.sqnr_db},
+                             {"weights", one.weights}});
+  }
+  return {{"average_weight_bits", choice.average_weight_bits},
+          {"plan", to_json(choice.plan)},
+          {"sensitivities", std::move(sensitivities)}};
+}
+
+Json to_json(const TrainResult& result) {
+  const Epoch& best = result.epochs.at(static_cast<size_t>(result.best_epoch));
+  const auto right =
+      std::llround(best.validation_accuracy * static_cast<double>(best.validation_samples));
+  Json epochs = Json::array();
+  for (const Epoch& epoch : result.epochs) {
+    epochs.push_back({{"train_loss", epoch.train_loss},
+                      {"validation_loss", epoch.validation_loss},
+                      {"validation_accuracy", epoch.validation_accuracy},
+                      {"validation_samples", epoch.validation_samples},
+                      {"learning_rate", epoch.learning_rate}});
+  }
+  return {{"best_epoch", result.best_epoch + 1},
+          {"validation_accuracy", best.validation_accuracy},
+          {"validation_samples", best.validation_samples},
+          {"interval_95", interval_json(binomial_interval(right, best.validation_samples))},
+          {"epochs", std::move(epochs)}};
+}
+
+Json reports_json(const std::vector<std::string>& models, std::span<const MetricReport> reports) {
+  Json all = Json::array();
+  for (const MetricReport& report : reports) {
+    Json measured = Json::array();
+    for (size_t m = report.base; m < models.size(); ++m) {
+      const Measurement& one = report.models[m];
+      Json entry = {{"model", models[m]},
+                    {"value", one.value},
+                    {"samples", one.samples},
+                    {"left_out", one.left_out},
+                    {"interval_95", interval_json(one.interval)},
+                    {"interval_method", method_name(one.method)},
+                    {"notes", one.notes}};
+      if (m > report.base) {
+        entry["difference"] = difference_json(report.differences[m], models[report.base]);
+      }
+      measured.push_back(std::move(entry));
+    }
+    Json entry = {{"metric", report.metric}, {"output", report.output}};
+    if (report.output.empty()) entry.erase("output");
+    entry["unit"] = unit_name(report.unit);
+    if (report.metric != "score") entry["larger_is_better"] = report.larger_is_better;
+    if (report.base > 0) entry["against"] = models[0];
+    entry["models"] = std::move(measured);
+    all.push_back(std::move(entry));
+  }
+  return all;
+}
+
+Json to_json(const Judgement& judgement, const std::vector<std::string>& models) {
+  if (judgement.accuracies.empty()) {
+    return {{"metrics", reports_json(models, judgement.reports)}};
+  }
+  Json entries = Json::array();
+  for (size_t i = 0; i < models.size(); ++i) {
+    Json entry = to_json(models[i], judgement.accuracies[i]);
+    if (i > 0) {
+      const PairedTest test = compare_paired(judgement.accuracies[0], judgement.accuracies[i]);
+      entry["paired"] = {{"difference", test.difference},
+                         {"interval_95", interval_json(test.interval)},
+                         {"only_first_right", test.only_first_right},
+                         {"only_this_right", test.only_second_right},
+                         {"p_value", test.p_value}};
+    }
+    entries.push_back(std::move(entry));
+  }
+  return {{"metric", "top1"}, {"models", std::move(entries)}};
+}
+
+Json to_json(const Comparison& comparison, const std::vector<std::string>& models) {
+  return {{"samples", comparison.samples},
+          {"outputs", reports_json(models, comparison.outputs)},
+          {"layers", layers_json(comparison.layers)}};
+}
+
+Json to_json(const Latency& latency) {
+  return {{"threads", latency.threads}, {"batch", latency.batch},
+          {"runs", latency.runs},       {"median_s", latency.median_s},
+          {"p95_s", latency.p95_s},     {"samples_per_second", latency.samples_per_second}};
+}
+
+}  // namespace nibble

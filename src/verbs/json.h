@@ -1,0 +1,42 @@
+// The results of verbs for machines: what --json prints and what other languages get. Numbers that
+// are infinite or undefined become null where JSON is written.
+#pragma once
+
+#include <cstdint>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "nibble/evaluate.h"
+#include "nibble/measure.h"
+#include "nibble/quantize.h"
+#include "nibble/train.h"
+#include "verbs/judge.h"
+#include "verbs/quantize.h"
+
+#pragma GCC visibility push(default)
+namespace nibble {
+
+using Json = nlohmann::ordered_json;
+
+/// What was measured and done, without sizes of files: calibration_samples, quantized_layers, plan,
+/// layers, skipped, notes.
+Json to_json(const Quantized& result);
+Json to_json(const BitPlan& plan);
+Json to_json(const std::map<std::string, LayerBits>& layers);
+Json to_json(const BitChoice& choice);
+
+/// best_epoch (from 1), its validation accuracy with interval, and all epochs.
+Json to_json(const TrainResult& result);
+
+/// {"metric": "top1", "models": [...]}, or {"metrics": [...]}. `models` are the names.
+Json to_json(const Judgement& judgement, const std::vector<std::string>& models);
+Json reports_json(const std::vector<std::string>& models, std::span<const MetricReport> reports);
+/// {"samples", "outputs", "layers"}.
+Json to_json(const Comparison& comparison, const std::vector<std::string>& models);
+Json to_json(const Latency& latency);
+
+}  // namespace nibble
+#pragma GCC visibility pop

@@ -1,0 +1,166 @@
+#include "verbs/quantize.h"
+
+#include <fmt/format.h>
+
+#include <set>
+
+#include "base/check.h"
+#include "ranges/sample_runner.h"
+
+namespace nibble {
+namespace {
+
+void check_is_float(const Graph& model) {
+  for (int32_t i = 0; i < model.value_count(); ++i) {
+    if (model.value({i}).type.quant) {
+      fail(ErrorCode::invalid_argument,
+           "the model is quantized already ('{}' is {}); start from the float model, or use "
+           "`nibble finetune`",
+           model.value({i}).name, to_string(model.value({i}).type));
+    }
+  }
+}
+
+bool has_budget(const QuantizeSettings& settings) {
+  return settings.budget.average_weight_bits || settings.budget.file_bytes;
+}
+
+// What samples are needed for, if they are. (A rounding method that looks at data says so itself.)
+std::optional<std::string> why_data(const QuantizeSettings& settings, bool ranges_known) {
+  if (has_budget(settings)) return "which layers get how many bits is decided";
+  if (settings.options.dynamic || ranges_known) return std::nullopt;
+  bool activations = settings.plan.fallback.activation_bits != 0;
+  for (const auto& [node, bits] : settings.plan.layers) {
+    activations = activations || bits.activation_bits != 0;
+  }
+  if (activations) return "the ranges of activations are measured";
+  return std::nullopt;
+}
+
+void check_names(const Graph& graph, const QuantizeSettings& settings) {
+  std::set<std::string> names;
+  for (NodeId id : graph.nodes()) names.insert(graph.node(id).name);
+  const auto check_name = [&](const std::string& name, const char* where) {
+    if (!names.contains(name)) {
+      fail(ErrorCode::invalid_argument,
+           "{} names the node '{}', which the model does not have (see `nibble inspect`)", where,
+           name);
+    }
+  };
+  for (const std::string& name : settings.options.skip) check_name(name, "skip");
+  for (const auto& [name, bits] : settings.plan.layers) check_name(name, "layers");
+}
+
+RangeReport measure_ranges(const Calibration& calibration, const RunSettings& run) {
+  return analyze(calibration.graph, *calibration.samples,
+                 {.predict_errors = false, .threads = run.threads, .progress = run.progress});
+}
+
+BitChoice choose(const Calibration& calibration, const RangeReport& ranges,
+                 const QuantizeSettings& settings, const RunSettings& run) {
+  ChooseOptions options = choose_options(settings);
+  options.progress = run.progress;
+  return choose_bits(calibration.graph, ranges, *calibration.samples, settings.budget, options);
+}
+
+[[noreturn]] void fail_without_data(const std::string& reason) {
+  fail(ErrorCode::invalid_argument,
+       "no data are given, on which {}: name them with --data or --input, or use --dynamic, or "
+       "--activations none for weights alone",
+       reason);
+}
+
+}  // namespace
+
+Calibration open_calibration(Graph prepared, const SampleSource& data, int64_t count,
+                             const RunSettings& run) {
+  Calibration calibration{.graph = std::move(prepared), .samples = nullptr};
+  data.settle({&calibration.graph, 1});
+  if (!data.given()) return calibration;
+  const std::shared_ptr<const Dataset> training =
+      data.open(Split::train, &calibration.graph, run.seed);
+  calibration.samples = draw_samples(calibration.graph, training, count, run.seed);
+  store_preprocess_of(calibration.graph, *training);
+  return calibration;
+}
+
+RangeReport analyze_model(const Graph& model, const SampleSource& data, int64_t count,
+                          const RunSettings& run) {
+  Graph graph = prepare_for_quantization(model);
+  data.settle({&graph, 1});
+  const std::shared_ptr<const Dataset> training = data.open(Split::train, &graph, run.seed);
+  const std::shared_ptr<const Dataset> samples = draw_samples(graph, training, count, run.seed);
+  return analyze(graph, *samples, {.threads = run.threads, .progress = run.progress});
+}
+
+Quantized quantize_model(const Graph& model, const SampleSource& data,
+                         const QuantizeSettings& given, const RunSettings& run,
+                         const RangeReport* ranges) {
+  check_settings(given);
+  QuantizeSettings settings = given;
+  settings.options.threads = run.threads;
+  check_is_float(model);
+  Graph prepared = prepare_for_quantization(model);
+  check_names(prepared, settings);
+  Calibration calibration = open_calibration(std::move(prepared), data, settings.calibration, run);
+  Quantized result;
+  if (ranges != nullptr) {
+    result.ranges = *ranges;
+  } else if (calibration.samples != nullptr) {
+    result.ranges = measure_ranges(calibration, run);
+  }
+  if (calibration.samples == nullptr) {
+    if (const auto reason = why_data(settings, ranges != nullptr)) fail_without_data(*reason);
+  }
+  settings.options.samples = calibration.samples.get();
+  result.plan = settings.plan;
+  if (has_budget(settings)) result.plan = choose(calibration, result.ranges, settings, run).plan;
+  result.float_graph = std::move(calibration.graph);
+  result.target = settings.options.target;
+  result.graph =
+      quantize(result.float_graph, result.ranges, result.plan, settings.options, &result.report);
+  return result;
+}
+
+void require_quantized(const Quantized& result) {
+  if (result.report.quantized_layers > 0) return;
+  if (result.report.why_not.empty()) {
+    fail(ErrorCode::unsupported,
+         "the model has no layer with weights: there is nothing to quantize");
+  }
+  const QuantizeReport::Skipped& first = result.report.why_not.front();
+  const size_t more = result.report.why_not.size() - 1;
+  fail(ErrorCode::unsupported, "nothing can be quantized: {} ({}) {}{}", first.node, first.op,
+       first.reason,
+       more > 0 ? fmt::format("; `nibble inspect` tells the same of {} more", more) : "");
+}
+
+void check_budget_alone(const QuantizeSettings& settings, bool weights_given) {
+  if (!has_budget(settings) || !weights_given) return;
+  fail(ErrorCode::invalid_argument,
+       "--weights {} cannot be kept together with a budget of bits or bytes",
+       settings.plan.fallback.weight_bits);
+}
+
+ChosenBits choose_model_bits(const Graph& model, const SampleSource& data,
+                             const QuantizeSettings& given, const RunSettings& run) {
+  if (!has_budget(given)) {
+    fail(ErrorCode::invalid_argument,
+         "there is no budget to choose bits for: give --average-bits or --max-size");
+  }
+  check_settings(given);
+  check_is_float(model);
+  QuantizeSettings settings = given;
+  settings.options.threads = run.threads;
+  Graph prepared = prepare_for_quantization(model);
+  check_names(prepared, settings);
+  Calibration calibration = open_calibration(std::move(prepared), data, settings.calibration, run);
+  if (calibration.samples == nullptr) fail_without_data(*why_data(settings, false));
+  settings.options.samples = calibration.samples.get();
+  ChosenBits chosen;
+  chosen.choice = choose(calibration, measure_ranges(calibration, run), settings, run);
+  chosen.float_graph = std::move(calibration.graph);
+  return chosen;
+}
+
+}  // namespace nibble
