@@ -4,4 +4,4 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 mode=(--dry-run --Werror)
 [[ "${1:-}" == "--fix" ]] && mode=(-i)
-find include src tests benchmarks docs examples fuzz \( -name '*.h' -o -name '*.cpp' \) -print0 2>/dev/null | xargs -0 clang-format-14 "${mode[@]}"
+find include src python tests benchmarks docs examples fuzz \( -name '*.h' -o -name '*.cpp' \) -print0 2>/dev/null | xargs -0 clang-format-14 "${mode[@]}"

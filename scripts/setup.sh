@@ -20,7 +20,7 @@ for flag in "$@"; do
     --tests)
       tests=true docs=true
       packages+=(zsh fish groff-base)  # the shells whose completions are tried, and what reads the man page
-      packages+=(libgtest-dev libbenchmark-dev clang-format-14 binutils python3-venv tar gzip)
+      packages+=(libgtest-dev libbenchmark-dev clang-format-14 binutils python3-venv python3-dev tar gzip)
       ;;
     --packages) packages+=(dpkg-dev debootstrap) ;;
     --checks) packages+=(clang-16 libclang-rt-16-dev clang-tidy-16) ;;
@@ -68,6 +68,8 @@ python_packages() {
 }
 if $tests; then  # to check that what Nibble writes runs elsewhere
   python_packages "onnxruntime, onnx, numpy, PIL" "the tests against ONNX Runtime" onnxruntime onnx numpy pillow
+  python_packages "nanobind, scikit_build_core, pytest, matplotlib, pandas, tqdm" "the Python package" \
+    nanobind scikit-build-core pytest matplotlib pandas tqdm
 fi
 if $docs; then  # the site of docs/ and its figures
   python_packages "material, matplotlib, numpy" "the site" mkdocs-material matplotlib numpy

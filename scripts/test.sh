@@ -4,7 +4,9 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 scripts/setup.sh --tests
-scripts/build.sh -DNIBBLE_WERROR=ON -DNIBBLE_TESTS=ON
+python=OFF
+.venv/bin/python -c 'import nanobind' 2>/dev/null && python=ON
+scripts/build.sh -DNIBBLE_WERROR=ON -DNIBBLE_TESTS=ON -DNIBBLE_PYTHON=$python -DPython_EXECUTABLE="$PWD/.venv/bin/python"
 
 passed=0 failed=0 skipped=0
 check() {  # check NAME COMMAND...: one test that is a command
@@ -81,6 +83,21 @@ for program in build/bin/test_*; do
   failed=$((failed + failures))
   skipped=$((skipped + left_out))
 done
+# The Python package, over the libraries of build/.
+if [[ $python == ON ]] && .venv/bin/python -c 'import pytest, onnx' 2>/dev/null; then
+  echo "== tests/python"
+  PYTHONPATH=build/python .venv/bin/python -m pytest -q -p no:cacheprovider --junit-xml="$reports/python.xml" tests/python || true
+  read -r errors failures left_out tests < <(
+    sed -nE 's/.*<testsuite [^>]*errors="([0-9]+)" failures="([0-9]+)" skipped="([0-9]+)" tests="([0-9]+)".*/\1 \2 \3 \4/p' \
+      "$reports/python.xml" 2>/dev/null || true) || true
+  failures=$((${failures:-1} + ${errors:-0}))
+  passed=$((passed + ${tests:-1} - failures - ${left_out:-0}))
+  failed=$((failed + failures))
+  skipped=$((skipped + ${left_out:-0}))
+else
+  skipped=$((skipped + 1))
+  echo "SKIPPED: the Python package (needs nanobind, pytest and onnx in .venv, made by setup.sh --tests)"
+fi
 
 echo "$passed passed, $failed failed, $skipped skipped"
 ((failed == 0))

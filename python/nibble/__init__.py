@@ -1,0 +1,48 @@
+"""Nibble makes trained neural networks small and fast: quantization of ONNX models, with decisions backed by statistics.
+
+    import nibble
+
+    small = nibble.quantize("model.onnx", "photos/", weights=4)
+    small.save("small.onnx")
+    print(nibble.evaluate(["model.onnx", small], "photos/"))
+
+Every verb of the command line is a function here: `inspect`, `ops`, `analyze`, `quantize`, `choose_bits`, `train`, `qat`,
+`finetune`, `evaluate`, `compare`, `bench`; and `Session` runs models by ONNX Runtime's interface. Models may be paths, bytes,
+onnx.ModelProto or what another verb gave; data may be whatever the command line knows, arrays, or iterables of batches.
+What goes wrong is `nibble.Error`, one sentence. docs/python.md has an example of each.
+"""
+
+from . import _core
+from .errors import Error, InternalError
+from .inspection import Inspection, Operators, inspect, ops
+from .judging import Bench, Comparison, Difference, Evaluation, LayerError, Row, bench, compare, evaluate
+from .model import Constant, Layer, Model, Value, load
+from .ptq import Choice, Grid, Ranges, TensorRange, analyze, choose_bits, quantize
+from .samples import Dataset, dataset
+from .session import NodeArg, Session
+from .training import Training, finetune, qat, train
+
+__version__: str = _core.version
+
+
+def metrics() -> dict[str, str]:
+    """The metrics that `evaluate` knows by name, and what each measures."""
+    return _core.metrics()
+
+
+def targets() -> dict[str, str]:
+    """The runtimes that files are written for, by name."""
+    return _core.targets()
+
+
+def architectures() -> dict[str, str]:
+    """The networks that `train` knows by name."""
+    return _core.architectures()
+
+
+__all__ = [
+    "Bench", "Choice", "Comparison", "Constant", "Dataset", "Difference", "Error", "Evaluation", "Grid", "Inspection",
+    "InternalError", "Layer", "LayerError", "Model", "NodeArg", "Operators", "Ranges", "Row", "Session", "TensorRange",
+    "Training", "Value", "analyze", "architectures", "bench", "choose_bits", "compare", "dataset", "evaluate", "finetune",
+    "inspect", "load", "metrics", "ops", "qat", "quantize", "targets", "train",
+]  # fmt: skip

@@ -1,0 +1,442 @@
+"""Models side by side: accuracy and other metrics, errors layer by layer, speed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import numpy as np
+
+from . import _core
+from .errors import fail
+from .html import number, percent, seconds, size
+from .model import load, load_all
+from .progress import reporting
+from .results import Result
+from .sources import DataOptions, make_source
+
+
+@dataclass(frozen=True)
+class Difference:
+    """Of a model from the first, on the same samples.
+
+    Attributes:
+        value: this one minus the first. low, high: its 95 % interval.
+        p_value: of McNemar's exact test, for shares of samples; else None.
+    """
+
+    value: float
+    low: float
+    high: float
+    p_value: float | None = None
+
+
+@dataclass(frozen=True)
+class Row:
+    """One metric on one output of one model.
+
+    Attributes:
+        model, metric, output: their names.
+        unit: "share" (0.98 is 98 %), "dB" or "".
+        n: samples judged. left_out: samples that could not be.
+        value: NaN if it is not defined. low, high: its 95 % interval.
+        method: how the interval was found: "exact" (Clopper-Pearson, Tango), "bootstrap-bca", "bootstrap-bc" or "none".
+        difference: from the first model; None for that one.
+        notes: what the user should know, in sentences.
+        per_sample: float64[n] (uint8[n] for accuracy: 1 is right); None for a metric of the set as a whole.
+        predicted: int32[n], the classes, for accuracy; else None.
+    """
+
+    model: str
+    metric: str
+    output: str
+    unit: str
+    n: int
+    left_out: int
+    value: float
+    low: float
+    high: float
+    method: str
+    difference: Difference | None
+    notes: list[str]
+    per_sample: np.ndarray | None = field(default=None, repr=False, compare=False)
+    predicted: np.ndarray | None = field(default=None, repr=False, compare=False)
+
+
+def _shown(value: float, unit: str) -> str:
+    return percent(value) if unit == "share" else number(value) + (" dB" if unit == "dB" else "")
+
+
+def _with_interval(value: float, low: float, high: float, unit: str, sign: bool = False) -> str:
+    plus = "+" if sign and value > 0 else ""
+    if unit == "share":
+        return f"{plus}{100 * value:.2f} % [{100 * low:.2f}, {100 * high:.2f}]"
+    return f"{plus}{_shown(value, unit)} [{number(low)}, {number(high)}]"
+
+
+class Evaluation(Result, Sequence):
+    """Rows, one for each metric, output and model; `evaluation[0].value`, `for row in evaluation`, `evaluation["int8"]`."""
+
+    def __init__(self, rows: list[Row], report: dict):
+        self._rows, self._report = rows, report
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def __getitem__(self, which):
+        if isinstance(which, str):
+            for row in self._rows:
+                if row.model == which:
+                    return row
+            raise KeyError(which)
+        return self._rows[which]
+
+    def __iter__(self) -> Iterator[Row]:
+        return iter(self._rows)
+
+    def to_dict(self) -> dict:
+        return self._report
+
+    def plot(self, ax=None):
+        """Each model's value with its 95 % interval. Returns the matplotlib axes (one for each metric and output)."""
+        from .plots import plot_evaluation
+
+        return plot_evaluation(self, ax)
+
+    def _records(self):
+        records = []
+        for row in self._rows:
+            record = {key: value for key, value in vars(row).items() if key not in ("difference", "notes")}
+            record.pop("per_sample"), record.pop("predicted")
+            for key, value in asdict(row.difference).items() if row.difference else ():
+                record["difference" if key == "value" else f"difference_{key}"] = value
+            records.append(record)
+        return records
+
+    def _table(self):
+        several = len({row.metric for row in self._rows}) > 1 or len({row.output for row in self._rows}) > 1
+        head = ["model"] + (["output", "metric"] if several else [self._rows[0].metric + " [95 %]"])
+        head += (["value [95 %]"] if several else []) + ["n"]
+        paired = any(row.difference for row in self._rows)
+        if paired:
+            head += ["difference [95 %]", "p"]
+        rows = []
+        for row in self._rows:
+            cells = [row.model] + ([row.output, row.metric] if several else [])
+            cells += [_with_interval(row.value, row.low, row.high, row.unit), f"{row.n:,}"]
+            if paired and row.difference is None:
+                cells += ["", ""]
+            elif paired:
+                d = row.difference
+                cells += [_with_interval(d.value, d.low, d.high, row.unit, sign=True)]
+                cells += ["" if d.p_value is None else number(d.p_value, 2)]
+            rows.append(cells)
+        return head, rows
+
+    def _below(self):
+        notes = []
+        for row in self._rows:
+            for note in row.notes:
+                line = f"{row.model}: {note}."
+                if line not in notes:
+                    notes.append(line)
+        return notes
+
+
+def _accuracy_rows(report: dict, per_sample: list) -> list[Row]:
+    rows = []
+    for entry, (right, predicted) in zip(report["models"], per_sample):
+        paired = entry.get("paired")
+        difference = None
+        if paired:
+            difference = Difference(paired["difference"], *paired["interval_95"], paired["p_value"])
+        rows.append(
+            Row(
+                entry["model"], "top1", entry["output"], "share", entry["samples"], 0, entry["accuracy"],
+                *entry["interval_95"], "exact", difference, entry["notes"], right, predicted,
+            )
+        )  # fmt: skip
+    return rows
+
+
+def _metric_rows(reports: list[dict], per_sample: list | None = None) -> list[Row]:
+    rows = []
+    for report in reports:
+        for i, entry in enumerate(report["models"]):
+            given = entry.get("difference")
+            difference = None
+            if given:
+                difference = Difference(given["value"], *given["interval_95"], given.get("p_value"))
+            rows.append(
+                Row(
+                    entry["model"], report["metric"], report.get("output", ""), report["unit"], entry["samples"],
+                    entry["left_out"], entry["value"], *entry["interval_95"], entry["interval_method"], difference,
+                    entry["notes"], per_sample[i] if per_sample else None,
+                )
+            )  # fmt: skip
+    # By model, as tables of the command line are.
+    names = list(dict.fromkeys(row.model for row in rows))
+    return sorted(rows, key=lambda row: names.index(row.model))
+
+
+def _sample_function(metric: Any, models: list) -> Callable | None:
+    """What the library calls for a sample: (outputs in order, label or -1, targets in order) -> float."""
+    if metric is None or isinstance(metric, str):
+        return None
+    names = [value.name for value in models[0].outputs]
+
+    def judge(outputs: list[np.ndarray], label: int, targets: list[np.ndarray]) -> float:
+        given = outputs[0] if len(outputs) == 1 else dict(zip(names, outputs))
+        target: Any = targets[0] if len(targets) == 1 else targets or None
+        if label >= 0:
+            target = label if target is None else (label, target)
+        return float(metric(given, target))
+
+    return judge
+
+
+def evaluate(
+    models: Any,
+    data: Any,
+    metric: str | Callable | None = None,
+    *,
+    split: str = "test",
+    samples: int = 0,
+    output: str = "",
+    threshold: float | None = None,
+    score: str = "",
+    arithmetic: str = "integer",
+    batch: int = 32,
+    resamples: int = 2000,
+    inputs: dict | None = None,
+    carry: dict | None = None,
+    frame: int = 0,
+    hop: int = 0,
+    preprocess: dict | str | None = None,
+    threads: int = 0,
+    seed: int = 0,
+    progress=None,
+) -> Evaluation:
+    """Judges models on the same samples; each value has its sample count and a 95 % interval, and is paired with the first.
+
+    Args:
+        models: one, a list, or a dict by the names that the table shows; each whatever `nibble.load` takes. The others are
+            compared with the first.
+        data: see `nibble.quantize`.
+        metric: the name of one of `nibble.metrics()`, or a function `(outputs, target) -> float` of one sample: `outputs` is
+            the array that the model gives, [1, ...], or a dict of them by name if it has several; `target` is the label, or what
+            the model should answer, or None. The value is its mean. None: top1 where there are labels, mse and mae or miou
+            where there are targets, else how near each output is to the first model's.
+        split: "train", "validation" or "test".
+        samples: judge a random draw of so many; 0: all.
+        output: the output to judge; "": the one that fits, or all.
+        threshold: where a single score becomes class 1.
+        score: a program of your own that judges the outputs (docs/judging.md).
+        arithmetic: how quantized models are run: "integer", "fake-quantize" or "f32".
+        batch: samples per run. resamples: of the bootstrap.
+        inputs, carry, frame, hop, preprocess, threads, seed, progress: see `nibble.quantize`.
+
+    Returns:
+        Evaluation: rows with .model, .metric, .n, .value, .low, .high, .difference.
+
+    Raises:
+        nibble.Error: the samples do not fit a model, or there are no labels for the metric; the sentence says what to do.
+    """
+    loaded, names = load_all(models)
+    if metric is not None and not isinstance(metric, str) and not callable(metric):
+        fail(f"metric is {type(metric).__name__}: expected the name of one, or a function (outputs, target) -> float")
+    options = DataOptions(inputs, carry, frame, hop, preprocess)
+    source = make_source(data, options, model=loaded[0]._core if loaded else None, limit=samples, seed=seed)
+    settings = {
+        "split": split,
+        "samples": samples,
+        "score": score,
+        "metric": metric if isinstance(metric, str) else "",
+        "function_name": getattr(metric, "__name__", "metric"),
+        "output": output,
+        "threshold": threshold,
+        "arithmetic": arithmetic,
+        "batch": batch,
+        "resamples": resamples,
+    }
+    with reporting(progress) as callback:
+        run = _core.Run(threads, seed, callback)
+        cores = [model._core for model in loaded]
+        report, per_sample = _core.evaluate(cores, names, source, settings, _sample_function(metric, loaded), run)
+    report = {"split": split, **report}
+    rows = _accuracy_rows(report, per_sample) if "models" in report else _metric_rows(report["metrics"])
+    return Evaluation(rows, report)
+
+
+@dataclass(frozen=True)
+class LayerError:
+    """How far one value of the quantized network is from the float one's, over all samples.
+
+    Attributes:
+        value, node, op: of the graph.
+        sqnr_db: signal to quantization noise ratio, 10 log10(sum x^2 / sum (y - x)^2); 6 dB are one bit; infinite if equal.
+        cosine: of the angle between the two. max_abs_error: the largest difference.
+    """
+
+    value: str
+    node: str
+    op: str
+    sqnr_db: float
+    cosine: float
+    max_abs_error: float
+
+
+class Comparison(Result):
+    """How far the outputs of a quantized model are from the float one's, and where the error comes from.
+
+    Attributes:
+        outputs: a Row for each output and metric (sqnr, cosine, max_error, agreement).
+        layers: a LayerError for each value that both have, worst SQNR first.
+        samples: that were run.
+    """
+
+    def __init__(self, report: dict):
+        self._report = report
+        self.samples: int = report["samples"]
+        self.outputs = _metric_rows(report["outputs"])
+        self.layers = [LayerError(**layer) for layer in report["layers"]]
+
+    def to_dict(self) -> dict:
+        return self._report
+
+    def plot(self, count: int = 25, ax=None):
+        """SQNR of each layer, in the order in which they run; at most `count`, the worst. Returns the matplotlib axes."""
+        from .plots import plot_comparison
+
+        return plot_comparison(self, count, ax)
+
+    def _records(self):
+        return [vars(layer) for layer in self.layers]
+
+    def _table(self):
+        head = ["value", "node", "operator", "SQNR dB", "cosine", "max |error|"]
+        rows = [
+            [one.value, one.node, one.op, number(one.sqnr_db, 3), f"{one.cosine:.5f}", number(one.max_abs_error)]
+            for one in self.layers
+        ]
+        return head, rows
+
+    def _title(self) -> str:
+        outputs = "; ".join(
+            f"{row.output}: {row.metric} {_with_interval(row.value, row.low, row.high, row.unit)}" for row in self.outputs
+        )
+        return f"{outputs}; over {self.samples} samples"
+
+    def _below(self):
+        return ["Worst first. SQNR is signal to quantization noise: 6 dB are one bit."]
+
+
+def compare(
+    reference: Any,
+    quantized: Any,
+    data: Any,
+    *,
+    samples: int = 64,
+    inputs: dict | None = None,
+    carry: dict | None = None,
+    frame: int = 0,
+    hop: int = 0,
+    preprocess: dict | str | None = None,
+    threads: int = 0,
+    seed: int = 0,
+    progress=None,
+) -> Comparison:
+    """The error of the outputs of a quantized model, then value by value, worst first.
+
+    Args:
+        reference, quantized: two models of the same network; the first is run in float.
+        data, inputs, carry, frame, hop, preprocess, threads, seed, progress: see `nibble.quantize`.
+        samples: of the test part, drawn by `seed`.
+
+    Returns:
+        Comparison: `.outputs`, `.layers`, `.plot()`.
+
+    Raises:
+        nibble.Error: the samples do not fit, or the two have no value in common.
+    """
+    (first, second), names = load_all([reference, quantized])
+    options = DataOptions(inputs, carry, frame, hop, preprocess)
+    source = make_source(data, options, model=second._core, limit=samples, seed=seed)
+    with reporting(progress) as callback:
+        run = _core.Run(threads, seed, callback)
+        return Comparison(_core.compare(first._core, second._core, names, source, samples, run))
+
+
+class Bench(Result):
+    """Latencies; a row for each model and number of threads.
+
+    Each row: {"model", "threads", "batch", "runs", "median_s", "p95_s", "samples_per_second", "memory_bytes", "file_bytes",
+    "speed"}: seconds, bytes, and the ratio of medians to the first model at the same number of threads.
+    """
+
+    def __init__(self, rows: list[dict]):
+        self.rows = rows
+
+    def to_dict(self) -> dict:
+        return {"rows": self.rows}
+
+    def plot(self, ax=None):
+        """Median latencies. Returns the matplotlib axes."""
+        from .plots import plot_bench
+
+        return plot_bench(self, ax)
+
+    def _records(self):
+        return self.rows
+
+    def _table(self):
+        head = ["model", "threads", "batch", "median", "p95", "samples/s", "speed", "memory", "file"]
+        rows = [
+            [
+                row["model"], str(row["threads"]), str(row["batch"]), seconds(row["median_s"]), seconds(row["p95_s"]),
+                f"{row['samples_per_second']:,.0f}", f"{row['speed']:.2f}x", size(row["memory_bytes"]), size(row["file_bytes"]),
+            ]
+            for row in self.rows
+        ]  # fmt: skip
+        return head, rows
+
+    def _below(self):
+        return ["speed: ratio of medians to the first model at the same number of threads, runs interleaved"]
+
+
+def bench(
+    models: Any,
+    threads: int | Sequence[int] = (1,),
+    *,
+    batch: int = 1,
+    shapes: dict[str, Sequence[int]] | None = None,
+    seconds: float = 1.0,
+    seed: int = 0,
+    progress=None,
+) -> Bench:
+    """Latency and throughput on random inputs; models run in turns, so that what disturbs the machine disturbs them alike.
+
+    Args:
+        models: see `nibble.evaluate`; speeds are relative to the first.
+        threads: numbers of threads to measure; 0 is one per core.
+        batch: for inputs whose first extent is unknown.
+        shapes: by name, of inputs with other unknown extents.
+        seconds: per model and number of threads, after a warm-up.
+        seed: of the inputs.
+
+    Raises:
+        nibble.Error: an input has an unknown extent that `shapes` does not say.
+    """
+    loaded, names = load_all(models)
+    counts = [threads] if isinstance(threads, int) else list(threads)
+    given = {name: list(shape) for name, shape in (shapes or {}).items()}
+    with reporting(progress) as callback:
+        run = _core.Run(0, seed, callback)
+        measured = _core.bench([model._core for model in loaded], counts, batch, given, seconds, run)
+    rows = []
+    for model, name, latencies in zip(loaded, names, measured):
+        for latency, first in zip(latencies, measured[0]):
+            speed = first["median_s"] / latency["median_s"]
+            rows.append({"model": name, **latency, "file_bytes": model.size, "speed": speed})
+    return Bench(rows)

@@ -1,0 +1,19 @@
+// nibble._core: the library as Python sees it. The package around it (python/nibble) has the names,
+// the documentation and whatever needs no C++.
+#include "module.h"
+
+#include "nibble/version.h"
+
+NB_MODULE(_core, module) {
+  using namespace nibble::python;
+  module.doc() = "Nibble's library; use the package `nibble`, which documents it.";
+  module.attr("version") = nb::str(nibble::version().data(), nibble::version().size());
+  register_errors();
+  define_models(module);
+  define_samples(module);
+  define_results(module);
+  define_verbs(module);
+  define_sessions(module);
+  define_options(module);
+  define_program(module);
+}
