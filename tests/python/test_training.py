@@ -1,0 +1,71 @@
+"""Training, where a libtorch is installed."""
+
+import numpy as np
+import pytest
+
+import nibble
+
+
+@pytest.fixture(scope="module")
+def trained():
+    try:
+        return nibble.train("digits-cnn", "digits", epochs=2, threads=1)
+    except nibble.Error as error:
+        assert error.code == "unsupported" and "libtorch" in str(error)
+        pytest.skip(str(error))
+
+
+def test_a_network_is_trained_from_scratch(trained):
+    assert len(trained.history) == 2 and trained.validation_accuracy > 0.85
+    low, high = trained.interval
+    assert low < trained.validation_accuracy < high
+    assert nibble.evaluate(trained.model, "digits")[0].value > 0.8
+    assert "validation accuracy" in str(trained) and len(trained.to_pandas()) == 2
+
+
+def test_training_is_plotted(trained):
+    pyplot = pytest.importorskip("matplotlib.pyplot")
+    assert len(trained.plot().axes) == 2
+    pyplot.close("all")
+
+
+def test_a_network_is_trained_with_quantization_in_the_loop(trained):
+    calls = []
+    training = nibble.qat(trained.model, "digits", weights=4, epochs=1, threads=1, progress=lambda *call: calls.append(call))
+    assert calls and training.model.quantized and training.validation_accuracy > 0.85
+    assert {one.weight_bits for one in training.model.layers} == {8, 4}
+
+
+def test_a_quantized_network_is_trained_on(trained):
+    small = nibble.quantize(trained.model, "digits", weights=4)
+    training = nibble.finetune(small, "digits", epochs=1, threads=1)
+    assert [one.weight_bits for one in training.model.layers] == [one.weight_bits for one in small.layers]
+    assert training.validation_accuracy > 0.85
+
+
+def test_a_network_is_trained_on_arrays(trained):
+    arrays = nibble.dataset("digits", "train").arrays()
+    training = nibble.train("digits-cnn", (arrays["input"], arrays["label"]), epochs=1, threads=1)
+    assert training.validation_accuracy > 0.5
+
+
+@pytest.mark.parametrize("options, sentence", [
+    ({"epochs": 0}, "epochs"),
+    ({"epoch": 3}, "did you mean 'epochs'"),
+    ({"optimizer": "newton"}, "sgd"),
+])  # fmt: skip
+def test_options_that_make_no_sense_are_refused(options, sentence):
+    with pytest.raises(nibble.Error, match=sentence):
+        nibble.train("digits-cnn", "digits", **options)
+
+
+def test_training_needs_labels_and_a_network_that_there_is(path):
+    assert "resnet20" in nibble.architectures()
+    with pytest.raises(nibble.Error, match="resnet20"):
+        nibble.train("resnet21", "digits")
+    with pytest.raises(nibble.Error, match="no quantized weights; use `nibble.qat`"):
+        nibble.finetune(path, "digits")
+    with pytest.raises(nibble.Error, match="dynamic"):
+        nibble.qat(path, "digits", dynamic=True)
+    with pytest.raises(nibble.Error):
+        nibble.train("digits-cnn", np.zeros((20, 1, 8, 8), np.float32))
