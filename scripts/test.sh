@@ -86,7 +86,7 @@ done
 # The Python package, over the libraries of build/.
 if [[ $python == ON ]] && .venv/bin/python -c 'import pytest, onnx' 2>/dev/null; then
   echo "== tests/python"
-  PYTHONPATH=build/python .venv/bin/python -m pytest -q -p no:cacheprovider --junit-xml="$reports/python.xml" tests/python || true
+  PYTHONPATH="$PWD/build/python" .venv/bin/python -m pytest -q -p no:cacheprovider --junit-xml="$reports/python.xml" tests/python || true
   read -r errors failures left_out tests < <(
     sed -nE 's/.*<testsuite [^>]*errors="([0-9]+)" failures="([0-9]+)" skipped="([0-9]+)" tests="([0-9]+)".*/\1 \2 \3 \4/p' \
       "$reports/python.xml" 2>/dev/null || true) || true
