@@ -50,13 +50,14 @@ else
 fi
 if [[ -x .venv/bin/python ]]; then
   check "the commands of README and docs/ work" .venv/bin/python -B tests/docs/run_snippets.py build/bin/nibble
+  check "README's table holds what was measured" .venv/bin/python -B scripts/docs/figures.py --check
   check "docs/file-format.md names the keys that there are" .venv/bin/python -B tests/docs/file_format_test.py build/bin/nibble
   check "the site is built, and its links lead somewhere" scripts/build_docs.sh
   check "operators of com.microsoft as in ONNX Runtime" .venv/bin/python tests/interop/contrib_operators.py
   check "the scoring programs measure mAP and word errors" .venv/bin/python tests/interop/scoring_programs.py build/bin/nibble
 else
-  skipped=$((skipped + 5))
-  echo "SKIPPED: the commands and keys of the documents; the site; operators of com.microsoft as in ONNX Runtime; the scoring programs (need .venv, made by setup.sh --tests)"
+  skipped=$((skipped + 6))
+  echo "SKIPPED: the commands, table and keys of the documents; the site; operators of com.microsoft as in ONNX Runtime; the scoring programs (need .venv, made by setup.sh --tests)"
 fi
 # f32 results do not depend on the number of threads on lesser CPUs either (oneDNN chooses by these variables).
 for isa in SSE41 AVX AVX2 AVX512_CORE; do

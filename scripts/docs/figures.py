@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
-"""Draws the pictures of README and docs/concepts.md into docs/figures/. Usage: figures.py [--measure NIBBLE]
+"""Draws the pictures of README and docs/concepts.md into docs/figures/, and writes README's table of results. Usage: figures.py [--measure NIBBLE | --check]
 
 With --measure the numbers behind them (docs/figures/measured.json) are measured anew by the program: the demo, and the
-ranges of its float network. Everything else in the pictures is computed here.
+ranges of its float network. Everything else in the pictures is computed here. --check draws nothing: is README's table of these numbers?
 
 The pictures bring their own background, light or dark as the reader's system is, so that they can be read on any page.
 Their text is text.
@@ -20,7 +20,8 @@ import numpy as np
 matplotlib.use("svg")
 import matplotlib.pyplot as plt  # noqa: E402
 
-FOLDER = Path(__file__).resolve().parents[2] / "docs/figures"
+ROOT = Path(__file__).resolve().parents[2]
+FOLDER, README = ROOT / "docs/figures", ROOT / "README.md"
 MEASURED = FOLDER / "measured.json"
 # Stand-ins for colours that depend on the reader's system: (here, light, dark).
 PAPER, INK, FAINT = "#fefefd", "#010102", "#7f7f7d"
@@ -225,6 +226,24 @@ def results(measured: dict) -> None:
     save(figure, "results", "Handwritten digits: size, latency and accuracy of the float network and of its quantized forms")
 
 
+def results_table(measured: dict) -> str:
+    """The rows of README's table; spaces inside of an interval do not break."""
+    rows = []
+    for row in measured["demo"]:
+        low, high = (f"{100 * bound:.2f}" for bound in row["interval_95"])
+        accuracy = f"{100 * row['accuracy']:.2f} % [{low}, {high}]".replace(" ", "\u00a0")
+        low, high = (f"{100 * bound:+.2f}" for bound in row["difference_interval_95"])
+        difference = f"{100 * row['difference']:+.2f} [{low}, {high}]".replace(" ", "\u00a0") if row["method"] != "float" else ""
+        size, latency = f"{row['file_bytes'] / 1000:.0f} kB", f"{row['median_s'] * 1e6:.1f} µs"
+        rows.append(f"| {row['method']} | {row['bits']} | {size} | {accuracy} | {difference} | {latency} |\n")
+    return "".join(rows)
+
+
+def write_table(measured: dict) -> None:
+    text = README.read_text()
+    README.write_text(re.sub(r"(?<=\|\n)\| float \| W32.*?\n(?=\n)", lambda _: results_table(measured), text, flags=re.S))
+
+
 def measure(program: str) -> None:
     with tempfile.TemporaryDirectory() as folder:
         def nibble(*words: str) -> dict:
@@ -243,12 +262,17 @@ def main() -> None:
     if sys.argv[1:2] == ["--measure"]:
         measure(str(Path(sys.argv[2]).resolve()))
     measured = json.loads(MEASURED.read_text())
+    if sys.argv[1:2] == ["--check"]:
+        if results_table(measured) not in README.read_text():
+            sys.exit("README's table is not what docs/figures/measured.json holds; scripts/docs/figures.py writes it")
+        return
     mapping()
     clipping()
     granularity()
     bits(measured)
     ways()
     results(measured)
+    write_table(measured)
 
 
 if __name__ == "__main__":

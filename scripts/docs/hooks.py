@@ -13,9 +13,11 @@ from mkdocs.structure.files import File, Files
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 import cpp_reference  # noqa: E402
+import python_reference  # noqa: E402
 import source_pages  # noqa: E402
 
 ROOT = Path(__file__).resolve().parents[2]
+PACKAGE = ROOT / "python/nibble"
 # Documents outside of docs/, by their pages' names.
 DOCUMENTS = {
     "README.md": "index.md",
@@ -37,6 +39,8 @@ def page_of(path: str) -> str | None:
 def source_page(path: str) -> str:
     if path.startswith("include/nibble/") and path.endswith(".h"):
         return f"cpp/{Path(path).stem}.md"
+    if path.startswith("python/nibble/") and f"python/{Path(path).stem}.md" in python_reference.pages(PACKAGE):
+        return f"python/{Path(path).stem}.md"
     return f"source/{path}.md" if (ROOT / path).is_file() else f"source/{path}/index.md"
 
 
@@ -74,11 +78,13 @@ def on_files(files: Files, config, **_) -> Files:
         rewritten((ROOT / document).read_text(), document, wanted)
     for header in sorted((ROOT / "include/nibble").glob("*.h")):
         files.append(File.generated(config, f"cpp/{header.stem}.md", content=cpp_reference.page(header)))
-    shown = {path for path in wanted if not path.startswith("include/nibble/")}
+    for page, content in python_reference.pages(PACKAGE).items():
+        files.append(File.generated(config, page, content=content))
+    shown = {path for path in wanted if source_page(path).startswith("source/")}
     for page, content in source_pages.pages(ROOT, shown).items():
         files.append(File.generated(config, page, content=content))
     for file in files:
-        if file.src_uri.startswith(("source/", "cpp/")):
+        if file.src_uri.startswith(("source/", "cpp/", "python/")):
             file.inclusion = type(file.inclusion).NOT_IN_NAV
     return files
 

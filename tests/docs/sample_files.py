@@ -183,6 +183,7 @@ def make(folder: Path, nibble: str, root: Path) -> None:
 
     run("quantize", "detector.onnx", "--data", "frames", "--letterbox", "320x320", "-o", "detector-int8.onnx")
     run("quantize", "speech.onnx", "--data", "clips", "-o", "speech-int8.onnx")
+    run("train", "--arch", "resnet20", "--data", "cifar", "--epochs", "1", "-o", "resnet20.onnx")
     (folder / "nibble-demo").mkdir()
     run("train", "--arch", "digits-cnn", "--data", "digits", "--epochs", "1", "-o", "nibble-demo/float.onnx")
     run("quantize", "nibble-demo/float.onnx", "--data", "digits", "--weights", "4", "--activations", "4", "-o", "nibble-demo/ptq-w4a4.onnx")
