@@ -72,5 +72,5 @@ if $tests; then  # to check that what Nibble writes runs elsewhere
     nanobind scikit-build-core pytest matplotlib pandas tqdm
 fi
 if $docs; then  # the site of docs/ and its figures
-  python_packages "material, matplotlib, numpy" "the site" mkdocs-material matplotlib numpy
+  python_packages "material, matplotlib, numpy, latex2mathml" "the site" mkdocs-material matplotlib numpy latex2mathml
 fi

@@ -33,20 +33,28 @@ def page_of(path: str) -> str | None:
     """The page of a file of the repository, if it is a document."""
     if path in DOCUMENTS:
         return DOCUMENTS[path]
-    return path.removeprefix("docs/") if path.startswith("docs/") and not path.endswith(".cpp") else None
+    return path.removeprefix("docs/") if path.startswith("docs/") and not path.endswith((".cpp", ".1")) else None
 
 
 def source_page(path: str) -> str:
+    """Where a file or folder is shown."""
+    if page := page_of(path):
+        return page
     if path.startswith("include/nibble/") and path.endswith(".h"):
         return f"cpp/{Path(path).stem}.md"
     if path.startswith("python/nibble/") and f"python/{Path(path).stem}.md" in python_reference.pages(PACKAGE):
         return f"python/{Path(path).stem}.md"
-    return f"source/{path}.md" if (ROOT / path).is_file() else f"source/{path}/index.md"
+    return source_pages.page_of(ROOT, path)
+
+
+def has_page(path: str) -> bool:
+    """It is a document, or the references have a page about it."""
+    return page_of(path) is not None or source_page(path).startswith(("cpp/", "python/"))
 
 
 def rewritten(text: str, document: str, wanted: set[str]) -> str:
     """The text with links between files made links between pages. Sources linked to are added to `wanted`."""
-    here = page_of(document)
+    here = page_of(document) or source_page(document)
 
     def link(match: re.Match) -> str:
         before, target, anchor = match[1], match[2] or "", match[3] or ""
@@ -68,6 +76,18 @@ def rewritten(text: str, document: str, wanted: set[str]) -> str:
     return "".join(kept) + LINK.sub(link, text[position:])
 
 
+def shown_sources(wanted: set[str]) -> dict[str, str]:
+    """By page: what shows the sources that documents link to, and those that notebooks among them link to in turn."""
+    made: dict[str, str] = {}
+    while wanted:
+        linked: set[str] = set()
+        for path, content in source_pages.pages(ROOT, wanted, source_page).items():
+            if not has_page(path):
+                made[source_page(path)] = rewritten(content, path, linked) if path.endswith(".ipynb") else content
+        wanted = {path for path in linked if source_page(path) not in made and not has_page(path)}
+    return made
+
+
 def on_files(files: Files, config, **_) -> Files:
     for document, page in DOCUMENTS.items():
         if (ROOT / document).exists():
@@ -80,8 +100,7 @@ def on_files(files: Files, config, **_) -> Files:
         files.append(File.generated(config, f"cpp/{header.stem}.md", content=cpp_reference.page(header)))
     for page, content in python_reference.pages(PACKAGE).items():
         files.append(File.generated(config, page, content=content))
-    shown = {path for path in wanted if source_page(path).startswith("source/")}
-    for page, content in source_pages.pages(ROOT, shown).items():
+    for page, content in shown_sources(wanted).items():
         files.append(File.generated(config, page, content=content))
     for file in files:
         if file.src_uri.startswith(("source/", "cpp/", "python/")):

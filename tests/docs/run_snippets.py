@@ -28,6 +28,8 @@ BLOCK = re.compile(r"^```(sh|python|json|cpp|cmake|text)(?: title=\"([^\"]+)\")?
 # Beginnings of lines that need more than a folder with models, and what runs them.
 ELSEWHERE = {
     "./scripts/": "scripts/test.sh itself, and the demo by tests/cli",
+    "python3 -m venv": "tests/python",
+    "env/bin/": "tests/python",
     "cmake --install": "scripts/check_install.sh",
     "export PATH=": "this program",
     "cd my-project && ./run": "tests/cli/project_test.cpp",
