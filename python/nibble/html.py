@@ -9,9 +9,9 @@ from typing import Any
 
 _STYLE = (
     "<style>table.nibble{border-collapse:collapse;font-variant-numeric:tabular-nums;margin:.5em 0}"
-    "table.nibble caption{text-align:left;padding:0 0 .4em;font-weight:600}"
+    "div.nibble{font-weight:600;margin-top:.5em}"
     "table.nibble th,table.nibble td{padding:.2em .8em;text-align:left;border-bottom:1px solid rgba(128,128,128,.3)}"
-    "table.nibble td.n,table.nibble th.n{text-align:right}</style>"
+    "table.nibble td.n,table.nibble th.n{text-align:right;white-space:nowrap}</style>"
 )
 
 
@@ -68,9 +68,9 @@ def table_html(head: Sequence[str], rows: Sequence[Sequence[str]], caption: str 
         return "".join(f'<{tag}{" class=n" if right[i] else ""}>{escape(cell)}</{tag}>' for i, cell in enumerate(cells))
 
     body = "".join(f"<tr>{line(row, 'td')}</tr>" for row in rows)
-    title = f"<caption>{escape(caption)}</caption>" if caption else ""
+    title = f"<div class=nibble>{escape(caption)}</div>" if caption else ""
     below = "".join(f"<div>{escape(note)}</div>" for note in notes)
-    return f"{_STYLE}<table class=nibble>{title}<thead><tr>{line(head, 'th')}</tr></thead><tbody>{body}</tbody></table>{below}"
+    return f"{_STYLE}{title}<table class=nibble><thead><tr>{line(head, 'th')}</tr></thead><tbody>{body}</tbody></table>{below}"
 
 
 def table_text(head: Sequence[str], rows: Sequence[Sequence[str]], notes: Sequence[str] = ()) -> str:

@@ -265,6 +265,9 @@ def evaluate(
         cores = [model._core for model in loaded]
         report, per_sample = _core.evaluate(cores, names, source, settings, _sample_function(metric, loaded), run)
     report = {"split": split, **report}
+    if callable(metric):  # nobody said which way is better
+        for one in report["metrics"]:
+            one.pop("larger_is_better", None)
     rows = _accuracy_rows(report, per_sample) if "models" in report else _metric_rows(report["metrics"])
     return Evaluation(rows, report)
 
@@ -296,8 +299,8 @@ class Comparison(Result):
         samples: that were run.
     """
 
-    def __init__(self, report: dict):
-        self._report = report
+    def __init__(self, report: dict, names: list[str]):
+        self._report, self._names = report, names
         self.samples: int = report["samples"]
         self.outputs = _metric_rows(report["outputs"])
         self.layers = [LayerError(**layer) for layer in report["layers"]]
@@ -323,13 +326,13 @@ class Comparison(Result):
         return head, rows
 
     def _title(self) -> str:
-        outputs = "; ".join(
-            f"{row.output}: {row.metric} {_with_interval(row.value, row.low, row.high, row.unit)}" for row in self.outputs
-        )
-        return f"{outputs}; over {self.samples} samples"
+        return f"{self._names[1]} against {self._names[0]} over {self.samples} samples, worst first"
 
     def _below(self):
-        return ["Worst first. SQNR is signal to quantization noise: 6 dB are one bit."]
+        outputs = [
+            f"output {row.output}: {row.metric} {_with_interval(row.value, row.low, row.high, row.unit)}" for row in self.outputs
+        ]
+        return outputs + ["SQNR is signal to quantization noise: 6 dB are one bit."]
 
 
 def compare(
@@ -365,7 +368,7 @@ def compare(
     source = make_source(data, options, model=second._core, limit=samples, seed=seed)
     with reporting(progress) as callback:
         run = _core.Run(threads, seed, callback)
-        return Comparison(_core.compare(first._core, second._core, names, source, samples, run))
+        return Comparison(_core.compare(first._core, second._core, names, source, samples, run), names)
 
 
 class Bench(Result):

@@ -154,10 +154,10 @@ class Model:
 
     @property
     def size(self) -> int:
-        """Bytes of the file; of a model that is no file yet, of the one that `save` would write."""
+        """Bytes of the file, and of those that hold its constants; of a model that is no file yet, of the one that `save` would write."""
         if self._size is None:
-            on_disk = self._path is not None and os.path.exists(self._path)
-            self._size = os.path.getsize(self._path) if on_disk else len(self.to_bytes())
+            on_disk = _core.file_size(self._path) if self._path is not None else None
+            self._size = len(self.to_bytes()) if on_disk is None else on_disk
         return self._size
 
     def constants(self) -> dict[str, Constant]:

@@ -180,7 +180,7 @@ def plot_training(training, axes=None):
     _plain(accuracy).plot(epochs, shares, color=_COLORS[1])
     best = training.best_epoch
     accuracy.plot([best], [shares[best - 1]], "o", color=_COLORS[1])
-    accuracy.annotate(f"epoch {best}: {shares[best - 1]:.1f} %", (best, shares[best - 1]), xytext=(0, -16), textcoords="offset points", ha="center")
+    accuracy.set_title(f"best: {shares[best - 1]:.1f} % in epoch {best}", fontsize="medium")
     accuracy.set_xlabel("epoch")
     accuracy.set_ylabel("validation accuracy, %")
     for ax in axes:

@@ -41,11 +41,13 @@ def _preprocess_text(preprocess) -> str:
     return json.dumps(dict(preprocess), default=float)
 
 
-def make_source(data: Any, options: DataOptions, *, model=None, limit: int = 0, share: float = 1.0, seed: int = 0):
+def make_source(
+    data: Any, options: DataOptions, *, model=None, limit: int = 0, share: float = 1.0, seed: int = 0, parts: bool = False
+):
     """The source of samples that `data` stands for.
 
     `limit`: no more samples are needed than that (0: all), of a part that is this share of them; of what has no end or
-    is read one by one, no more are read.
+    is read one by one, no more are read. `parts`: the verb looks at several parts, also of a Dataset, which is one.
     """
     from .samples import Dataset
 
@@ -53,14 +55,14 @@ def make_source(data: Any, options: DataOptions, *, model=None, limit: int = 0, 
         return options.empty_source()
     if isinstance(data, Dataset):
         source = make_source(data._data, data._options, model=model, limit=limit, share=share, seed=seed)
-        if limit or share == 1.0:
+        if not parts:
             source.look_only_at(data.split)
         return source
     if isinstance(data, (str, os.PathLike)):
         return options.empty_source(os.fspath(data))
     source = options.empty_source()
     wanted = 0 if limit <= 0 else math.ceil(limit / share) + 1
-    arrays = _whole_arrays(data)
+    arrays = _whole_arrays(data, model)
     if arrays is None and hasattr(data, "__getitem__") and hasattr(data, "__len__") and not isinstance(data, (list, tuple)):
         _hold_map(source, data, model, wanted, seed)
         return source
@@ -82,8 +84,15 @@ def _is_label(array: np.ndarray) -> bool:
     return array.dtype.kind in "iu" and (array.ndim <= 1 or (array.ndim == 2 and array.shape[1] == 1))
 
 
-def _whole_arrays(data: Any) -> list[tuple[str, np.ndarray]] | None:
+def _whole_arrays(data: Any, model=None) -> list[tuple[str, np.ndarray]] | None:
     """Arrays with a row for each sample; None if `data` is something else."""
+    if hasattr(data, "to_numpy") and hasattr(data, "columns"):  # a data frame: as a CSV file
+        names = {value["name"] for value in model.inputs} if model is not None else set()
+        columns = [column for column in data.columns if column != "label"]
+        labels = [("label", as_numpy(data["label"].to_numpy()))] if "label" in data.columns else []
+        if set(columns) <= names:
+            return [(column, as_numpy(data[column].to_numpy(), column)) for column in columns] + labels
+        return [("", as_numpy(data[columns].to_numpy()))] + labels
     if is_array(data) and not hasattr(data, "column_names"):
         return [("", as_numpy(data))]
     if isinstance(data, Mapping):
@@ -104,8 +113,9 @@ def _answers(answers: Any) -> list[tuple[str, np.ndarray]]:
 
 def _parts(item: Any, model) -> list[tuple[str, np.ndarray]]:
     """The named arrays of a batch, or of a sample."""
-    if isinstance(item, Mapping):
-        return [(str(name), as_numpy(array, str(name))) for name, array in item.items()]
+    if isinstance(item, Mapping):  # texts are passed over, as in JSON lines
+        kept = {name: array for name, array in item.items() if array is not None and not isinstance(array, str)}
+        return [(str(name), as_numpy(array, str(name))) for name, array in kept.items()]
     if isinstance(item, (tuple, list)) and item and (len(item) > 1 or is_array(item[0]) or isinstance(item[0], Mapping)):
         names = [value["name"] for value in model.inputs] if model is not None else [""]
         first = item[0]

@@ -107,7 +107,7 @@ def train(
     Raises:
         nibble.Error: no libtorch is installed (code "unsupported"), there are no labels, the loss is not finite.
     """
-    source = make_source(data, DataOptions(inputs, carry, frame, hop, preprocess), seed=seed)
+    source = make_source(data, DataOptions(inputs, carry, frame, hop, preprocess), seed=seed, parts=True)
     with reporting(progress) as callback:
         run = _core.Run(threads, seed, callback)
         core, report = _core.train(arch, source, to_json(options, train_rows()), run)
@@ -149,7 +149,7 @@ def qat(
     quantization, training = split(options, quantize_rows(), train_rows())
     if bits is not None:
         quantization["layers"] = _layer_bits(bits)
-    source = make_source(data, DataOptions(inputs, carry, frame, hop, preprocess), model=loaded._core, seed=seed)
+    source = make_source(data, DataOptions(inputs, carry, frame, hop, preprocess), model=loaded._core, seed=seed, parts=True)
     with reporting(progress) as callback:
         core, report = _core.qat(
             loaded._core,
@@ -195,7 +195,7 @@ def finetune(
         nibble.Error: no libtorch is installed, the model is not quantized, an operator cannot be trained, no labels.
     """
     loaded = load(model)
-    source = make_source(data, DataOptions(inputs, carry, frame, hop, preprocess), model=loaded._core, seed=seed)
+    source = make_source(data, DataOptions(inputs, carry, frame, hop, preprocess), model=loaded._core, seed=seed, parts=True)
     wanted = target or loaded.target
     with reporting(progress) as callback:
         run = _core.Run(threads, seed, callback)

@@ -1,13 +1,14 @@
 #include "model.h"
 
+#include <nanobind/stl/optional.h>
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/vector.h>
 
-#include "base/file.h"
 #include "convert.h"
 #include "module.h"
 #include "nibble/error.h"
 #include "nibble/onnx.h"
+#include "onnx/model_size.h"
 #include "passes/insert_qdq.h"
 #include "verbs/inspect.h"
 #include "verbs/layers.h"
@@ -105,6 +106,10 @@ void save(const Model& model, const std::string& path, const std::string& target
 void define_models(nb::module_& module) {
   using nb::arg;
   const nb::call_guard<nb::gil_scoped_release> released;
+  // Of an ONNX file and the files that hold its constants; None if there is no such file.
+  module.def(
+      "file_size", [](const std::string& path) { return size_of_model(path); }, arg("path"),
+      released);
   nb::class_<Model>(module, "Model")
       .def_static(
           "load", [](const std::string& path) { return make_model(load_onnx(path)); }, arg("path"),

@@ -32,6 +32,8 @@ ELSEWHERE = {
     "env/bin/": "tests/python",
     "cmake --install": "scripts/check_install.sh",
     "export PATH=": "this program",
+    "python3 -m venv env": "scripts/build_wheel.sh",
+    "env/bin/": "tests/python",
     "cd my-project && ./run": "tests/cli/project_test.cpp",
 }
 PYTHON = ["docs/recipes.md"]

@@ -93,6 +93,30 @@ def test_things_with_a_numpy_method_are_arrays(path, digits):
     same_accuracy(path, [(Tensor(digits["input"]), Tensor(digits["label"]))], wanted)
 
 
+def test_a_part_of_a_data_set_is_what_is_calibrated_on(path):
+    row = nibble.evaluate(path, nibble.dataset("digits", "validation"), split="test")[0]
+    assert row.n == 297
+    report = nibble.quantize(path, nibble.dataset("digits", "test")).report
+    assert report["calibration_samples"] == 500
+
+
+def test_texts_beside_arrays_are_passed_over(path, digits):
+    items = [{"image": x, "label": int(y), "name": "a digit"} for x, y in zip(digits["input"], digits["label"])]
+    assert nibble.evaluate(path, items)[0].n == 500
+
+
+def test_a_data_frame_is_a_table():
+    pandas = pytest.importorskip("pandas")
+    random = np.random.default_rng(5)
+    w = random.normal(size=(4, 3)).astype(np.float32)
+    node = helper.make_node("MatMul", ["x", "w"], ["y"], "product")
+    model = make_model([node], [("x", TensorProto.FLOAT, ["N", 4])], [("y", TensorProto.FLOAT, ["N", 3])], {"w": w})
+    x = random.normal(size=(100, 4))
+    frame = pandas.DataFrame(x, columns=list("abcd")).assign(label=(x.astype(np.float32) @ w).argmax(1))
+    row = nibble.evaluate(model, frame)[0]
+    assert (row.metric, row.n, row.value) == ("top1", 100, 1.0)
+
+
 def test_an_endless_iterable_is_read_no_further_than_needed(path, digits):
     read = []
 

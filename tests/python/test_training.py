@@ -49,6 +49,12 @@ def test_a_network_is_trained_on_arrays(trained):
     assert training.validation_accuracy > 0.5
 
 
+def test_training_looks_at_the_parts_of_a_data_set_whichever_part_is_open(trained):
+    training = nibble.train("digits-cnn", nibble.dataset("digits", "test"), epochs=1, threads=1)
+    assert training.history[0]["validation_samples"] == 297
+    assert training.history[0] == nibble.train("digits-cnn", "digits", epochs=1, threads=1).history[0]
+
+
 @pytest.mark.parametrize("options, sentence", [
     ({"epochs": 0}, "epochs"),
     ({"epoch": 3}, "did you mean 'epochs'"),
