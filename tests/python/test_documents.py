@@ -31,4 +31,4 @@ def test_the_examples_of_a_document_run(document, proto, tmp_path, monkeypatch, 
                 raise
     matplotlib.pyplot.close("all")
     printed = capsys.readouterr().out
-    assert "small.onnx" in printed and "[97." in printed
+    assert "98.60 % [97.14, 99.44]" in printed
