@@ -42,8 +42,8 @@ def source_page(path: str) -> str:
         return page
     if path.startswith("include/nibble/") and path.endswith(".h"):
         return f"cpp/{Path(path).stem}.md"
-    if path.startswith("python/nibble/") and f"python/{Path(path).stem}.md" in python_reference.pages(PACKAGE):
-        return f"python/{Path(path).stem}.md"
+    if path.startswith("python/nibble/") and (page := python_reference.page_of(Path(path).stem)) in python_reference.pages(PACKAGE):
+        return page
     return source_pages.page_of(ROOT, path)
 
 

@@ -3,6 +3,7 @@
 The docstrings have Google's sections (Args, Returns, Raises, Attributes, ...).
 """
 import ast
+import functools
 import re
 from pathlib import Path
 
@@ -96,6 +97,11 @@ def definition(node: ast.FunctionDef | ast.ClassDef) -> str:
     return text
 
 
+def page_of(module: str) -> str:
+    return f"python/{'nibble' if module == '__init__' else module}.md"
+
+
+@functools.cache
 def pages(package: Path) -> dict[str, str]:
     """By page: its Markdown. Nothing where there is no package."""
     if not (package / "__init__.py").exists():
@@ -107,5 +113,5 @@ def pages(package: Path) -> dict[str, str]:
         title = "nibble" if module == "__init__" else f"nibble.{module}"
         text = f"# {title}\n\n{prose(ast.get_docstring(tree) or '')}\n\n"
         text += "".join(definition(found[name]) for name in names if name in found)
-        made[f"python/{'nibble' if module == '__init__' else module}.md"] = text
+        made[page_of(module)] = text
     return made
