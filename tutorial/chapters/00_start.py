@@ -30,7 +30,7 @@
 
 # %% tags=["hidden"]
 # Imports, and three small helpers: say() prints a sentence, table() prints rows, new_picture() opens a figure.
-import math, os, platform, struct, sys, time
+import json, math, os, platform, struct, sys, time
 from pathlib import Path
 
 import matplotlib.pyplot as plt

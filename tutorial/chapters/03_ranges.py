@@ -328,4 +328,5 @@ for how in ("min-max", "percentile", "mse"):
     before = sqnr(good, through(good, observe(good, 8, how), 8))
     after = sqnr(good, through(good, observe(seen["block1.relu"].ravel(), 8, how), 8))
     print(f"{how:10}: {before:.1f} dB before, {after:.1f} dB with the broken sample")
-# min-max believes the broken sample completely. Look at your calibration data before you trust a range.
+# min-max believes the broken sample completely, and the others resist only in part: an observer sees numbers, not mistakes. Look at
+# your calibration data before you trust a range.
