@@ -70,6 +70,8 @@ if $tests; then  # to check that what Nibble writes runs elsewhere
   python_packages "onnxruntime, onnx, numpy, PIL" "the tests against ONNX Runtime" onnxruntime onnx numpy pillow
   python_packages "nanobind, scikit_build_core, pytest, matplotlib, pandas, tqdm" "the Python package" \
     nanobind scikit-build-core pytest matplotlib pandas tqdm
+  python_packages "jupytext, nbclient, ipykernel, matplotlib, onnxruntime, onnx, PIL" "the tutorial" \
+    jupytext nbclient ipykernel matplotlib onnxruntime onnx pillow
 fi
 if $docs; then  # the site of docs/ and its figures
   python_packages "material, matplotlib, numpy, latex2mathml" "the site" mkdocs-material matplotlib numpy latex2mathml

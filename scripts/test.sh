@@ -59,6 +59,12 @@ else
   skipped=$((skipped + 6))
   echo "SKIPPED: the commands, table and keys of the documents; the site; operators of com.microsoft as in ONNX Runtime; the scoring programs (need .venv, made by setup.sh --tests)"
 fi
+if [[ $python == ON ]] && .venv/bin/python -c 'import jupytext, nbclient, ipykernel, matplotlib' 2>/dev/null; then
+  check "the tutorial runs, and is what its chapters say" scripts/build_tutorial.sh --check
+else
+  skipped=$((skipped + 1))
+  echo "SKIPPED: the tutorial (needs the Python package, jupytext, nbclient, ipykernel and matplotlib in .venv, made by setup.sh --tests)"
+fi
 # f32 results do not depend on the number of threads on lesser CPUs either (oneDNN chooses by these variables).
 for isa in SSE41 AVX AVX2 AVX512_CORE; do
   check "f32 results for every number of threads, $isa" env ONEDNN_MAX_CPU_ISA=$isa DNNL_MAX_CPU_ISA=$isa \

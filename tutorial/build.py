@@ -62,13 +62,12 @@ def execute(book):
             cell.source = f"exec(compile({cell.source!r}, 'solution', 'exec'), dict(globals()))"
     started = time.monotonic()
     try:
-        NotebookClient(
-            book,
-            timeout=4 * LIMIT_S,  # of a cell; that it takes too long is said in the end
-            kernel_name="python3",
-            resources={"metadata": {"path": str(HERE)}},
-            config=Config({"KernelManager": {"transport": "ipc"}}),  # not over TCP, where others could listen
-        ).execute()
+        with tempfile.TemporaryDirectory() as sockets:
+            # Sockets of this machine, not TCP, where others could listen.
+            config = Config({"KernelManager": {"transport": "ipc", "ip": f"{sockets}/kernel"}})
+            resources = {"metadata": {"path": str(HERE)}}
+            # The limit of a cell is generous: that the whole takes too long is said in the end.
+            NotebookClient(book, timeout=4 * LIMIT_S, kernel_name="python3", resources=resources, config=config).execute()
     finally:
         for cell in book.cells:
             cell.source = sources.get(cell.id, cell.source)

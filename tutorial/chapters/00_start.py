@@ -63,7 +63,7 @@ def say(text):
 def table(rows, caption=""):
     """Prints a list of dicts as a table; numbers stand to the right."""
     names = list(rows[0])
-    right = [not isinstance(rows[0][name], str) or rows[0][name][:1].isdigit() for name in names]
+    right = [not isinstance(rows[-1][name], str) or rows[-1][name][:1] in "+-0123456789" for name in names]
     lines = ["| " + " | ".join(names) + " |", "|" + "|".join("--:" if r else ":--" for r in right) + "|"]
     lines += ["| " + " | ".join(str(row.get(name, "")) for name in names) + " |" for row in rows]
     display(Markdown((f"**{caption}**\n\n" if caption else "") + "\n".join(lines)))

@@ -109,7 +109,10 @@ for row, key in enumerate(keys):
 axes.set(yticks=range(len(keys)), yticklabels=[f"{runtime}, {name}" for runtime, name in keys], xscale="log",
          xlabel="microseconds for one digit, one thread, called from Python (dot: median, bar: 5 to 95 %)",
          title="Latency of one call")
-axes.set_xlim(right=axes.get_xlim()[1] * 1.35)
+left, right = axes.get_xlim()
+ticks = [t for t in (5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000) if left <= t <= right * 1.35]
+axes.set(xlim=(left, right * 1.35), xticks=ticks, xticklabels=ticks)
+axes.minorticks_off()
 axes.grid(axis="y", visible=False)
 plt.show()
 median = {key: np.median(values) for key, values in times.items()}
