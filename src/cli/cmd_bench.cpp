@@ -10,11 +10,11 @@
 #include <optional>
 
 #include "base/check.h"
-#include "base/file.h"
 #include "cli/command.h"
 #include "cli/program.h"
 #include "nibble/evaluate.h"
 #include "nibble/onnx.h"
+#include "onnx/model_size.h"
 #include "report/format.h"
 #include "report/table.h"
 #include "verbs/json.h"
@@ -170,7 +170,7 @@ int run(const Arguments& arguments) {
   std::vector<Row> rows;
   for (size_t i = 0; i < graphs.size(); ++i) {
     rows.push_back({.model = arguments.models[i],
-                    .file_bytes = size_of_file(arguments.models[i]),
+                    .file_bytes = size_of_model(arguments.models[i]),
                     .memory = peak_memory(arguments.models[i], arguments),
                     .latencies = latencies[i]});
   }

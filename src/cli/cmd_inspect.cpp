@@ -1,9 +1,9 @@
 // nibble inspect: what is in a model, and what quantization could do with it.
 #include <fmt/format.h>
 
-#include "base/file.h"
 #include "cli/command.h"
 #include "nibble/onnx.h"
+#include "onnx/model_size.h"
 #include "ops/op.h"
 #include "report/format.h"
 #include "report/table.h"
@@ -78,7 +78,7 @@ int run(const Arguments& arguments) {
   const Graph graph = load_onnx(arguments.model);
   const Inspection summary = inspect_model(graph);
   if (arguments.common.json) {
-    print_json(to_json(summary, graph, size_of_file(arguments.model)));
+    print_json(to_json(summary, graph, size_of_model(arguments.model)));
   } else {
     print_text(graph, summary, arguments);
   }

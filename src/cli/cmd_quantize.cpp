@@ -5,9 +5,9 @@
 #include <optional>
 
 #include "base/check.h"
-#include "base/file.h"
 #include "cli/quantize_arguments.h"
 #include "nibble/onnx.h"
+#include "onnx/model_size.h"
 #include "report/format.h"
 #include "verbs/json.h"
 
@@ -105,7 +105,7 @@ int run(const Arguments& arguments) {
   check_output_file(arguments.output);
   const QuantizeSettings settings = arguments.quantization.resolve();
   const Graph model = load_onnx(arguments.model);
-  const std::optional<uint64_t> before = size_of_file(arguments.model);
+  const std::optional<uint64_t> before = size_of_model(arguments.model);
   ProgressBar progress;
   Quantized result = with_context([&] { return "quantizing " + arguments.model; },
                                   [&] {

@@ -3,7 +3,7 @@
 #include <array>
 
 #include "base/check.h"
-#include "base/file.h"
+#include "onnx/model_size.h"
 #include "report/format.h"
 
 namespace nibble::cli {
@@ -24,14 +24,15 @@ void CommonOptions::declare(CLI::App& app) {
 uint64_t save_model(const Graph& graph, const std::string& path, const Target& target) {
   return with_context([&] { return "saving " + path; },
                       [&] {
-                        const std::string bytes = serialize_onnx(graph, target);
-                        write_file(path, bytes);
-                        return bytes.size();
+                        save_onnx(graph, path, target);
+                        const std::optional<uint64_t> bytes = size_of_model(path);
+                        // None of a pipe or a device.
+                        return bytes ? *bytes : serialize_onnx(graph, target).size();
                       });
 }
 
 std::string size_text(const std::string& path) {
-  const std::optional<uint64_t> bytes = size_of_file(path);
+  const std::optional<uint64_t> bytes = size_of_model(path);
   return bytes ? format_bytes(*bytes) : "?";
 }
 
