@@ -4,19 +4,13 @@ import math
 import os
 import shlex
 import subprocess
+import sys
 import unittest
 from pathlib import Path
 
 PROJECT = Path(__file__).resolve().parents[1]
-SMALL = PROJECT / "models/small.onnx"
-
-
-def settings():
-    """The variables of project.conf, as the shell reads them."""
-    names = ("MODEL", "DATA", "DATA_FLAGS", "MAX_DROP", "MIN_SQNR", "MAX_SIZE")
-    script = ". ./project.conf; " + "; ".join(f'printf "%s\\0" "${name}"' for name in names)
-    words = subprocess.run(["sh", "-c", script], cwd=PROJECT, check=True, capture_output=True, text=True).stdout.split("\0")
-    return dict(zip(names, words))
+sys.path.insert(0, str(PROJECT))
+from project import SMALL, settings  # noqa: E402
 
 
 class Promises(unittest.TestCase):
