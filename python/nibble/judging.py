@@ -70,8 +70,10 @@ def _shown(value: float, unit: str) -> str:
 
 def _with_interval(value: float, low: float, high: float, unit: str, sign: bool = False) -> str:
     plus = "+" if sign and value > 0 else ""
+    if unit == "share" and sign:
+        return f"{100 * value:+.2f} [{100 * low:+.2f}, {100 * high:+.2f}] points"
     if unit == "share":
-        return f"{plus}{100 * value:.2f} % [{100 * low:.2f}, {100 * high:.2f}]"
+        return f"{100 * value:.2f} % [{100 * low:.2f}, {100 * high:.2f}]"
     return f"{plus}{_shown(value, unit)} [{number(low)}, {number(high)}]"
 
 
