@@ -1,7 +1,6 @@
 // The numeric contract in its plainest form. Every fast path is tested against these loops.
 #include <algorithm>
 #include <cmath>
-#include <limits>
 
 #include "base/check.h"
 #include "nibble/tensor.h"
@@ -93,12 +92,7 @@ Tensor dequantize_tensor(const Tensor& quantized, const QuantParams& params) {
   const std::span<float> out = result.data<float>();
   for (size_t i = 0; i < codes.size(); ++i) {
     const auto group = static_cast<size_t>(walk.group(static_cast<int64_t>(i)));
-    const float real =
-        params.scale[group] * static_cast<float>(codes[i] - params.zero_point[group]);
-    // A code stands for a finite number: the lowest of all floats (a mask) must not become infinite
-    // by the rounding of its scale, for what it is multiplied by may be zero.
-    out[i] =
-        std::clamp(real, std::numeric_limits<float>::lowest(), std::numeric_limits<float>::max());
+    out[i] = params.scale[group] * static_cast<float>(codes[i] - params.zero_point[group]);
   }
   return result;
 }

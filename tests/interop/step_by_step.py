@@ -31,9 +31,9 @@ class Cut:
         graph = model.graph
         self.maker = {name: node for node in graph.node for name in node.output if name}
         self.constants = {c.name: c for c in graph.initializer}
+        self.known = {}
         self.inputs = {i.name: i for i in graph.input if i.name not in self.constants}
-        types = {v.name: v.type.tensor_type.elem_type
-                 for v in onnx.shape_inference.infer_shapes(model, data_prop=True).graph.value_info}
+        types = {v.name: v.type.tensor_type.elem_type for v in onnx.shape_inference.infer_shapes(model).graph.value_info}
         for node in graph.node:  # those of other domains, which shape inference does not know
             if node.op_type.startswith("QLinear") or node.op_type in ("QGemm", "QuantizeLinear"):
                 zero_point = {"QuantizeLinear": 2, "QGemm": 8, "QLinearConv": 7, "QLinearMatMul": 7, "QLinearConcat": 1}.get(node.op_type, -1)
@@ -42,14 +42,16 @@ class Cut:
                                   "QLinearGlobalAveragePool": 4}.get(node.op_type, 7)
                 name = node.input[zero_point] if zero_point < len(node.input) else ""
                 types[node.output[0]] = self.constants[name].data_type if name in self.constants else onnx.TensorProto.UINT8
-        self.types = {name: t for name, t in types.items() if t in CODES and name in self.maker and self.varies(name)}
+        # DynamicQuantizeLinear gives codes with their scale: no border.
+        self.types = {name: t for name, t in types.items() if t in CODES and name in self.maker
+                      and len(self.maker[name].output) == 1 and self.varies(name)}
 
-    def varies(self, name, seen=None):
+    def varies(self, name):
         """Whether it depends on the model's inputs."""
-        if name in self.inputs:
-            return True
-        node = self.maker.get(name)
-        return node is not None and any(self.varies(i) for i in node.input if i)
+        if name not in self.known:
+            node = self.maker.get(name)
+            self.known[name] = name in self.inputs or (node is not None and any(self.varies(i) for i in node.input if i))
+        return self.known[name]
 
     def step(self, output):
         """The nodes that make `output` from codes and inputs, and what those are called."""

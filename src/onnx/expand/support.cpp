@@ -1,13 +1,49 @@
 #include "onnx/expand/support.h"
 
+#include <algorithm>
+#include <cmath>
+#include <limits>
 #include <numeric>
 
 #include "base/check.h"
 #include "onnx/proto.h"
 
 namespace nibble {
+namespace {
+
+// A constant whose codes times their scale, which was rounded, are beyond f32 (a mask of the lowest
+// float): the finite numbers that they stand for. ONNX Runtime multiplies codes here, so that
+// nothing becomes infinite, and zero times such a number is zero. None if there is no such code.
+std::optional<Tensor> kept_finite(Expansion& e, const CodeInputs& at) {
+  const Tensor* codes = e.known(e.in(at.codes));
+  const Tensor* scale = e.known(e.in(at.scale));
+  const Tensor* zero = e.has(at.zero_point) ? e.known(e.in(at.zero_point)) : nullptr;
+  const auto is_byte = [](const Tensor& x) {
+    return x.dtype() == DType::u8 || x.dtype() == DType::i8;
+  };
+  if (codes == nullptr || !is_byte(*codes) || scale == nullptr || scale->dtype() != DType::f32 ||
+      scale->elements() != 1)
+    return {};
+  if (e.has(at.zero_point) && (zero == nullptr || !is_byte(*zero) || zero->elements() != 1)) {
+    return {};
+  }
+  const int32_t zero_point = zero != nullptr ? unpack_integers(*zero)[0] : 0;
+  const std::vector<int32_t> all = unpack_integers(*codes);
+  Tensor reals(DType::f32, codes->shape());
+  bool infinite = false;
+  for (size_t i = 0; i < all.size(); ++i) {
+    const float real = scale->data<float>()[0] * static_cast<float>(all[i] - zero_point);
+    infinite = infinite || std::isinf(real);
+    reals.data<float>()[i] =
+        std::clamp(real, std::numeric_limits<float>::lowest(), std::numeric_limits<float>::max());
+  }
+  return infinite ? std::optional(reals) : std::nullopt;
+}
+
+}  // namespace
 
 ValueId dequantized(Expansion& e, const CodeInputs& at, std::optional<int64_t> axis) {
+  if (const std::optional<Tensor> reals = kept_finite(e, at)) return e.constant(*reals);
   Attributes attributes;
   if (axis) attributes.set("axis", *axis);
   return e.op("DequantizeLinear", {e.in(at.codes), e.in(at.scale), e.in(at.zero_point)},

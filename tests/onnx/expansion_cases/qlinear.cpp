@@ -59,6 +59,14 @@ void add_elementwise(std::vector<ExpansionCase>& cases) {
   const std::vector<Tensor> both = {a.codes, a.scale, a.zero, b.codes, b.scale, b.zero};
   cases.push_back(case_of("QLinearAdd", both, {2, 3}, total));
   cases.push_back(case_of("QLinearMul", both, {2, 3}, product));
+  // A mask of the lowest float, a constant: 127 times its scale, which was rounded, is beyond f32.
+  ExpansionCase mask = case_of(
+      "QLinearMul",
+      {codes(DType::u8, {3}, {128, 129, 128}), reals({}, {0.021}), codes(DType::u8, {}, {128}),
+       codes(DType::i8, {3}, {-127, 127, 0}), reals({}, {2.6793887e36}), codes(DType::i8, {}, {0})},
+      {3}, {0, 1000, 0});
+  mask.constant[3] = true;
+  cases.push_back(std::move(mask));
   cases.push_back(case_of("QLinearSigmoid", inputs_of(a), {2, 3},
                           mapped(a.reals, [](double x) { return 1 / (1 + std::exp(-x)); })));
   cases.push_back(case_of("QLinearLeakyRelu", inputs_of(a), {2, 3},
