@@ -48,7 +48,7 @@ done
 if [[ -e $libraries/libnibble_train.so ]]; then
   cmake -S examples/tutorial -B "$folder/chapters" -DCMAKE_PREFIX_PATH="$prefix" -DCMAKE_BUILD_TYPE=Release \
     -DCMAKE_CXX_FLAGS="-Wall -Wextra -Wno-missing-field-initializers -Werror" >"$folder/log" 2>&1 &&
-    cmake --build "$folder/chapters" >>"$folder/log" 2>&1 || { cat "$folder/log" >&2; fail "examples/tutorial does not build"; }
+    cmake --build "$folder/chapters" --parallel "$(nproc)" >>"$folder/log" 2>&1 || { cat "$folder/log" >&2; fail "examples/tutorial does not build"; }
   mkdir "$folder/digits"
   for program in "$folder"/chapters/chapter*; do
     [[ -f $program && -x $program ]] || continue

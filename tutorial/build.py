@@ -12,8 +12,8 @@ The chapters are text in jupytext's percent format: a cell begins with "# %%" or
 
 import argparse
 import contextlib
-import os
 import re
+import resource
 import sys
 import tempfile
 import time
@@ -27,7 +27,9 @@ from traitlets.config import Config
 
 HERE = Path(__file__).resolve().parent
 NOTEBOOK = HERE / "Quantization_Tutorial.ipynb"
-LIMIT_S = float(os.environ.get("NIBBLE_TUTORIAL_LIMIT", 300))  # of the whole notebook, on two cores that do nothing else
+# Of the whole notebook. It counts the seconds that its processes computed, on all cores together: they say what it takes on a
+# machine that does nothing else, whatever this one does besides.
+LIMIT_S = 300
 
 
 def is_solution(cell):
@@ -54,24 +56,25 @@ def assemble(last_chapter=99):
 
 
 def execute(book):
-    """Runs all cells in one kernel, in the folder of the notebook. Returns the seconds it took."""
+    """Runs all cells in one kernel, in the folder of the notebook. Returns the seconds it computed, and those that passed."""
     sources = {}
     for cell in book.cells:
         if is_solution(cell):
             sources[cell.id] = cell.source
             cell.source = f"exec(compile({cell.source!r}, 'solution', 'exec'), dict(globals()))"
-    started = time.monotonic()
+    started, before = time.monotonic(), resource.getrusage(resource.RUSAGE_CHILDREN)
     try:
         with tempfile.TemporaryDirectory() as sockets:
             # Sockets of this machine, not TCP, where others could listen.
             config = Config({"KernelManager": {"transport": "ipc", "ip": f"{sockets}/kernel"}})
             resources = {"metadata": {"path": str(HERE)}}
-            # The limit of a cell is generous: that the whole takes too long is said in the end.
+            # A cell may wait long for other work on the machine.
             NotebookClient(book, timeout=4 * LIMIT_S, kernel_name="python3", resources=resources, config=config).execute()
     finally:
         for cell in book.cells:
             cell.source = sources.get(cell.id, cell.source)
-    return time.monotonic() - started
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime, time.monotonic() - started
 
 
 def fold_solution(cell):
@@ -103,7 +106,7 @@ def complaints(book, seconds):
     """What is wrong with an executed and finished notebook, in sentences."""
     found = []
     if seconds > LIMIT_S:
-        found.append(f"it took {seconds:.0f} s, more than {LIMIT_S} s")
+        found.append(f"it computed for {seconds:.0f} s, more than {LIMIT_S} s")
     claim = re.compile(r"bit for bit|to the last bit", re.IGNORECASE)
     for index, cell in enumerate(book.cells):
         if cell.cell_type == "markdown" and "solution" not in cell.metadata.get("tags", []):
@@ -146,9 +149,9 @@ def main():
     target = NOTEBOOK if arguments.only is None else Path(tempfile.gettempdir()) / NOTEBOOK.name
     failure = None
     try:
-        seconds = execute(book)
+        seconds, passed = execute(book)
     except CellExecutionError as error:
-        failure, seconds = error, 0
+        failure, seconds, passed = error, 0, 0
     book = finish(book)
     problems = complaints(book, seconds)
     if failure:
@@ -164,7 +167,7 @@ def main():
     for problem in problems:
         print(f"tutorial: {problem}", file=sys.stderr)
     cells = sum(cell.cell_type == "code" for cell in book.cells)
-    print(f"tutorial: {cells} cells of code in {seconds:.0f} s" + ("" if arguments.check else f", {target.name}"))
+    print(f"tutorial: {cells} cells of code, {seconds:.0f} s of computing in {passed:.0f} s" + ("" if arguments.check else f", {target.name}"))
     return 1 if problems else 0
 
 

@@ -117,7 +117,7 @@ say(f"All of it in {time.perf_counter() - started:.0f} s. With {len(pictures)} t
 
 # %%
 wrong = {"as trained": inputs, "red and blue exchanged": inputs[:, ::-1], "forgot to divide by 255": inputs * 255,
-         "-1 to 1 instead of 0 to 1": inputs * 2 - 1}
+         "pixels from -1 to 1": inputs * 2 - 1}
 rows = []
 for name, values in wrong.items():
     row = {"preprocessing": name}
@@ -147,8 +147,10 @@ if cats is None:
 else:
     origin = cats["provenance"]
     hours = sum(step["seconds"] for step in cats["steps"].values()) / 3600
+    counts = "; ".join(f"{part}: " + ", ".join(f"{many:,} {kind}" for kind, many in kinds_.items())
+                       for part, kinds_ in origin["data"].items())
     say(f"Made with {origin['version']} on {origin['date']}: {origin['cpu']}, {origin['cores']} cores, seed {origin['seed']}, training in "
-        f"{hours:.1f} hours; pictures: {origin['data']}.")
+        f"{hours:.1f} hours ({counts}).")
     rows = []
     speed_of = {entry["model"]: entry for entry in cats["speed"]["answer"]["models"]}
     for entry in cats["judged"]["from float"]["answer"]["models"]:
@@ -160,6 +162,10 @@ else:
                      f"{100 * paired['difference']:+.1f} [{100 * paired['interval_95'][0]:+.1f}, {100 * paired['interval_95'][1]:+.1f}]",
                      "median latency, 1 thread": f"{1e3 * speed_of[name]['latencies'][0]['median_s']:.1f} ms"})
     table(rows, f"{cats['judged']['from float']['answer']['models'][0]['samples']} test pictures")
+    for entry in cats["judged"]["from ptq-w4a4"]["answer"]["models"][1:]:
+        d = entry["paired"]
+        say(f"`{entry['model'].removesuffix('.onnx')}` against `ptq-w4a4`, on the same pictures: {100 * d['difference']:+.1f} "
+            f"[{100 * d['interval_95'][0]:+.1f}, {100 * d['interval_95'][1]:+.1f}] points, p = {d['p_value']:.2g}.")
 
 # %% tags=["hidden"]
 if cats is not None:
@@ -183,6 +189,7 @@ if cats is not None:
                      ms=3.5, lw=1.8, label=name)
     axes[1].set(xlabel="epoch", ylabel="accuracy in %", title="Validation accuracy")
     axes[1].legend(loc="lower right", fontsize=9.5)
+    axes[1].xaxis.get_major_locator().set_params(integer=True)
     plt.show()
 
 # %% [markdown]
