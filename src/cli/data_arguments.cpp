@@ -77,9 +77,10 @@ void DataArguments::declare(CLI::App& app) {
                  "docs/data.md")
       ->type_name("DATA");
   app.add_option("--input", inputs,
-                 "What an input of the model gets: NAME=ARRAY of the data under another name, or "
-                 "NAME=FILE (.npy, .pb) with one row per sample or the same for all; repeatable")
-      ->type_name("NAME=ARRAY|FILE")
+                 "What an input of the model gets: NAME=ARRAY of the data under another name, "
+                 "NAME=FILE (.npy, .pb) with one row per sample or the same for all, or "
+                 "NAME=NUMBER, the same for all; repeatable")
+      ->type_name("NAME=ARRAY|FILE|NUMBER")
       ->expected(1)
       ->take_all();
   declare_carry(app, carry);

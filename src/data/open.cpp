@@ -1,10 +1,12 @@
 // open_dataset: finds the format, then the split.
 #include <algorithm>
+#include <charconv>
 #include <cmath>
 #include <filesystem>
 #include <numeric>
 
 #include "base/check.h"
+#include "data/array.h"
 #include "data/array_set.h"
 #include "data/samples.h"
 #include "data/source.h"
@@ -56,11 +58,35 @@ Source find_base(const std::string& spec, const DataOptions& options) {
   return source;
 }
 
+// "16000", "-0.5": what is no number is none.
+std::optional<double> number_of(const std::string& text) {
+  double number = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+  if (error != std::errc() || end != text.data() + text.size()) return std::nullopt;
+  return number;
+}
+
+// Of DataOptions::sources, what is no name of an array in the data: a file's content; or a number,
+// for every sample the same, in the type and shape of the input.
+std::optional<Array> given_array(const std::string& key, const std::string& text,
+                                 const DataOptions& options) {
+  if (is_array_file(text)) return load_array(text);
+  const std::optional<double> number = number_of(text);
+  if (!number) return std::nullopt;
+  const auto input = std::ranges::find(options.inputs, key, &Field::name);
+  if (input == options.inputs.end()) return std::nullopt;
+  const Shape shape = input->shape.has_rank() && input->shape.is_static() ? input->shape : Shape{};
+  Tensor filled(DType::f64, shape);
+  std::ranges::fill(filled.data<double>(), *number);
+  return Array{.tensor = convert(filled, input->dtype), .name = text};
+}
+
 // Throws if the data have no array of a name that DataOptions::sources says.
 void check_names(const Dataset& data, const DataOptions& options) {
   const std::vector<Field> fields = data.fields();
   for (const auto& [key, array] : options.sources) {
     if (is_array_file(array) || role_of_key(key, options).kind != ArrayRole::Kind::field) continue;
+    if (number_of(array)) continue;
     if (std::ranges::find(fields, key, &Field::name) != fields.end()) continue;
     fail(ErrorCode::invalid_argument,
          "--input {}={}: {} has no array '{}' (and a file's name ends with .npy or .pb); it has {}",
@@ -76,7 +102,8 @@ Source with_sources(Source source, const DataOptions& options) {
       std::shared_ptr<const Dataset> data = base();
       std::vector<NamedArray> arrays;
       for (const auto& [key, file] : options.sources) {
-        if (is_array_file(file)) arrays.push_back({role_of_key(key, options), load_array(file)});
+        std::optional<Array> array = given_array(key, file, options);
+        if (array) arrays.push_back({role_of_key(key, options), std::move(*array)});
       }
       if (!arrays.empty()) data = join_arrays(name, std::move(arrays), options, std::move(data));
       if (data == nullptr) {  // no spec, no files: then there is a source that is neither

@@ -142,6 +142,25 @@ TEST(Sources, files_give_rows_or_the_same_for_every_sample) {
   EXPECT_PRED2(contains, message, "state.npy has 5");
 }
 
+TEST(Sources, a_number_is_the_same_for_every_sample_in_the_inputs_type_and_shape) {
+  const TempFolder folder;
+  save_npy(Tensor(DType::f32, {6, 3}), folder / "x.npy");
+  const std::vector<Field> inputs = {{.name = "x", .shape = {-1, 3}},
+                                     {.name = "rate", .dtype = DType::i64, .shape = {}},
+                                     {.name = "gains", .shape = {1, 2}}};
+  const auto data =
+      open_dataset((folder / "x.npy").string(),
+                   {.inputs = inputs, .sources = {{"rate", "16000"}, {"gains", "-0.5"}}});
+  EXPECT_EQ(names_of(data->fields()), (Names{"x", "gains", "rate"}));
+  const std::vector<Tensor> sample = data->sample(5);
+  EXPECT_EQ(sample[1].data<float>()[1], -0.5F);
+  EXPECT_EQ(sample[2].data<int64_t>()[0], 16000);
+  const std::string message = error_of([&] {
+    open_dataset((folder / "x.npy").string(), {.inputs = inputs, .sources = {{"rate", "16 kHz"}}});
+  });
+  EXPECT_PRED2(contains, message, "16 kHz");
+}
+
 TEST(Sources, an_array_without_a_name_goes_to_the_input_that_can_hold_it) {
   const TempFolder folder;
   save_npy(Tensor(DType::f32, {6, 3}), folder / "x.npy");
