@@ -22,9 +22,10 @@
 # **How to read it.** Every chapter has the same five parts: an *idea*, a *picture*, the code *by hand* in NumPy, the same
 # *with Nibble*, and an *exercise* with a folded solution. You need to know what a neural network is and to read Python;
 # you need no knowledge of quantization. Run the cells from top to bottom; the whole notebook takes a few minutes on two
-# cores, training included.
+# cores, training included. Cells that only draw are folded; open them if you like. You need Nibble's Python package
+# ([how to get it](../docs/python.md)) and the packages of [requirements.txt](requirements.txt).
 #
-# **What you can rely on.** Numbers in the text are printed by cells, never typed. Where the text says that two things are
+# **What you can rely on.** What was measured is printed by cells, never typed. Where the text says that two things are
 # equal bit for bit, a cell asserts it, and the notebook is executed in the tests of the project. An accuracy comes with
 # its number of samples and a 95 % interval. Times are of the machine that executed the notebook last; yours will differ.
 

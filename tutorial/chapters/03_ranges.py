@@ -10,8 +10,8 @@
 # **observer** then decides where to put the ends of the ruler: at the extremes (`min-max`), where a tiny share of the
 # values is cut off (`percentile`), or where the squared error is least (`mse`).
 #
-# Our network from here on reads handwritten digits of 8 x 8 pixels: three convolutions, two dense layers, some 40,000
-# weights. The data are part of Nibble (1,797 digits of the UCI repository, CC BY 4.0), and training takes seconds.
+# Our network from here on reads handwritten digits of 8 x 8 pixels: three convolutions and two dense layers. The data are part
+# of Nibble (from the UCI repository, CC BY 4.0), and training takes seconds.
 
 # %%
 train, test = nibble.dataset("digits", split="train").arrays(), nibble.dataset("digits", split="test").arrays()
@@ -22,8 +22,8 @@ training = nibble.train("digits-cnn", "digits", seed=0, progress=False)
 model = training.model
 model.save(FILES / "float.onnx")
 say(f"{len(X_train):,} training samples and {len(X_test)} test samples of shape {X_test.shape[1:]}, between {X_train.min():g} "
-    f"and {X_train.max():g}; trained {len(training.history)} epochs in {time.perf_counter() - started:.1f} s; the file has "
-    f"{model.size:,} bytes.")
+    f"and {X_train.max():g}; trained {len(training.history)} epochs in {time.perf_counter() - started:.1f} s; "
+    f"{sum(layer.parameters for layer in model.layers):,} weights, and a file of {model.size:,} bytes.")
 
 
 def score_table(models, data="digits", caption=""):

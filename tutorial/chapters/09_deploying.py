@@ -71,6 +71,12 @@ else:
     say(f"OpenVINO {openvino.__version__.split('-')[0]} takes part.")
 
 # %% [markdown]
+# How large is what is shipped? The files, as each runtime reads them:
+
+# %%
+table([{"network": name, "file": f"{path.stat().st_size / 1e3:.1f} kB"} for name, path in files.items()])
+
+# %% [markdown]
 # ### The same answers?
 #
 # Before speed, correctness: the accuracy in each runtime, and on how many samples it chooses another class than Nibble does with the
