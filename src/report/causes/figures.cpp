@@ -1,0 +1,241 @@
+#include "report/causes/figures.h"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <map>
+#include <set>
+
+#include "ops/roles.h"
+#include "ranges/grid.h"
+#include "tensor/convert.h"
+
+namespace nibble {
+namespace {
+
+constexpr double kInfinity = std::numeric_limits<double>::infinity();
+constexpr double kTail = 0.001;  // on each side of the bulk
+
+double reach_of(const Moments& moments) {
+  return std::max(
+      {0.0, -static_cast<double>(moments.minimum), static_cast<double>(moments.maximum)});
+}
+
+double median_of(std::vector<double> values) {
+  std::ranges::sort(values);
+  return values.empty() ? 0 : values[values.size() / 2];
+}
+
+// Squared error of the values beyond [low, high], each bin taken at its middle; and their count.
+std::pair<double, double> clipping(const Histogram& histogram, double low, double high) {
+  double error = 0, count = 0;
+  double middle = histogram.low() + histogram.bin_width() / 2;
+  for (const int64_t here : histogram.counts()) {
+    const double over = std::max({0.0, low - middle, middle - high});
+    if (over > 0) {
+      error += static_cast<double>(here) * over * over;
+      count += static_cast<double>(here);
+    }
+    middle += histogram.bin_width();
+  }
+  return {error, count};
+}
+
+std::optional<TensorFigures> activation_figures(const TensorRange& range,
+                                                const QuantParams& quant) {
+  if (!range.unusable.empty() || range.total.count == 0) return std::nullopt;
+  if (quant.granularity != Granularity::per_tensor || quant.scale.size() != 1) return std::nullopt;
+  const BitCodes codes{quant.storage, quant.qmin, quant.qmax};
+  const Grid grid{quant.scale[0], quant.zero_point.empty() ? 0 : quant.zero_point[0]};
+  const double noise = rounding_error(range.total, range.histogram, grid, codes);
+  const double step = grid.scale;
+  TensorFigures figures{.name = range.name,
+                        .bits = quant.bits(),
+                        .sqnr_db = sqnr_db(range.total.power(), noise),
+                        .low = step * (codes.qmin - grid.zero_point),
+                        .high = step * (codes.qmax - grid.zero_point),
+                        .step = step,
+                        .minimum = range.total.minimum,
+                        .maximum = range.total.maximum,
+                        .symmetric = quant.qmin - grid.zero_point < 0 &&
+                                     std::abs(codes.qmin + codes.qmax - 2 * grid.zero_point) <= 1};
+  const auto count = static_cast<double>(range.total.count);
+  const auto [error, clipped] = clipping(range.histogram, figures.low, figures.high);
+  figures.clipped_share = clipped / count;
+  figures.clipped_noise = noise > 0 ? std::min(1.0, error / count / noise) : 0;
+  figures.bulk_low = std::max<double>(figures.minimum, range.histogram.quantile(kTail));
+  figures.bulk_high = std::min<double>(figures.maximum, range.histogram.quantile(1 - kTail));
+  if (range.channels.size() > 1) {
+    std::vector<double> reaches;
+    for (const Moments& channel : range.channels) reaches.push_back(reach_of(channel));
+    figures.channel = std::ranges::max_element(reaches) - reaches.begin();
+    figures.channels = static_cast<int64_t>(reaches.size());
+    figures.channel_reach = reaches[static_cast<size_t>(figures.channel)];
+    figures.median_reach = median_of(std::move(reaches));
+  }
+  return figures;
+}
+
+std::optional<TensorFigures> weight_figures(const Node& node, const Value& real,
+                                            const Value& coded) {
+  if (!coded.type.quant || !coded.is_constant() || !real.is_constant()) return std::nullopt;
+  if (real.data.dtype() != DType::f32 || real.data.shape() != coded.data.shape() ||
+      real.data.shape().rank() < 2 || real.data.elements() == 0) {
+    return std::nullopt;
+  }
+  const QuantParams& quant = *coded.type.quant;
+  const Tensor rounded = dequantize_tensor(coded.data, quant);
+  const std::span<const float> a = real.data.data<float>(), b = rounded.data<float>();
+  const WeightIndex index(node, real.data.shape());
+  std::vector<double> noise(static_cast<size_t>(index.outputs())), reach(noise.size());
+  double signal = 0, all = 0;
+  TensorFigures figures{.name = real.name, .bits = quant.bits()};
+  for (size_t i = 0; i < a.size(); ++i) {
+    const double value = a[i], error = static_cast<double>(b[i]) - value;
+    const auto channel = static_cast<size_t>(index.output(static_cast<int64_t>(i)));
+    signal += value * value;
+    all += error * error;
+    noise[channel] += error * error;
+    reach[channel] = std::max(reach[channel], std::abs(value));
+    figures.minimum = std::min(figures.minimum, value);
+    figures.maximum = std::max(figures.maximum, value);
+  }
+  figures.sqnr_db = sqnr_db(signal, all);
+  figures.step = *std::ranges::max_element(quant.scale);
+  figures.low = figures.step * quant.qmin;
+  figures.high = figures.step * quant.qmax;
+  figures.symmetric = true;
+  figures.channels = index.outputs();
+  figures.channel = std::ranges::max_element(noise) - noise.begin();
+  figures.channel_noise = all > 0 ? noise[static_cast<size_t>(figures.channel)] / all : 0;
+  figures.channel_reach = reach[static_cast<size_t>(figures.channel)];
+  figures.median_reach = median_of(std::move(reach));
+  return figures;
+}
+
+class Collector {
+ public:
+  Collector(const Graph& reference, const Graph& quantized, const RangeReport& ranges,
+            std::span<const LayerError> errors)
+      : reference_(reference), quantized_(quantized), ranges_(ranges) {
+    for (const LayerError& error : errors) sqnr_[error.value] = error.sqnr_db;
+  }
+  std::vector<LayerFigures> collect();
+
+ private:
+  const QuantParams* quant_of(const std::string& value) const;
+  ValueId result_of(const Node& node) const;
+  std::optional<TensorFigures> activation(const std::string& value) const;
+  void add_weight(const Node& node, LayerFigures& figures) const;
+  LayerFigures figures_of(const Node& node, ValueId result) const;
+
+  const Graph& reference_;
+  const Graph& quantized_;
+  const RangeReport& ranges_;
+  std::map<std::string, double> sqnr_;  // by value
+};
+
+const QuantParams* Collector::quant_of(const std::string& value) const {
+  const auto id = quantized_.find_value(value);
+  if (!id || !quantized_.value(*id).type.quant) return nullptr;
+  return &*quantized_.value(*id).type.quant;
+}
+
+// The node's result, or, where that has no codes of its own, what the elementwise functions that
+// follow make of it.
+ValueId Collector::result_of(const Node& node) const {
+  constexpr int kFarthest = 3;
+  ValueId value = node.output(0);
+  for (int i = 0; i < kFarthest && quant_of(reference_.value(value).name) == nullptr; ++i) {
+    const std::vector<NodeId> readers = reference_.consumers(value);
+    if (readers.size() != 1 || reference_.is_output(value)) break;
+    const Node& next = reference_.node(readers.front());
+    const bool alone = next.inputs.size() == 1 || clamp_of(reference_, next).has_value();
+    if (!alone || next.outputs.size() != 1) break;
+    value = next.output(0);
+  }
+  const std::string& name = reference_.value(value).name;
+  return quant_of(name) != nullptr && sqnr_.contains(name) ? value : node.output(0);
+}
+
+std::optional<TensorFigures> Collector::activation(const std::string& value) const {
+  const TensorRange* range = ranges_.find(value);
+  const QuantParams* quant = quant_of(value);
+  if (range == nullptr || range->is_weight || quant == nullptr) return std::nullopt;
+  return activation_figures(*range, *quant);
+}
+
+void Collector::add_weight(const Node& node, LayerFigures& figures) const {
+  const Value& real = reference_.value(weight_of(node));
+  const auto value = quantized_.find_value(reference_.value(node.output(0)).name);
+  const auto twin = value ? quantized_.producer(*value) : std::nullopt;
+  if (!twin || !has_weight(quantized_, quantized_.node(*twin))) return;
+  const Value& coded = quantized_.value(weight_of(quantized_.node(*twin)));
+  if (coded.type.quant) figures.weight_bits = coded.type.quant->bits();
+  figures.weight = weight_figures(node, real, coded);
+  if (real.type.shape.rank() < 2 || !real.type.shape.is_static()) return;
+  const WeightIndex index(node, real.type.shape);
+  figures.terms = real.type.shape.elements() / std::max<int64_t>(1, index.outputs());
+  const int64_t groups = index.axes().groups;
+  figures.depthwise = groups > 1 && groups == index.inputs();
+}
+
+LayerFigures Collector::figures_of(const Node& node, ValueId result) const {
+  LayerFigures figures{.node = node.name, .op = node.op, .value = reference_.value(result).name};
+  figures.sqnr_db = sqnr_.at(figures.value);
+  figures.sqnr_before_db = kInfinity;
+  for (const ValueId input : node.inputs) {
+    if (!input || reference_.value(input).is_constant()) continue;
+    const std::string& name = reference_.value(input).name;
+    const auto before = sqnr_.find(name);
+    if (before != sqnr_.end()) {
+      figures.sqnr_before_db = std::min(figures.sqnr_before_db, before->second);
+    } else if (!figures.input && reference_.is_input(input)) {
+      figures.input = activation(name);
+    }
+  }
+  if (has_weight(reference_, node)) add_weight(node, figures);
+  figures.result = activation(figures.value);
+  if (const QuantParams* quant = quant_of(figures.value)) figures.activation_bits = quant->bits();
+  return figures;
+}
+
+std::vector<LayerFigures> Collector::collect() {
+  std::vector<LayerFigures> all;
+  std::set<ValueId> covered;
+  for (const NodeId id : reference_.nodes()) {
+    const Node& node = reference_.node(id);
+    const ValueId own = node.output(0);
+    if (!own || covered.contains(own) || !sqnr_.contains(reference_.value(own).name)) continue;
+    const bool layer = has_weight(reference_, node);
+    const ValueId result = result_of(node);
+    const std::string& name = reference_.value(result).name;
+    if (!layer && quant_of(name) == nullptr) continue;
+    // A view, or one whose codes are those of what it reads, adds nothing.
+    const double lost = sqnr_.at(name);
+    covered.insert(result);
+    LayerFigures figures = figures_of(node, result);
+    if (!layer && figures.sqnr_before_db == lost) continue;
+    all.push_back(std::move(figures));
+  }
+  const auto noise = [](double db) { return std::pow(10.0, -db / 10); };
+  double sum = 0;
+  for (LayerFigures& figures : all) {
+    figures.share = std::max(0.0, noise(figures.sqnr_db) - noise(figures.sqnr_before_db));
+    if (std::isfinite(figures.share)) sum += figures.share;
+  }
+  for (LayerFigures& figures : all) {
+    figures.share = std::isfinite(figures.share) ? (sum > 0 ? figures.share / sum : 0) : 1;
+  }
+  return all;
+}
+
+}  // namespace
+
+std::vector<LayerFigures> layer_figures(const Graph& reference, const Graph& quantized,
+                                        const RangeReport& ranges,
+                                        std::span<const LayerError> errors) {
+  return Collector(reference, quantized, ranges, errors).collect();
+}
+
+}  // namespace nibble
