@@ -4,6 +4,7 @@
 #include "base/check.h"
 #include "base/file.h"
 #include "cli/command.h"
+#include "cli/report_steps.h"
 #include "nibble/onnx.h"
 #include "nibble/ranges.h"
 #include "verbs/quantize.h"
@@ -21,7 +22,7 @@ struct Arguments {
 
 int run(const Arguments& arguments) {
   if (!arguments.output.empty()) check_output_file(arguments.output);
-  const Graph graph = load_onnx(arguments.model);
+  const Graph graph = load_model(arguments.model);
   ProgressBar progress;
   const RangeReport report =
       with_context([&] { return "analyzing " + arguments.model; },
@@ -31,13 +32,12 @@ int run(const Arguments& arguments) {
                    });
   progress.clear();
   if (!arguments.output.empty()) write_file(arguments.output, to_json(report) + "\n");
-  if (arguments.common.json) {
-    tell("{}\n", to_json(report));
-    return 0;
-  }
-  tell("{}", to_table(report, output_columns()));
-  if (!arguments.output.empty())
-    tell("\nEverything, histograms included, is in {}.\n", arguments.output);
+  const Json result = ranges_json(report, prepare_for_quantization(graph));
+  present("analyze", result, arguments.common, [&] {
+    tell("{}", to_table(report, output_columns()));
+    if (!arguments.output.empty())
+      tell("\nEverything, histograms included, is in {}.\n", arguments.output);
+  });
   return 0;
 }
 

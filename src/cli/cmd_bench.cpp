@@ -12,12 +12,12 @@
 #include "base/check.h"
 #include "cli/command.h"
 #include "cli/program.h"
+#include "cli/report_steps.h"
 #include "nibble/evaluate.h"
 #include "nibble/onnx.h"
 #include "onnx/model_size.h"
 #include "report/format.h"
 #include "report/table.h"
-#include "verbs/json.h"
 
 extern char** environ;
 
@@ -107,14 +107,7 @@ int run_once(const Arguments& arguments) {
   return 0;
 }
 
-struct Row {
-  std::string model;
-  std::optional<uint64_t> file_bytes;
-  std::optional<uint64_t> memory;
-  std::vector<Latency> latencies;
-};
-
-void print_text(const std::vector<Row>& rows) {
+void print_text(const std::vector<BenchRow>& rows) {
   Table table({{"model"},
                {"threads", Align::right},
                {"batch", Align::right},
@@ -124,7 +117,7 @@ void print_text(const std::vector<Row>& rows) {
                {"speed", Align::right},
                {"peak memory", Align::right},
                {"file", Align::right}});
-  for (const Row& row : rows) {
+  for (const BenchRow& row : rows) {
     for (size_t i = 0; i < row.latencies.size(); ++i) {
       const Latency& latency = row.latencies[i];
       table.add_row({row.model, std::to_string(latency.threads), std::to_string(latency.batch),
@@ -139,24 +132,9 @@ void print_text(const std::vector<Row>& rows) {
        table.to_string(output_columns()));
 }
 
-void print_json_rows(const std::vector<Row>& rows) {
-  Json models = Json::array();
-  for (const Row& row : rows) {
-    Json entry = {{"model", row.model}};
-    if (row.file_bytes) entry["file_bytes"] = *row.file_bytes;
-    entry["latencies"] = Json::array();
-    if (row.memory) entry["peak_memory_bytes"] = *row.memory;
-    for (const Latency& latency : row.latencies) {
-      entry["latencies"].push_back(to_json(latency));
-    }
-    models.push_back(std::move(entry));
-  }
-  print_json({{"models", std::move(models)}});
-}
-
 int run(const Arguments& arguments) {
   std::vector<Graph> graphs;
-  for (const std::string& path : arguments.models) graphs.push_back(load_onnx(path));
+  for (const std::string& path : arguments.models) graphs.push_back(load_model(path));
   const std::map<std::string, Shape> shapes = input_shapes(arguments.shapes);
   check_shapes(shapes, graphs);
   settle_states(graphs, arguments.carry);
@@ -167,7 +145,7 @@ int run(const Arguments& arguments) {
                                         .seconds = arguments.seconds,
                                         .seed = arguments.seed,
                                         .progress = &progress});
-  std::vector<Row> rows;
+  std::vector<BenchRow> rows;
   for (size_t i = 0; i < graphs.size(); ++i) {
     rows.push_back({.model = arguments.models[i],
                     .file_bytes = size_of_model(arguments.models[i]),
@@ -175,11 +153,8 @@ int run(const Arguments& arguments) {
                     .latencies = latencies[i]});
   }
   progress.clear();
-  if (arguments.json) {
-    print_json_rows(rows);
-  } else {
-    print_text(rows);
-  }
+  present("bench", bench_json(rows), {.json = arguments.json, .seed = arguments.seed},
+          [&] { print_text(rows); });
   return 0;
 }
 
@@ -209,6 +184,7 @@ std::function<int()> declare_bench(CLI::App& app) {
   add_option(app, {.flag = "--seed", .help = "Seed of the random inputs", .least = 0},
              arguments->seed);
   add_option(app, kJsonOption, arguments->json);
+  declare_run_folder(app);
   app.add_flag("--once", *once, "One run and nothing else: what peak memory is measured on")
       ->group("");
   return [arguments, once] { return *once ? run_once(*arguments) : run(*arguments); };

@@ -5,6 +5,7 @@
 #include "cli/command.h"
 #include "cli/metric_output.h"
 #include "nibble/onnx.h"
+#include "report/causes/causes.h"
 #include "report/table.h"
 #include "verbs/json.h"
 
@@ -37,21 +38,30 @@ void print_layers(const std::vector<LayerError>& errors, int64_t samples) {
       table.to_string(output_columns()), errors.size(), samples);
 }
 
+// The layers that add most noise, and why, where the statistics show it.
+void print_costs(const std::vector<LayerFigures>& layers) {
+  for (const LayerFigures* layer : costliest(layers, 2)) {
+    tell("\n{}.\n", cost_text(*layer));
+    if (const auto cause = cause_of(*layer)) {
+      tell("  {}: {}.\n  Try: {}\n", cause->name, cause->sentence, cause->remedy);
+    }
+  }
+}
+
 int run(const Arguments& arguments) {
   const std::vector<std::string> names = {arguments.reference, arguments.quantized};
   ProgressBar progress;
   const RunSettings settings = arguments.common.settings(&progress);
   const Comparison comparison =
-      compare_models({.name = names[0], .graph = load_onnx(names[0]), .data = nullptr},
-                     {.name = names[1], .graph = load_onnx(names[1]), .data = nullptr},
+      compare_models({.name = names[0], .graph = load_model(names[0]), .data = nullptr},
+                     {.name = names[1], .graph = load_model(names[1]), .data = nullptr},
                      arguments.data.source(), arguments.samples, settings);
   progress.clear();
-  if (arguments.common.json) {
-    print_json(to_json(comparison, names));
-    return 0;
-  }
-  print_reports(names, comparison.outputs, {.seed = settings.seed});
-  print_layers(comparison.layers, comparison.samples);
+  present("compare", to_json(comparison, names), arguments.common, [&] {
+    print_reports(names, comparison.outputs, {.seed = settings.seed});
+    print_layers(comparison.layers, comparison.samples);
+    print_costs(comparison.costs);
+  });
   return 0;
 }
 

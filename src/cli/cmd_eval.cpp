@@ -78,21 +78,21 @@ int run(const Arguments& arguments) {
   const JudgeSettings settings = settings_of(arguments);
   std::vector<Subject> subjects;
   for (const std::string& path : arguments.models) {
-    subjects.push_back({.name = path, .graph = load_onnx(path), .data = nullptr});
+    subjects.push_back({.name = path, .graph = load_model(path), .data = nullptr});
   }
   const Judgement judgement = judge_models(subjects, arguments.data.source(), settings,
                                            arguments.common.settings(&progress));
   progress.clear();
   if (!arguments.predictions.empty()) save_predictions(judgement.accuracies, arguments.predictions);
-  if (arguments.common.json) {
-    Json json = {{"split", arguments.split}};
-    json.update(to_json(judgement, arguments.models));
-    print_json(json);
-  } else if (!judgement.accuracies.empty()) {
-    print_text(arguments.models, judgement.accuracies);
-  } else {
-    print_reports(arguments.models, judgement.reports, settings.measure);
-  }
+  Json json = {{"split", arguments.split}};
+  json.update(to_json(judgement, arguments.models));
+  present("eval", json, arguments.common, [&] {
+    if (!judgement.accuracies.empty()) {
+      print_text(arguments.models, judgement.accuracies);
+    } else {
+      print_reports(arguments.models, judgement.reports, settings.measure);
+    }
+  });
   return 0;
 }
 

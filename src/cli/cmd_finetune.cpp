@@ -19,9 +19,10 @@ int run(const Arguments& arguments) {
   const Target& target = find_target(arguments.target);
   ProgressBar progress;
   const TrainResult result =
-      finetune_model(load_onnx(arguments.model), arguments.model, target, arguments.data.source(),
+      finetune_model(load_model(arguments.model), arguments.model, target, arguments.data.source(),
                      arguments.training.choices(), arguments.common.settings(&progress));
-  finish_training(result, arguments.output, target, progress, arguments.common.json);
+  finish_training(result, {"finetune", {{"model", arguments.model}}, arguments.output, target},
+                  progress, arguments.common);
   return 0;
 }
 

@@ -75,13 +75,10 @@ void print_text(const Graph& graph, const Inspection& summary, const Arguments& 
 }
 
 int run(const Arguments& arguments) {
-  const Graph graph = load_onnx(arguments.model);
+  const Graph graph = load_model(arguments.model);
   const Inspection summary = inspect_model(graph);
-  if (arguments.common.json) {
-    print_json(to_json(summary, graph, size_of_model(arguments.model)));
-  } else {
-    print_text(graph, summary, arguments);
-  }
+  present("inspect", to_json(summary, graph, size_of_model(arguments.model)), arguments.common,
+          [&] { print_text(graph, summary, arguments); });
   return 0;
 }
 

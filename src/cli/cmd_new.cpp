@@ -218,7 +218,7 @@ std::function<int()> declare_new(CLI::App& app) {
   arguments->data.declare(app);
   auto options = std::make_shared<std::vector<const CLI::Option*>>();
   for (const CLI::Option* option : std::as_const(app).get_options()) options->push_back(option);
-  arguments->common.declare(app);
+  arguments->common.declare(app, false);
   return [arguments, options] {
     for (const CLI::Option* option : *options) {
       const std::string name = option->get_name();

@@ -63,7 +63,7 @@ int run(const Arguments& arguments) {
 std::function<int()> declare_ops(CLI::App& app) {
   auto arguments = std::make_shared<Arguments>();
   app.add_option("NAME", arguments->name, "One operator; default: all");
-  arguments->common.declare(app);
+  arguments->common.declare(app, false);
   return [arguments] { return run(*arguments); };
 }
 

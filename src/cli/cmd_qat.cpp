@@ -18,13 +18,15 @@ struct Arguments {
 int run(const Arguments& arguments) {
   check_output_file(arguments.output);
   const QuantizeSettings settings = arguments.quantization.resolve();
-  const Graph model = load_onnx(arguments.model);
+  const Graph model = load_model(arguments.model);
   ProgressBar progress;
   const TrainResult result =
       train_with_quantization(model, arguments.data.source(), settings,
                               arguments.training.choices(), arguments.common.settings(&progress));
-  finish_training(result, arguments.output, find_target(settings.options.target), progress,
-                  arguments.common.json);
+  finish_training(
+      result,
+      {"qat", {{"model", arguments.model}}, arguments.output, find_target(settings.options.target)},
+      progress, arguments.common);
   return 0;
 }
 

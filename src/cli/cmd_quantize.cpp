@@ -6,6 +6,7 @@
 
 #include "base/check.h"
 #include "cli/quantize_arguments.h"
+#include "cli/report_steps.h"
 #include "nibble/onnx.h"
 #include "onnx/model_size.h"
 #include "report/format.h"
@@ -18,6 +19,7 @@ struct Arguments {
   std::string model;
   std::string output;
   bool force = false;
+  std::string report;
   DataArguments data;
   QuantizeArguments quantization;
   CommonOptions common;
@@ -71,16 +73,18 @@ void print_left_in_float(const QuantizeReport& report) {
   }
 }
 
+Json quantization_json(const Arguments& arguments, const Quantized& result,
+                       std::optional<uint64_t> before, uint64_t after) {
+  Json json = {{"model", arguments.model},
+               {"output", arguments.output},
+               {"bytes_before", before ? Json(*before) : Json()},
+               {"bytes_after", after}};
+  json.update(to_json(result));
+  return json;
+}
+
 void print_summary(const Arguments& arguments, const Quantized& result,
                    std::optional<uint64_t> before, uint64_t after) {
-  if (arguments.common.json) {
-    Json json = {{"output", arguments.output},
-                 {"bytes_before", before ? Json(*before) : Json()},
-                 {"bytes_after", after}};
-    json.update(to_json(result));
-    print_json(json);
-    return;
-  }
   tell("{}: {}\n", arguments.output, size_change(before, after));
   tell("{} {} quantized (weights: {}; activations: {}), {}.\n", result.report.quantized_layers,
        result.report.quantized_layers == 1 ? "layer" : "layers",
@@ -101,10 +105,28 @@ void print_summary(const Arguments& arguments, const Quantized& result,
   }
 }
 
+// The page of the quantization, and of what else can be measured.
+void report_on(const Arguments& arguments, const Quantized& result, ProgressBar& progress) {
+  if (result.ranges.samples > 0) {
+    run_record().add("analyze", ranges_json(result.ranges, result.float_graph), arguments.common);
+  }
+  const std::vector<std::string> left_out = measure_for_report(
+      arguments.model, arguments.output, arguments.data, arguments.common, progress);
+  progress.clear();
+  write_report(arguments.report);
+  if (arguments.common.json) return;
+  for (const std::string& sentence : left_out) tell("{}.\n", sentence);
+  tell("{}: what came out, layer by layer\n", arguments.report);
+}
+
 int run(const Arguments& arguments) {
   check_output_file(arguments.output);
+  if (!arguments.report.empty()) {
+    check_output_file(arguments.report);
+    run_record().keep();
+  }
   const QuantizeSettings settings = arguments.quantization.resolve();
-  const Graph model = load_onnx(arguments.model);
+  const Graph model = load_model(arguments.model);
   const std::optional<uint64_t> before = size_of_model(arguments.model);
   ProgressBar progress;
   Quantized result = with_context([&] { return "quantizing " + arguments.model; },
@@ -116,7 +138,9 @@ int run(const Arguments& arguments) {
   const uint64_t after =
       save_model(result.graph, arguments.output, find_target(settings.options.target));
   progress.clear();
-  print_summary(arguments, result, before, after);
+  present("quantize", quantization_json(arguments, result, before, after), arguments.common,
+          [&] { print_summary(arguments, result, before, after); });
+  if (!arguments.report.empty()) report_on(arguments, result, progress);
   return 0;
 }
 
@@ -132,6 +156,10 @@ std::function<int()> declare_quantize(CLI::App& app) {
   arguments->quantization.declare(app);
   add_option(app, {.flag = "--force", .help = "Write the file even if nothing could be quantized"},
              arguments->force);
+  app.add_option(
+         "--report", arguments->report,
+         "Measure the result too, and make an HTML page of it: accuracy, latency, each layer")
+      ->type_name("FILE");
   arguments->common.declare(app);
   return [arguments] { return run(*arguments); };
 }

@@ -110,7 +110,7 @@ std::function<int()> declare_run(CLI::App& app) {
       "-o,--output", arguments->folder,
       "Folder for the outputs, one NAME.npy each; '_' stands for what a file name cannot hold");
   declare_arithmetic(app, arguments->arithmetic);
-  arguments->common.declare(app);
+  arguments->common.declare(app, false);
   return [arguments] { return run(*arguments); };
 }
 

@@ -19,7 +19,10 @@ int run(const Arguments& arguments) {
   const TrainResult result =
       train_architecture(arguments.architecture, arguments.data.source(),
                          arguments.training.choices(), arguments.common.settings(&progress));
-  finish_training(result, arguments.output, default_target(), progress, arguments.common.json);
+  finish_training(
+      result,
+      {"train", {{"architecture", arguments.architecture}}, arguments.output, default_target()},
+      progress, arguments.common);
   return 0;
 }
 

@@ -8,7 +8,7 @@
 
 namespace nibble::cli {
 
-void CommonOptions::declare(CLI::App& app) {
+void CommonOptions::declare(CLI::App& app, bool measures) {
   add_option(app, kJsonOption, json);
   add_option(
       app,
@@ -19,6 +19,20 @@ void CommonOptions::declare(CLI::App& app) {
               .help = "Seed of everything random; the same seed gives the same file",
               .least = 0},
              seed);
+  if (measures) declare_run_folder(app);
+}
+
+void declare_run_folder(CLI::App& app) {
+  app.add_option_function<std::string>(
+         "--run", [](const std::string& folder) { run_record().set_folder(folder); },
+         "Leave the result in this folder too, for nibble report; commands may share one")
+      ->type_name("FOLDER");
+}
+
+Graph load_model(const std::string& path) {
+  Graph graph = load_onnx(path);
+  run_record().note_model("read", path);
+  return graph;
 }
 
 uint64_t save_model(const Graph& graph, const std::string& path, const Target& target) {
@@ -26,6 +40,7 @@ uint64_t save_model(const Graph& graph, const std::string& path, const Target& t
                       [&] {
                         save_onnx(graph, path, target);
                         const std::optional<uint64_t> bytes = size_of_model(path);
+                        run_record().note_model("written", path);
                         // None of a pipe or a device.
                         return bytes ? *bytes : serialize_onnx(graph, target).size();
                       });
@@ -85,6 +100,8 @@ std::span<const CommandRow> commands() {
       CommandRow{"new", "A project of your own: settings, steps, tests, CI",
                  "nibble new my-project --model model.onnx --data photos --resize 224x224",
                  declare_new},
+      CommandRow{"report", "One page of what commands left with --run",
+                 "nibble report run/ -o report.html", declare_report},
   };
   return rows;
 }

@@ -14,6 +14,7 @@
 #include "cli/option_flags.h"
 #include "cli/output.h"
 #include "cli/progress_bar.h"
+#include "cli/run_record.h"
 #include "nibble/choice.h"
 #include "nibble/data.h"
 #include "nibble/graph.h"
@@ -25,12 +26,12 @@ namespace nibble::cli {
 
 inline const OptionSpec kJsonOption{.flag = "--json", .help = "Print the result as JSON on stdout"};
 
-/// --json, --threads, --seed.
+/// --json, --threads, --seed; and --run, of commands that measure.
 struct CommonOptions {
   bool json = false;
   int threads = 0;
   uint64_t seed = 0;
-  void declare(CLI::App& app);
+  void declare(CLI::App& app, bool measures = true);
   RunSettings settings(ProgressSink* progress) const { return {threads, seed, progress}; }
 };
 
@@ -65,7 +66,7 @@ struct DataArguments {
   void declare(CLI::App& app);
   /// There is something to open: --data or --input.
   bool given() const { return !spec.empty() || !inputs.empty(); }
-  /// Throws Error{invalid_argument} for what is malformed.
+  /// What is opened is noted in the record. Throws Error{invalid_argument} for what is malformed.
   SampleSource source() const;
 };
 
@@ -108,10 +109,17 @@ std::function<int()> declare_ops(CLI::App& app);
 std::function<int()> declare_bench(CLI::App& app);
 std::function<int()> declare_demo(CLI::App& app);
 std::function<int()> declare_new(CLI::App& app);
+std::function<int()> declare_report(CLI::App& app);
+
+/// load_onnx(), for the record.
+Graph load_model(const std::string& path);
 
 /// Writes the model as save_onnx() does; the bytes of the file. (A device or a pipe has no size.)
 uint64_t save_model(const Graph& graph, const std::string& path,
                     const Target& target = default_target());
+/// --run FOLDER.
+void declare_run_folder(CLI::App& app);
+
 /// "8.87 MB", or "?" for a device or a pipe.
 std::string size_text(const std::string& path);
 

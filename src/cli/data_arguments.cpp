@@ -108,6 +108,9 @@ SampleSource DataArguments::source() const {
       return wanted.over(std::move(usual));
     };
   }
+  source.opened = [spec = spec](Split split, const Dataset& data) {
+    run_record().note_data(spec, split, data);
+  };
   return source;
 }
 

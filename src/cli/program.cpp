@@ -51,6 +51,8 @@ int run(int argc, const char* const* argv) {
     write_output(help.str());
     return code == 0 ? 0 : 2;
   }
+  run_record().set_command(argc, argv);
+  run_record().check_folder();
   return chosen();
 }
 

@@ -20,9 +20,21 @@ struct TrainArguments {
   TrainChoices choices() const;
 };
 
+/// What training made, for machines: `from`, the file and its size, the bits of each quantized
+/// layer, all epochs.
+Json training_json(const TrainResult& result, const std::string& output, uint64_t bytes,
+                   const Json& from);
+
+/// What remains to be said of a training.
+struct TrainingEnd {
+  std::string_view verb;  // "qat"
+  Json from;              // what it started from: {"model": FILE} or {"architecture": NAME}
+  std::string output;
+  const Target& target;
+};
 /// Writes what train, qat and finetune made, and says the best epoch, its validation accuracy, the
 /// file and its size.
-void finish_training(const TrainResult& result, const std::string& output, const Target& target,
-                     ProgressBar& progress, bool json);
+void finish_training(const TrainResult& result, const TrainingEnd& end, ProgressBar& progress,
+                     const CommonOptions& common);
 
 }  // namespace nibble::cli

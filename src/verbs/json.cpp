@@ -2,6 +2,8 @@
 
 #include <cmath>
 
+#include "report/causes/costs_json.h"
+
 namespace nibble {
 namespace {
 
@@ -174,9 +176,12 @@ Json to_json(const Judgement& judgement, const std::vector<std::string>& models)
 }
 
 Json to_json(const Comparison& comparison, const std::vector<std::string>& models) {
-  return {{"samples", comparison.samples},
+  return {{"reference", models.at(0)},
+          {"quantized", models.at(1)},
+          {"samples", comparison.samples},
           {"outputs", reports_json(models, comparison.outputs)},
-          {"layers", layers_json(comparison.layers)}};
+          {"layers", layers_json(comparison.layers)},
+          {"costs", costs_json(comparison.costs)}};
 }
 
 Json to_json(const Latency& latency) {

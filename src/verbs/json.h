@@ -34,7 +34,7 @@ Json to_json(const TrainResult& result);
 /// {"metric": "top1", "models": [...]}, or {"metrics": [...]}. `models` are the names.
 Json to_json(const Judgement& judgement, const std::vector<std::string>& models);
 Json reports_json(const std::vector<std::string>& models, std::span<const MetricReport> reports);
-/// {"samples", "outputs", "layers"}.
+/// {"reference", "quantized", "samples", "outputs", "layers", "costs"}.
 Json to_json(const Comparison& comparison, const std::vector<std::string>& models);
 Json to_json(const Latency& latency);
 

@@ -126,7 +126,7 @@ Comparison compare_models(Subject reference, Subject quantized, const SampleSour
                     .data = data.get(),
                     .arithmetic = Arithmetic::f32},
       MeasuredModel{.name = quantized.name, .graph = &graphs[1], .data = data.get()}};
-  Comparison comparison{.samples = data->size(), .outputs = {}, .layers = {}};
+  Comparison comparison{.samples = data->size(), .outputs = {}, .layers = {}, .costs = {}};
   comparison.outputs = measure(
       models,
       {.by_first_model = true, .threads = run.threads, .seed = run.seed, .progress = run.progress});
@@ -136,6 +136,10 @@ Comparison compare_models(Subject reference, Subject quantized, const SampleSour
         return compare_layers(graphs[0], graphs[1], *data, data->size(),
                               {.threads = run.threads, .progress = run.progress});
       });
+  const RangeReport ranges =
+      analyze(graphs[0], *data,
+              {.predict_errors = false, .threads = run.threads, .progress = run.progress});
+  comparison.costs = layer_figures(graphs[0], graphs[1], ranges, comparison.layers);
   return comparison;
 }
 

@@ -9,6 +9,7 @@
 
 #include "nibble/evaluate.h"
 #include "nibble/measure.h"
+#include "report/causes/figures.h"
 #include "report/score_function.h"
 #include "verbs/samples.h"
 
@@ -47,7 +48,8 @@ Judgement judge_models(std::vector<Subject>& subjects, const SampleSource& data,
 struct Comparison {
   int64_t samples = 0;
   std::vector<MetricReport> outputs;
-  std::vector<LayerError> layers;  // worst first
+  std::vector<LayerError> layers;   // worst first
+  std::vector<LayerFigures> costs;  // what each layer adds, in execution order
 };
 /// On a draw of `samples` test samples.
 Comparison compare_models(Subject reference, Subject quantized, const SampleSource& data,

@@ -65,6 +65,7 @@ std::shared_ptr<const Dataset> SampleSource::open(Split split, const Graph* mode
   }
   const std::shared_ptr<const Dataset> dataset = open_with();
   if (model != nullptr) bind_samples(*model, *dataset);  // throws if the samples do not fit
+  if (opened != nullptr) opened(options.split, *dataset);
   return dataset;
 }
 

@@ -37,6 +37,8 @@ struct SampleSource {
   std::function<std::shared_ptr<const Dataset>(const DataOptions& options)> held;
   /// This part, whichever a verb would look at. (Training looks at two.)
   std::optional<Split> only;
+  /// Told of every part that open() opened. Null: nobody is.
+  std::function<void(Split, const Dataset&)> opened;
 
   /// There is something to open.
   bool given() const { return !spec.empty() || !sources.empty() || held != nullptr; }

@@ -58,6 +58,15 @@ TEST_F(training, the_demo_keeps_its_promises) {
   EXPECT_LT(bytes(1), bytes(0) / 3);
   EXPECT_LT(bytes(2), bytes(1));
   EXPECT_LT(bytes(6), bytes(5));
+  // Every section of the page has something to say, and every network a sentence.
+  const std::string page = read_file(path("models/report.html"));
+  for (const char* part :
+       {"id=\"summary\"", "id=\"accuracy\"", "id=\"costs\"", "id=\"layers\"", "id=\"ranges\"",
+        "id=\"training\"", "id=\"provenance\"", "Training digits-cnn from scratch gave float.onnx",
+        "gave ptq-w8a8.onnx, which is", "Fine-tuning ptq-w4a4.onnx gave qaft-w4a4.onnx, which",
+        "with training in the loop, gave qat-w2a2.onnx, which is"}) {
+    EXPECT_NE(page.find(part), std::string::npos) << part;
+  }
 }
 
 }  // namespace
