@@ -3,12 +3,13 @@ _nibble() {
   local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD - 1]}
   COMPREPLY=()
   if ((COMP_CWORD == 1)); then
-    COMPREPLY=($(compgen -W 'inspect ops train analyze quantize qat finetune eval compare run bench demo new --help --version' -- "$word"))
+    COMPREPLY=($(compgen -W 'inspect ops train analyze quantize qat finetune eval compare run bench demo new report --help --version' -- "$word"))
     return
   fi
   case "${COMP_WORDS[1]} $before" in
     'inspect --threads') :; return ;;
     'inspect --seed') :; return ;;
+    'inspect --run') :; return ;;
     'ops --threads') :; return ;;
     'ops --seed') :; return ;;
     'train --arch') COMPREPLY=($(compgen -W 'digits-cnn resnet20 mobilenetv2-small catdog-cnn' -- "$word")); return ;;
@@ -20,6 +21,7 @@ _nibble() {
     'train --hop') :; return ;;
     'train --threads') :; return ;;
     'train --seed') :; return ;;
+    'train --run') :; return ;;
     'train --preprocess') :; compopt -o default; return ;;
     'train --resize') :; return ;;
     'train --letterbox') :; return ;;
@@ -48,6 +50,7 @@ _nibble() {
     'analyze -o'|'analyze --output') :; compopt -o default; return ;;
     'analyze --threads') :; return ;;
     'analyze --seed') :; return ;;
+    'analyze --run') :; return ;;
     'analyze --preprocess') :; compopt -o default; return ;;
     'analyze --resize') :; return ;;
     'analyze --letterbox') :; return ;;
@@ -64,8 +67,10 @@ _nibble() {
     'quantize --carry') :; return ;;
     'quantize --frame') :; return ;;
     'quantize --hop') :; return ;;
+    'quantize --report') :; compopt -o default; return ;;
     'quantize --threads') :; return ;;
     'quantize --seed') :; return ;;
+    'quantize --run') :; return ;;
     'quantize --preprocess') :; compopt -o default; return ;;
     'quantize --resize') :; return ;;
     'quantize --letterbox') :; return ;;
@@ -96,6 +101,7 @@ _nibble() {
     'qat --hop') :; return ;;
     'qat --threads') :; return ;;
     'qat --seed') :; return ;;
+    'qat --run') :; return ;;
     'qat --preprocess') :; compopt -o default; return ;;
     'qat --resize') :; return ;;
     'qat --letterbox') :; return ;;
@@ -137,6 +143,7 @@ _nibble() {
     'finetune --hop') :; return ;;
     'finetune --threads') :; return ;;
     'finetune --seed') :; return ;;
+    'finetune --run') :; return ;;
     'finetune --preprocess') :; compopt -o default; return ;;
     'finetune --resize') :; return ;;
     'finetune --letterbox') :; return ;;
@@ -168,6 +175,7 @@ _nibble() {
     'eval --predictions') :; compopt -o default; return ;;
     'eval --threads') :; return ;;
     'eval --seed') :; return ;;
+    'eval --run') :; return ;;
     'eval --preprocess') :; compopt -o default; return ;;
     'eval --resize') :; return ;;
     'eval --letterbox') :; return ;;
@@ -191,6 +199,7 @@ _nibble() {
     'compare --samples') :; return ;;
     'compare --threads') :; return ;;
     'compare --seed') :; return ;;
+    'compare --run') :; return ;;
     'compare --preprocess') :; compopt -o default; return ;;
     'compare --resize') :; return ;;
     'compare --letterbox') :; return ;;
@@ -212,9 +221,11 @@ _nibble() {
     'bench --carry') :; return ;;
     'bench --seconds') :; return ;;
     'bench --seed') :; return ;;
+    'bench --run') :; return ;;
     'demo -o'|'demo --output') :; compopt -o default; return ;;
     'demo --threads') :; return ;;
     'demo --seed') :; return ;;
+    'demo --run') :; return ;;
     'new --model') :; compopt -o default; return ;;
     'new --from') COMPREPLY=($(compgen -W 'tutorial minimal' -- "$word")); return ;;
     'new --data') COMPREPLY=($(compgen -W 'digits' -- "$word")); COMPREPLY+=($(compgen -f -- "$word")); compopt -o filenames; return ;;
@@ -234,21 +245,23 @@ _nibble() {
     'new --scale') :; return ;;
     'new --mean') :; return ;;
     'new --std') :; return ;;
+    'report -o'|'report --output') :; compopt -o default; return ;;
   esac
   case ${COMP_WORDS[1]} in
-    inspect) [[ $word == -* ]] && COMPREPLY=($(compgen -W '-h --help --all --json --threads --seed' -- "$word")) ;;
+    inspect) [[ $word == -* ]] && COMPREPLY=($(compgen -W '-h --help --all --json --threads --seed --run' -- "$word")) ;;
     ops) [[ $word == -* ]] && COMPREPLY=($(compgen -W '-h --help --json --threads --seed' -- "$word")) ;;
-    train) [[ $word == -* ]] && COMPREPLY=($(compgen -W '-h --help --arch -o --output --data --input --carry --frame --hop --json --threads --seed --preprocess --resize --letterbox --pad-value --crop --color --layout --scale --mean --std --epochs --batch --lr --optimizer --weight-decay --label-smoothing --flip --crop-padding --device --checkpoint' -- "$word")) ;;
-    analyze) [[ $word == -* ]] && COMPREPLY=($(compgen -W '-h --help --data --input --carry --frame --hop --samples -o --output --json --threads --seed --preprocess --resize --letterbox --pad-value --crop --color --layout --scale --mean --std' -- "$word")) ;;
-    quantize) [[ $word == -* ]] && COMPREPLY=($(compgen -W '-h --help -o --output --data --input --carry --frame --hop --force --json --threads --seed --preprocess --resize --letterbox --pad-value --crop --color --layout --scale --mean --std --weights --activations --average-bits --max-size --block-size --weight-observer --activation-observer --rounding --target --calibration --dynamic --no-8bit-ends --no-bias-correction --skip --config' -- "$word")) ;;
-    qat) [[ $word == -* ]] && COMPREPLY=($(compgen -W '-h --help -o --output --data --input --carry --frame --hop --json --threads --seed --preprocess --resize --letterbox --pad-value --crop --color --layout --scale --mean --std --weights --activations --average-bits --max-size --block-size --weight-observer --activation-observer --rounding --target --calibration --dynamic --no-8bit-ends --no-bias-correction --skip --config --epochs --batch --lr --optimizer --weight-decay --label-smoothing --distill --flip --crop-padding --device --checkpoint' -- "$word")) ;;
-    finetune) [[ $word == -* ]] && COMPREPLY=($(compgen -W '-h --help -o --output --target --data --input --carry --frame --hop --json --threads --seed --preprocess --resize --letterbox --pad-value --crop --color --layout --scale --mean --std --epochs --batch --lr --optimizer --weight-decay --label-smoothing --flip --crop-padding --device --checkpoint' -- "$word")) ;;
-    eval) [[ $word == -* ]] && COMPREPLY=($(compgen -W '-h --help --data --input --carry --frame --hop --split --samples --batch --arithmetic --predictions --json --threads --seed --preprocess --resize --letterbox --pad-value --crop --color --layout --scale --mean --std --metric --output --threshold --score --resamples' -- "$word")) ;;
-    compare) [[ $word == -* ]] && COMPREPLY=($(compgen -W '-h --help --data --input --carry --frame --hop --samples --json --threads --seed --preprocess --resize --letterbox --pad-value --crop --color --layout --scale --mean --std' -- "$word")) ;;
+    train) [[ $word == -* ]] && COMPREPLY=($(compgen -W '-h --help --arch -o --output --data --input --carry --frame --hop --json --threads --seed --run --preprocess --resize --letterbox --pad-value --crop --color --layout --scale --mean --std --epochs --batch --lr --optimizer --weight-decay --label-smoothing --flip --crop-padding --device --checkpoint' -- "$word")) ;;
+    analyze) [[ $word == -* ]] && COMPREPLY=($(compgen -W '-h --help --data --input --carry --frame --hop --samples -o --output --json --threads --seed --run --preprocess --resize --letterbox --pad-value --crop --color --layout --scale --mean --std' -- "$word")) ;;
+    quantize) [[ $word == -* ]] && COMPREPLY=($(compgen -W '-h --help -o --output --data --input --carry --frame --hop --force --report --json --threads --seed --run --preprocess --resize --letterbox --pad-value --crop --color --layout --scale --mean --std --weights --activations --average-bits --max-size --block-size --weight-observer --activation-observer --rounding --target --calibration --dynamic --no-8bit-ends --no-bias-correction --skip --config' -- "$word")) ;;
+    qat) [[ $word == -* ]] && COMPREPLY=($(compgen -W '-h --help -o --output --data --input --carry --frame --hop --json --threads --seed --run --preprocess --resize --letterbox --pad-value --crop --color --layout --scale --mean --std --weights --activations --average-bits --max-size --block-size --weight-observer --activation-observer --rounding --target --calibration --dynamic --no-8bit-ends --no-bias-correction --skip --config --epochs --batch --lr --optimizer --weight-decay --label-smoothing --distill --flip --crop-padding --device --checkpoint' -- "$word")) ;;
+    finetune) [[ $word == -* ]] && COMPREPLY=($(compgen -W '-h --help -o --output --target --data --input --carry --frame --hop --json --threads --seed --run --preprocess --resize --letterbox --pad-value --crop --color --layout --scale --mean --std --epochs --batch --lr --optimizer --weight-decay --label-smoothing --flip --crop-padding --device --checkpoint' -- "$word")) ;;
+    eval) [[ $word == -* ]] && COMPREPLY=($(compgen -W '-h --help --data --input --carry --frame --hop --split --samples --batch --arithmetic --predictions --json --threads --seed --run --preprocess --resize --letterbox --pad-value --crop --color --layout --scale --mean --std --metric --output --threshold --score --resamples' -- "$word")) ;;
+    compare) [[ $word == -* ]] && COMPREPLY=($(compgen -W '-h --help --data --input --carry --frame --hop --samples --json --threads --seed --run --preprocess --resize --letterbox --pad-value --crop --color --layout --scale --mean --std' -- "$word")) ;;
     run) [[ $word == -* ]] && COMPREPLY=($(compgen -W '-h --help --input -o --output --arithmetic --json --threads --seed' -- "$word")) ;;
-    bench) [[ $word == -* ]] && COMPREPLY=($(compgen -W '-h --help --threads --batch --shape --carry --seconds --seed --json' -- "$word")) ;;
-    demo) [[ $word == -* ]] && COMPREPLY=($(compgen -W '-h --help -o --output --json --threads --seed' -- "$word")) ;;
+    bench) [[ $word == -* ]] && COMPREPLY=($(compgen -W '-h --help --threads --batch --shape --carry --seconds --seed --json --run' -- "$word")) ;;
+    demo) [[ $word == -* ]] && COMPREPLY=($(compgen -W '-h --help -o --output --json --threads --seed --run' -- "$word")) ;;
     new) [[ $word == -* ]] && COMPREPLY=($(compgen -W '-h --help --model --from --data --input --carry --frame --hop --json --threads --seed --preprocess --resize --letterbox --pad-value --crop --color --layout --scale --mean --std' -- "$word")) ;;
+    report) [[ $word == -* ]] && COMPREPLY=($(compgen -W '-h --help -o --output' -- "$word")) ;;
   esac
   [[ $word == -* ]] || compopt -o default
 }

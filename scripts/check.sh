@@ -6,6 +6,8 @@
 #   tidy [FILE...]      clang-tidy with the checks of .clang-tidy, over src/ or the files named
 #   isa [TEST...]       the tests with the kernels of NIBBLE_ISA=avx2 and portable
 #   fuzz [SECONDS] [TARGET...]   libFuzzer for SECONDS (600) on each target of fuzz/, or those named
+#   page [PAGE...]      the report page of the demo, or those named, in Debian's Chromium: axe-core, 400 to 1600 pixels, light and
+#                       dark, keyboard, no network; screenshots are left in build/page
 #   mutate [ARGUMENT...]         10,000 broken models through inspect, quantize and run; arguments go to mutate_models.py
 # Each builds into build-CHECK (CMakePresets.json). Needs scripts/setup.sh --tests --checks. JOBS limits the compilers.
 set -euo pipefail
@@ -106,10 +108,19 @@ check_mutate() {
   "$python" scripts/mutate_models.py build/bin/nibble --keep build/findings "$@"
 }
 
+check_page() {
+  if ((!$#)); then
+    scripts/build.sh
+    build/bin/nibble demo -o build/page
+    set -- build/page/report.html
+  fi
+  .venv-page/bin/python tests/report/check_page.py "$@" --shots build/page
+}
+
 check=${1:-}
 shift || true
 case $check in
-  asan | tsan | clang | tidy | isa | fuzz | mutate) "check_$check" "$@" ;;
+  asan | tsan | clang | tidy | isa | fuzz | page | mutate) "check_$check" "$@" ;;
   *)
     sed -n '2,/^set/p' "$0" | sed '$d; s/^# \{0,1\}//' >&2
     exit 2

@@ -14,7 +14,7 @@ packages=(
   libcli11-dev nlohmann-json3-dev libfmt-dev
   libjpeg62-turbo-dev libpng-dev zlib1g-dev       # images and compressed data
 )
-tests=false docs=false
+tests=false docs=false checks=false
 for flag in "$@"; do
   case $flag in
     --tests)
@@ -23,10 +23,15 @@ for flag in "$@"; do
       packages+=(libgtest-dev libbenchmark-dev clang-format-14 binutils python3-venv python3-dev tar gzip)
       ;;
     --packages) packages+=(dpkg-dev debootstrap) ;;
-    --checks) packages+=(clang-16 libclang-rt-16-dev clang-tidy-16) ;;
     --docs)
       docs=true
       packages+=(python3-venv)
+      ;;
+    --checks)
+      checks=true
+      packages+=(clang-16 libclang-rt-16-dev clang-tidy-16 chromium python3-venv)
+      # Node.js from elsewhere brings npm along, and Debian's package then conflicts with it.
+      command -v npm >/dev/null || packages+=(npm)
       ;;
     *)
       echo "setup: '$flag' is none of --tests, --checks, --docs and --packages" >&2
@@ -75,4 +80,12 @@ if $tests; then  # to check that what Nibble writes runs elsewhere
 fi
 if $docs; then  # the site of docs/ and its figures
   python_packages "material, matplotlib, numpy, latex2mathml" "the site" mkdocs-material matplotlib numpy latex2mathml
+fi
+
+# The report page in a browser (scripts/check.sh page): playwright drives Debian's Chromium, axe-core judges the page.
+if $checks && [[ ! -e .venv-page/node_modules/axe-core/axe.min.js ]]; then
+  rm -rf .venv-page
+  python3 -m venv .venv-page
+  .venv-page/bin/python -m pip install --quiet --disable-pip-version-check playwright
+  npm install --silent --no-audit --no-fund --prefix .venv-page axe-core
 fi
