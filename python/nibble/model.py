@@ -206,6 +206,9 @@ class Model:
 
         return onnx.load_model_from_string(self.to_bytes(target))
 
+    def __reduce__(self):  # pickled, and so given to other processes, as the bytes of a file
+        return _restored, (self.to_bytes(), self.name, self.target, self._report)
+
     def text(self) -> str:
         """The graph, a line for each node."""
         return self._core.text()
@@ -234,6 +237,10 @@ class Model:
 
     def _repr_html_(self) -> str:
         return table_html(*self._table(), caption=self._title(), notes=self._below())
+
+
+def _restored(data: bytes, name: str, target: str, report: dict) -> Model:
+    return Model(_core.Model.parse(data, ""), name, target=target, report=report)
 
 
 def _bits(bits: int) -> str:

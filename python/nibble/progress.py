@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 import sys
 import time
 from collections.abc import Callable
@@ -60,7 +61,15 @@ def _make(progress):
     if progress is None and not (_in_notebook() or sys.stderr.isatty()):
         return None
     try:
-        from tqdm.auto import tqdm
+        return _Bar(_tqdm())
     except ImportError:
         return None
-    return _Bar(tqdm)
+
+
+def _tqdm():
+    """That of notebooks where it can draw: it needs ipywidgets, and warns where there are none."""
+    if _in_notebook() and importlib.util.find_spec("ipywidgets") is not None:
+        from tqdm.notebook import tqdm
+    else:
+        from tqdm import tqdm
+    return tqdm

@@ -26,6 +26,12 @@ class DataOptions:
         self.inputs, self.carry, self.frame, self.hop = inputs or {}, carry or {}, frame, hop
         self.preprocess = preprocess
 
+    def divided(self) -> tuple[DataOptions, dict]:
+        """Without the inputs that are arrays, and these."""
+        own = {name: what for name, what in self.inputs.items() if not isinstance(what, (str, os.PathLike))}
+        files = {name: what for name, what in self.inputs.items() if name not in own}
+        return DataOptions(files, self.carry, self.frame, self.hop, self.preprocess), own
+
     def empty_source(self, spec: str = "") -> _core.Source:
         """Of a spec, or of nothing yet."""
         sources = {name: os.fspath(what) for name, what in self.inputs.items()}
@@ -51,6 +57,11 @@ def make_source(
     """
     from .samples import Dataset
 
+    options, own = options.divided()
+    if own and data is not None and not isinstance(data, Mapping):
+        fail(f"inputs holds arrays ({', '.join(own)}): give all arrays as data, in one dict by the names of the inputs")
+    if own:
+        data = {**(data or {}), **own}
     if data is None:
         return options.empty_source()
     if isinstance(data, Dataset):

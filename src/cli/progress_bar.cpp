@@ -34,6 +34,7 @@ std::string clock_text(double seconds) {
 }  // namespace
 
 void install_interrupt_handler() {
+  interrupted = 0;
   struct sigaction action {};
   action.sa_handler = on_interrupt;
   sigaction(SIGINT, &action, nullptr);

@@ -45,6 +45,15 @@ def test_arrays_tuples_dicts_and_data_sets_are_samples(path, digits):
     same_accuracy(path, nibble.dataset("digits"), wanted)
 
 
+def test_inputs_are_given_by_name_as_arrays_or_files(path, digits, tmp_path):
+    np.save(tmp_path / "x.npy", digits["input"])
+    by_name = nibble.quantize(path, digits["input"]).to_bytes()
+    assert nibble.quantize(path, inputs={"image": digits["input"]}).to_bytes() == by_name
+    assert nibble.quantize(path, inputs={"image": tmp_path / "x.npy"}).to_bytes() == by_name
+    with pytest.raises(nibble.Error, match="inputs holds arrays"):
+        nibble.quantize(path, "digits", inputs={"image": digits["input"]})
+
+
 def test_iterables_of_batches_are_samples(path, digits):
     x, y = digits["input"], digits["label"]
     wanted = nibble.evaluate(path, "digits")[0].value

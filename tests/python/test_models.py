@@ -30,6 +30,13 @@ def test_what_is_saved_is_what_onnx_reads(path, small, tmp_path):
     assert small.to_onnx().SerializeToString(deterministic=True) == onnx.load(file).SerializeToString(deterministic=True)
 
 
+def test_a_model_is_pickled_as_its_file(small):
+    import pickle
+
+    again = pickle.loads(pickle.dumps(small))
+    assert again.to_bytes() == small.to_bytes() and (again.name, again.notes) == (small.name, small.notes)
+
+
 def test_layers_say_how_they_are_stored(path, small):
     assert [(one.node, one.weight_bits, one.activation_bits) for one in nibble.load(path).layers] == [
         ("conv1", 32, 32),

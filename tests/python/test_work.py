@@ -161,6 +161,16 @@ def test_data_that_take_the_gil_are_read_by_the_threads_of_the_library(path, dig
     assert nibble.evaluate(path, data, threads=4)[0].n == 400 and data.readers
 
 
+def test_python_handles_its_signals_again_when_the_command_line_is_done(path):
+    from nibble.__main__ import main
+
+    assert main(["ops", "Conv", "--json"]) == 0
+    with pytest.raises(KeyboardInterrupt):
+        os.kill(os.getpid(), signal.SIGINT)
+        time.sleep(5)
+    assert nibble.quantize(path, "digits").quantized
+
+
 def test_the_program_is_the_command_line(path, tmp_path):
     def run(*arguments):
         return subprocess.run([sys.executable, "-m", "nibble", *arguments], capture_output=True, text=True, cwd=tmp_path)
