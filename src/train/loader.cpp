@@ -34,6 +34,12 @@ const TrainBackend* load() {
     }
     if (reason.empty() || std::filesystem::exists(path)) reason = dlerror();
   }
+  if (std::filesystem::exists(beside_this_library())) {
+    fail(ErrorCode::unsupported,
+         "training needs libtorch, which could not be loaded ({}); install it (Debian: apt install "
+         "libtorch1.13)",
+         reason);
+  }
   fail(ErrorCode::unsupported,
        "training needs {}, which could not be loaded ({}); install the package nibble-train, or "
        "libtorch (Debian: apt install libtorch-dev) and build Nibble with -DNIBBLE_TRAIN=ON",
