@@ -275,7 +275,7 @@ def quantize(
         ranges: of `nibble.analyze` on this model, instead of measuring them again.
         bits: by layer, what it gets: {"conv1": 8, "fc": (4, 8)} (weights, activations), or a `Choice` of `choose_bits`.
         inputs: by input of the model, what it gets where `data` does not say so by itself: the name of an array of the data,
-            a file (.npy, .pb), or an array.
+            a file (.npy, .pb), a number that is the same for every sample, or an array.
         carry: states, {output: input}: the output of one sample is the input for the next.
         frame, hop: sound is cut into frames of so many points, `hop` apart.
         preprocess: how images become inputs, {"mean": [...], "std": [...], "resize_shorter": 256, ...} (docs/data.md), over

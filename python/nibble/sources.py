@@ -28,13 +28,13 @@ class DataOptions:
 
     def divided(self) -> tuple[DataOptions, dict]:
         """Without the inputs that are arrays, and these."""
-        own = {name: what for name, what in self.inputs.items() if not isinstance(what, (str, os.PathLike))}
+        own = {name: what for name, what in self.inputs.items() if not isinstance(what, (str, os.PathLike, int, float))}
         files = {name: what for name, what in self.inputs.items() if name not in own}
         return DataOptions(files, self.carry, self.frame, self.hop, self.preprocess), own
 
     def empty_source(self, spec: str = "") -> _core.Source:
         """Of a spec, or of nothing yet."""
-        sources = {name: os.fspath(what) for name, what in self.inputs.items()}
+        sources = {name: str(what) for name, what in self.inputs.items()}
         states = {state: output for output, state in self.carry.items()}
         return _core.Source(spec, sources, states, self.frame, self.hop, _preprocess_text(self.preprocess))
 
