@@ -1,6 +1,10 @@
 // evaluate and compare_paired: accuracy with confidence.
 #include "nibble/evaluate.h"
 
+#include <fmt/format.h>
+
+#include <algorithm>
+
 #include "base/check.h"
 #include "report/class_reading.h"
 #include "report/measure_plan.h"
@@ -20,6 +24,13 @@ void add(Evaluation& evaluation, const Dataset& data, const ClassReading& readin
   evaluation.right.push_back(right ? 1 : 0);
   evaluation.correct += right ? 1 : 0;
   ++evaluation.samples;
+}
+
+// The usual sign of inputs that were prepared in another way, or labels in another order.
+bool is_like_guessing(const Evaluation& evaluation, int64_t classes) {
+  constexpr int64_t kEnough = 100;  // with fewer samples the interval reaches that far by itself
+  return evaluation.samples >= kEnough && classes >= 2 &&
+         evaluation.interval.low <= 1 / static_cast<double>(classes);
 }
 
 }  // namespace
@@ -50,6 +61,13 @@ Evaluation evaluate(const Graph& graph, const Dataset& data, const EvaluateOptio
   evaluation.output = reading.name;
   evaluation.nan_samples = watch.nan_samples();
   evaluation.interval = binomial_interval(evaluation.correct, evaluation.samples);
+  const int64_t classes = std::max<int64_t>(reading.classes, data.classes());
+  if (is_like_guessing(evaluation, classes)) {
+    evaluation.notes.push_back(fmt::format(
+        "It cannot be told from guessing one of {} classes: check that the preprocessing and the "
+        "order of the classes are those that it was trained with",
+        classes));
+  }
   return evaluation;
 }
 
