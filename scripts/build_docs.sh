@@ -4,9 +4,9 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 scripts/setup.sh --docs
-command=build
+export NO_MKDOCS_2_WARNING=1
 if [[ "${1:-}" == "--serve" ]]; then
-  command=serve
-  shift
+  exec .venv/bin/python -B -m mkdocs serve "${@:2}"
 fi
-NO_MKDOCS_2_WARNING=1 exec .venv/bin/python -B -m mkdocs "$command" --quiet "$@"
+# Not --quiet, under which mkdocs does not count what it warns of.
+log=$(.venv/bin/python -B -m mkdocs build "$@" 2>&1) || { echo "$log" >&2; exit 1; }

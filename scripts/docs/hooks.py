@@ -102,8 +102,8 @@ def on_files(files: Files, config, **_) -> Files:
         files.append(File.generated(config, page, content=content))
     for page, content in shown_sources(wanted).items():
         files.append(File.generated(config, page, content=content))
-    for file in files:
-        if file.src_uri.startswith(("source/", "cpp/", "python/")):
+    for file in files:  # pages that need not be named in mkdocs.yml
+        if file.generated_by and file.src_uri not in DOCUMENTS.values():
             file.inclusion = type(file.inclusion).NOT_IN_NAV
     return files
 
