@@ -39,6 +39,12 @@ struct RecurrentProblem {
 RecurrentProblem recurrent_problem(const Node& node, RecurrentCell cell, const Shape& x,
                                    const Shape& w, const Shape& r);
 
+/// Of the results: Y, and Y_h and Y_c.
+Shape sequence_shape(const RecurrentProblem& p);
+Shape state_shape(const RecurrentProblem& p);
+/// Throws Error{invalid_model} if input `i` is there and is not f32 of that shape.
+void require_input(const EvalContext& context, size_t i, const Shape& expected);
+
 /// The two products of a layer, by weights in any form.
 class RecurrentWeights {
  public:
