@@ -55,10 +55,11 @@ if [[ -x .venv/bin/python ]]; then
   check "the commands of README and docs/ work" .venv/bin/python -B tests/docs/run_snippets.py build/bin/nibble
   check "docs/file-format.md names the keys that there are" .venv/bin/python -B tests/docs/file_format_test.py build/bin/nibble
   check "operators of com.microsoft as in ONNX Runtime" .venv/bin/python tests/interop/contrib_operators.py
+  check "layers in bodies as in ONNX Runtime" .venv/bin/python tests/interop/bodies.py build/bin/nibble
   check "the scoring programs measure mAP and word errors" .venv/bin/python tests/interop/scoring_programs.py build/bin/nibble
 else
-  skipped=$((skipped + 4))
-  echo "SKIPPED: the commands and keys of the documents; operators of com.microsoft as in ONNX Runtime; the scoring programs (need .venv, made by setup.sh --tests)"
+  skipped=$((skipped + 5))
+  echo "SKIPPED: the commands and keys of the documents; operators of com.microsoft and bodies as in ONNX Runtime; the scoring programs (need .venv, made by setup.sh --tests)"
 fi
 if .venv/bin/python -c 'import material, matplotlib, latex2mathml' 2>/dev/null; then
   check "README's table holds what was measured" .venv/bin/python -B scripts/docs/figures.py --check

@@ -22,6 +22,8 @@ class FileNotes {
   void exchange_declarations(ValueId a, ValueId b);
   /// What is said of the storage of constant `from` holds for `to` instead.
   void move_storage(ValueId from, ValueId to);
+  /// What another graph's notes say of the storage of its constant `from` holds for `to` as well.
+  void copy_storage(const FileNotes& other, ValueId from, ValueId to);
   /// The constant's content is now Nibble's own: it can no longer be fed by the caller.
   void forget_input(ValueId constant);
   /// Size of all notes, about as large as they are in the file.

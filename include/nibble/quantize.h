@@ -23,7 +23,7 @@ struct LayerBits {
   bool operator==(const LayerBits&) const = default;
 };
 
-/// Bit-widths by node name; layers not named use `fallback`.
+/// Bit-widths by node name (in a body "loop1/body/conv1"); layers not named use `fallback`.
 struct BitPlan {
   LayerBits fallback;
   std::map<std::string, LayerBits> layers;
@@ -116,7 +116,7 @@ Graph quantize(const Graph& graph, const RangeReport& ranges, const BitPlan& pla
                const QuantizeOptions& options = {}, QuantizeReport* report = nullptr);
 
 /// For `nibble inspect`: each node, with what quantize() does to it with its default options, and
-/// why not. Nodes with weights in bodies of If, Loop and Scan come last.
+/// why not. Nodes in bodies of If, Loop and Scan come last; their macs are of one run of the body.
 struct NodeSupport {
   std::string node;  // in a body: "loop1/body/conv1"
   std::string op;

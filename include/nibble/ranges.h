@@ -75,8 +75,8 @@ struct BitError {
 };
 
 struct TensorRange {
-  std::string name;  // of the graph value
-  std::string node;  // that reads the weight or computes the activation
+  std::string name;  // of the graph value; in a body of an If, Loop or Scan "loop1/body/y"
+  std::string node;  // that reads the weight or computes the activation; likewise
   bool is_weight = false;
   Shape shape;           // activations: the first dimension is unknown
   Moments total;         // of no values for an activation that had no elements

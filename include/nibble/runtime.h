@@ -64,10 +64,16 @@ class Program {
   /// compiled. Needs CompileOptions::optimize = false to see them all.
   using Observer = std::function<void(ValueId, const Tensor&)>;
   void observe(Observer observer);
+  /// The same for the values in bodies of If, Loop and Scan, at each iteration: `path` says which
+  /// body ("loop1/body/", empty for no body), the id holds in that body. Values that a body
+  /// captures are not among them: they are the graph's around it.
+  using BodyObserver = std::function<void(const std::string& path, ValueId, const Tensor&)>;
+  void observe_bodies(BodyObserver observer);
 
-  size_t arena_bytes() const;     // activations, after reuse
-  size_t constant_bytes() const;  // weights as the kernels hold them
-  /// Number of nodes run by integer kernels, and all nodes.
+  size_t arena_bytes() const;  // activations, after reuse
+  /// Weights as the kernels hold them; those of bodies count once they ran.
+  size_t constant_bytes() const;
+  /// Number of nodes run by integer kernels, and all nodes; those of bodies count once they ran.
   struct Coverage {
     int integer_nodes = 0;
     int nodes = 0;

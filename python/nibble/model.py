@@ -135,7 +135,7 @@ class Model:
 
     @property
     def layers(self) -> list[Layer]:
-        """Layers with weights, in the order in which they run, without those in bodies of If, Loop and Scan."""
+        """Layers with weights, in the order in which they run; those in bodies of If, Loop and Scan come last, by their paths."""
         return [Layer(**layer) for layer in self._core.layers()]
 
     @property

@@ -16,6 +16,13 @@ void FileNotes::move_storage(ValueId from, ValueId to) {
   values_[to].storage = std::move(storage);
 }
 
+void FileNotes::copy_storage(const FileNotes& other, ValueId from, ValueId to) {
+  const auto known = other.values_.find(from);
+  if (known != other.values_.end() && !known->second.storage.empty()) {
+    values_[to].storage = known->second.storage;
+  }
+}
+
 void FileNotes::forget_input(ValueId constant) {
   const auto known = values_.find(constant);
   if (known != values_.end()) known->second.is_input = false;

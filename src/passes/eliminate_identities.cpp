@@ -10,6 +10,7 @@
 
 #include "nibble/graph.h"
 #include "passes/evaluate.h"
+#include "passes/every_graph.h"
 #include "passes/graph_editor.h"
 #include "passes/pass.h"
 
@@ -89,7 +90,9 @@ bool gives_input_back(const Graph& graph, const Node& node) {
 
 }  // namespace
 
-int eliminate_identities(Graph& graph) {
+namespace {
+
+int eliminate_in(Graph& graph) {
   infer_types(graph);
   GraphEditor editor(graph);
   int removed = 0;
@@ -113,6 +116,12 @@ int eliminate_identities(Graph& graph) {
   editor.finish();
   if (removed > 0) graph.prune();
   return removed;
+}
+
+}  // namespace
+
+int eliminate_identities(Graph& graph) {
+  return edit_every_graph(graph, [](Graph& one, const std::string&) { return eliminate_in(one); });
 }
 
 }  // namespace nibble

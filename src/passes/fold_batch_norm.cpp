@@ -10,6 +10,7 @@
 #include <optional>
 #include <vector>
 
+#include "passes/every_graph.h"
 #include "passes/graph_editor.h"
 #include "passes/pass.h"
 
@@ -197,9 +198,7 @@ bool fold(Graph& graph, GraphEditor& editor, NodeId id) {
   return true;
 }
 
-}  // namespace
-
-int fold_batch_norm(Graph& graph) {
+int fold_in(Graph& graph) {
   infer_types(graph);
   GraphEditor editor(graph);
   int folded = 0;
@@ -209,6 +208,12 @@ int fold_batch_norm(Graph& graph) {
   editor.finish();
   if (folded > 0) graph.prune();
   return folded;
+}
+
+}  // namespace
+
+int fold_batch_norm(Graph& graph) {
+  return edit_every_graph(graph, [](Graph& one, const std::string&) { return fold_in(one); });
 }
 
 }  // namespace nibble

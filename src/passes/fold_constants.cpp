@@ -7,11 +7,13 @@
 //
 // Of a quantized constant, Transpose is folded: its codes are moved. Otherwise it is left alone,
 // and so is DequantizeLinear: they are what keeps a weight in few bits. Results that would make the
-// model much larger (an Expand, say) are left to run time.
+// model much larger (an Expand, say) are left to run time. Bodies get the constants that they
+// capture for their own, so that what depends on them is folded there.
 #include <algorithm>
 
 #include "base/check.h"
 #include "passes/evaluate.h"
+#include "passes/every_graph.h"
 #include "passes/graph_editor.h"
 #include "passes/pass.h"
 
@@ -117,7 +119,9 @@ bool fold_transpose_of_codes(Graph& graph, GraphEditor& editor, NodeId id) {
 
 }  // namespace
 
-int fold_constants(Graph& graph) {
+namespace {
+
+int fold_in(Graph& graph) {
   infer_types(graph);
   GraphEditor editor(graph);
   int folded = 0;
@@ -125,8 +129,15 @@ int fold_constants(Graph& graph) {
     folded += fold(graph, editor, id) || fold_transpose_of_codes(graph, editor, id) ? 1 : 0;
   }
   editor.finish();
+  hand_constants_to_bodies(graph);
   if (folded > 0) graph.prune();
   return folded;
+}
+
+}  // namespace
+
+int fold_constants(Graph& graph) {
+  return edit_every_graph(graph, [](Graph& one, const std::string&) { return fold_in(one); });
 }
 
 }  // namespace nibble

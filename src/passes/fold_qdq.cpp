@@ -9,6 +9,8 @@
 // Scales and zero points may be computed from constants (Constant, Cast, ConstantOfShape, ...).
 // A Clip before QuantizeLinear whose limits are codes of fewer bits becomes qmin and qmax.
 // What does not fit (integer readers of %q, activations per channel, float8) stays as nodes.
+// In bodies likewise, with scales and codes that they capture; a captured value is typed in the
+// body as well, which rounds it to that grid (or finds it there).
 #include <algorithm>
 #include <array>
 #include <cmath>
@@ -17,8 +19,10 @@
 #include <unordered_map>
 
 #include "nibble/error.h"
+#include "ops/op.h"
 #include "passes/codes_on_the_move.h"
 #include "passes/evaluate.h"
+#include "passes/every_graph.h"
 #include "passes/graph_editor.h"
 #include "passes/pass.h"
 
@@ -58,10 +62,11 @@ bool is_complete(const Node& node, std::string_view op) {
 
 class Folder {
  public:
-  explicit Folder(Graph& graph) : graph_(graph), editor_(graph) {}
+  explicit Folder(OpenGraph& scope) : scope_(scope), graph_(*scope.graph), editor_(graph_) {}
 
   int run() {
     int folded = 0;
+    if (scope_.outer != nullptr) take_types_of_captures();
     for (NodeId id : graph_.nodes()) {
       if (is_complete(graph_.node(id), "DequantizeLinear")) folded += fold_constant(id);
     }
@@ -74,6 +79,8 @@ class Folder {
   }
 
  private:
+  void take_types_of_captures();
+  Tensor constant_around(OpenGraph::Origin at, int depth) const;
   const Tensor* constant(ValueId id, int depth = 0);
   Tensor evaluated(const Node& node, std::span<const Tensor> inputs, ValueId id) const;
   std::optional<QuantParams> params(const Node& node, DType storage, const Shape& shape);
@@ -87,6 +94,7 @@ class Folder {
   bool can_type(ValueId raw, const QuantParams& quant);
   ValueId absorb_clip(ValueId raw, QuantParams& quant);
 
+  OpenGraph& scope_;
   Graph& graph_;
   GraphEditor editor_;
   std::unordered_map<int32_t, Tensor> computed_;  // by value; empty: not constant
@@ -102,6 +110,46 @@ Tensor Folder::evaluated(const Node& node, std::span<const Tensor> inputs, Value
   } catch (const Error&) {
   }
   return {};
+}
+
+// What a body captures has the type that it has around it. The grid is of use to operators that
+// read codes.
+void Folder::take_types_of_captures() {
+  const auto reads_codes = [&](NodeId id) {
+    const Node& node = graph_.node(id);
+    const OpRow* row = find_op(node.op, node.domain);
+    return !node.captures.empty() || (row != nullptr && row->quant != QuantRole::none);
+  };
+  for (int32_t i = 0; i < graph_.value_count(); ++i) {
+    if (editor_.producer({i}) || editor_.is_input({i}) || graph_.value({i}).is_constant()) continue;
+    const OpenGraph::Origin origin = scope_.origin({i});
+    const Value& value = origin.scope->graph->value(origin.value);
+    if (origin.scope == &scope_ || value.is_constant()) continue;
+    TensorType& type = graph_.value({i}).type;
+    if (!editor_.is_output({i})) {  // of which the file says what it says
+      if (type.dtype == DType::undefined) type.dtype = value.type.dtype;
+      if (!type.shape.has_rank()) type.shape = value.type.shape;
+    }
+    if (!type.quant && std::ranges::any_of(editor_.consumers({i}), reads_codes)) {
+      type.quant = value.type.quant;
+    }
+  }
+}
+
+// The value of a graph around the body, if it follows from constants, else an empty tensor.
+Tensor Folder::constant_around(OpenGraph::Origin at, int depth) const {
+  const Graph& graph = *at.scope->graph;
+  const Value& value = graph.value(at.value);
+  if (value.is_constant()) return value.type.quant ? Tensor() : value.data;
+  const auto producer = graph.producer(at.value);
+  if (depth > kMaxChain || !producer || !is_pure(graph.node(*producer))) return {};
+  const Node& node = graph.node(*producer);
+  std::vector<Tensor> inputs;
+  for (ValueId input : node.inputs) {
+    inputs.push_back(input ? constant_around(at.scope->origin(input), depth + 1) : Tensor());
+    if (input && inputs.back().empty()) return {};
+  }
+  return evaluated(node, inputs, at.value);
 }
 
 // The value if it follows from constants, else nullptr.
@@ -123,6 +171,9 @@ const Tensor* Folder::constant(ValueId id, int depth) {
       inputs.push_back(known == nullptr ? Tensor() : *known);
     }
     if (inputs.size() == node.inputs.size()) result = evaluated(node, inputs, id);
+  } else if (!producer && scope_.outer != nullptr && !editor_.is_input(id)) {
+    const OpenGraph::Origin origin = scope_.origin(id);
+    if (origin.scope != &scope_) result = constant_around(origin, depth);
   }
   const Tensor& kept = computed_[id.index] = std::move(result);
   return kept.empty() ? nullptr : &kept;
@@ -341,8 +392,15 @@ int Folder::fold_pair(NodeId id) {
 }  // namespace
 
 int fold_qdq(Graph& graph) {
-  const int moved = move_reals_instead_of_codes(graph);
-  return moved + Folder(graph).run();
+  OpenGraphs open(graph);
+  int folded = 0, in_bodies = 0;
+  for (const auto& scope : open.all()) {
+    const int here = move_reals_instead_of_codes(*scope->graph) + Folder(*scope).run();
+    (scope->outer == nullptr ? folded : in_bodies) += here;
+  }
+  open.close(folded + in_bodies > 0);
+  if (in_bodies > 0) share_constants_of_bodies(graph);
+  return folded + in_bodies;
 }
 
 }  // namespace nibble

@@ -128,7 +128,8 @@ bool GraphEditor::is_captured(ValueId value) const {
 bool GraphEditor::can_replace(ValueId from, ValueId to) const {
   if (!from || !to || is_captured(from)) return false;
   if (!is_output(from)) return true;
-  return !is_input(to) && !is_output(to) && !graph_.value(to).is_constant() && !is_captured(to);
+  // What a body takes from around it is not its own to name, nor to give.
+  return producer(to) && !is_output(to) && !is_captured(to);
 }
 
 void GraphEditor::replace(ValueId from, ValueId to) {

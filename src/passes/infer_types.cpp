@@ -13,6 +13,7 @@
 #include "passes/evaluate.h"
 #include "passes/pass.h"
 #include "passes/type_inference.h"
+#include "tensor/agree.h"
 #include "tensor/memory.h"
 
 namespace nibble {
@@ -132,11 +133,75 @@ void TypeInference::infer_bodies(Node& node) {
       const Value& outer = graph_.value(capture);
       const auto inner = body.find_value(outer.name);
       if (!inner || body.value(*inner).is_constant() || body.is_input(*inner)) continue;
-      body.value(*inner).type = outer.type;
-      body.value(*inner).type.quant.reset();  // it gets the real numbers
+      // It gets the real numbers; the body may round them to a grid of its own.
+      TensorType& type = body.value(*inner).type;
+      type.dtype = outer.type.dtype;
+      type.shape = outer.type.shape;
     }
-    infer_types(body);
+    if (!infer_states(node, body)) infer_types(body);
   });
+}
+
+// What a Loop or Scan carries from one iteration to the next, of which the body does not say
+// the whole shape: inputs and outputs of the body, and the type at the start.
+std::vector<TypeInference::State> TypeInference::open_states(const Node& node,
+                                                             const Graph& body) const {
+  const bool loop = node.op == "Loop", scan = node.op == "Scan";
+  std::vector<State> states;
+  if (!node.domain.empty() || (!loop && !scan) || body.inputs.size() != node.inputs.size()) {
+    return states;
+  }
+  // Of a Loop they lie behind the number of the iteration and the condition.
+  const auto slices = static_cast<size_t>(
+      loop ? 0 : std::max<int64_t>(0, node.attributes.integer("num_scan_inputs", 0)));
+  for (size_t i = loop ? 2 : 0; i + slices < node.inputs.size(); ++i) {
+    const size_t output = loop ? i - 1 : i;
+    if (!node.inputs[i] || output >= body.outputs.size()) return {};
+    const TensorType& start = graph_.value(node.inputs[i]).type;
+    const Shape& declared = body.value(body.inputs[i]).type.shape;
+    if (declared.is_static() || !start.shape.has_rank()) continue;
+    if (declared.has_rank() && !agree(declared.dims(), start.shape.dims())) continue;
+    State state{body.inputs[i], body.outputs[output], {start.dtype, start.shape, {}}};
+    for (int axis = 0; axis < declared.rank(); ++axis) {
+      if (declared[axis] >= 0) state.type.shape[axis] = declared[axis];
+    }
+    states.push_back(std::move(state));
+  }
+  return states;
+}
+
+// They keep the type that they start with if one iteration keeps it: tried on a copy, with fewer
+// and fewer extents known. False if nothing is known so.
+bool TypeInference::infer_states(const Node& node, Graph& body) const {
+  std::vector<State> states = open_states(node, body);
+  for (int attempt = 0; attempt < 3 && !states.empty(); ++attempt) {
+    Graph trial = body;
+    for (const State& state : states) {
+      TensorType& type = trial.value(state.input).type;
+      type.shape = state.type.shape;
+      if (type.dtype == DType::undefined) type.dtype = state.type.dtype;
+    }
+    try {
+      infer_types(trial);
+    } catch (const Error&) {
+      return false;
+    }
+    bool kept = true;
+    for (State& state : states) {
+      const Shape& next = trial.value(state.output).type.shape;
+      Shape& shape = state.type.shape;
+      if (!next.has_rank() || next.rank() != shape.rank()) return false;
+      for (int axis = 0; axis < shape.rank(); ++axis) {
+        if (shape[axis] < 0 || next[axis] == shape[axis]) continue;
+        shape[axis] = Shape::kUnknown;
+        kept = false;
+      }
+    }
+    if (!kept) continue;
+    body = std::move(trial);
+    return true;
+  }
+  return false;
 }
 
 // If: what both branches agree on.

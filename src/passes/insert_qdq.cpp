@@ -13,6 +13,7 @@
 
 #include <algorithm>
 #include <array>
+#include <map>
 
 #include "base/check.h"
 #include "passes/graph_editor.h"
@@ -47,9 +48,13 @@ class Inserter {
       above_two_bits_ = target.weights_above_two_bits(graph);
     }
   }
-  /// Of a body of one of the owner's nodes: its constants alone are quantized.
+  /// Of a body of one of the owner's nodes.
   Inserter(Graph& body, Inserter& owner)
-      : graph_(body), editor_(body, owner.editor_), target_(owner.target_) {}
+      : graph_(body), editor_(body, owner.editor_), target_(owner.target_), owner_(&owner) {
+    if (target_.weights_above_two_bits != nullptr) {
+      above_two_bits_ = target_.weights_above_two_bits(body);
+    }
+  }
 
   int run() {
     int inserted = 0;
@@ -59,7 +64,7 @@ class Inserter {
       if (graph_.value({i}).is_constant()) {
         insert_for_constant({i});
         ++inserted;
-      } else if (editor_.is_input({i}) || editor_.producer({i})) {
+      } else if (editor_.is_input({i}) || editor_.producer({i}) || needs_own_pair({i})) {
         insert_for_activation({i});
         ++inserted;
       }
@@ -77,6 +82,19 @@ class Inserter {
   }
 
  private:
+  // A body's captured value lies on a grid that the graph around it has not put it on already.
+  bool needs_own_pair(ValueId captured) const {
+    if (owner_ == nullptr || editor_.consumers(captured).empty()) return false;
+    const QuantParams* grid = owner_->grid_of(graph_.value(captured).name);
+    return grid == nullptr || *grid != *graph_.value(captured).type.quant;
+  }
+  // The grid of the value that bodies know by this name; nullptr if it has none.
+  const QuantParams* grid_of(const std::string& name) const {
+    const auto known = grids_.find(name);
+    if (known != grids_.end()) return &known->second;
+    return owner_ == nullptr ? nullptr : owner_->grid_of(name);
+  }
+
   void insert_for_constant(ValueId id);
   void insert_for_activation(ValueId id);
   void hand_to_bodies(ValueId from, ValueId to);
@@ -89,7 +107,9 @@ class Inserter {
   Graph& graph_;
   GraphEditor editor_;
   const Target& target_;
+  Inserter* owner_ = nullptr;
   std::set<ValueId> above_two_bits_;
+  std::map<std::string, QuantParams> grids_;  // of activations, by the names that bodies capture
 };
 
 Pair Inserter::add_parameters(const std::string& name, const QuantParams& quant,
@@ -223,6 +243,7 @@ void Inserter::insert_for_activation(ValueId id) {
       editor_.replace(id, result);
     }
   }
+  grids_[graph_.value(result).name] = *graph_.value(id).type.quant;
   ValueId source = raw;
   // An Identity that only gives its input a quantized type has done its work.
   if (const Node* identity = editor_.producer(raw, "Identity")) {

@@ -1,5 +1,6 @@
 #include <array>
 
+#include "passes/every_graph.h"
 #include "passes/pass.h"
 
 namespace nibble {
@@ -14,6 +15,7 @@ constexpr std::array kPasses = {
     PassRow{"infer_types", run_infer_types, "types of values from the types of inputs"},
     PassRow{"widen_half", widen_half, "f16 and bf16 into f32, but at inputs and outputs"},
     PassRow{"fold_constants", fold_constants, "evaluates what depends on constants only"},
+    PassRow{"inline_branches", inline_branches, "an If of a known condition into its branch"},
     PassRow{"eliminate_identities", eliminate_identities, "removes nodes that change nothing"},
     PassRow{"fold_batch_norm", fold_batch_norm, "BatchNormalization into weights and bias"},
     PassRow{"fold_qdq", fold_qdq, "QuantizeLinear and DequantizeLinear into types"},

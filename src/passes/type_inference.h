@@ -27,6 +27,12 @@ class TypeInference {
 
  private:
   void infer_bodies(Node& node);
+  struct State {
+    ValueId input, output;  // of the body
+    TensorType type;
+  };
+  std::vector<State> open_states(const Node& node, const Graph& body) const;
+  bool infer_states(const Node& node, Graph& body) const;
   void infer_branches(const Node& node);
   void merge(ValueId id, const TensorType& type);
   void learn_values(const Node& node, std::span<const Tensor> constants);

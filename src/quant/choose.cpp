@@ -1,11 +1,13 @@
 // Bit-widths per layer from measured sensitivities and a budget.
 #include <algorithm>
 #include <cmath>
+#include <set>
 
 #include "base/check.h"
 #include "nibble/quantize.h"
 #include "nibble/runtime.h"
 #include "ops/roles.h"
+#include "passes/every_graph.h"
 #include "quant/file_size.h"
 #include "quant/knapsack.h"
 #include "quant/layers.h"
@@ -98,24 +100,30 @@ Candidates find_candidates(const Graph& graph, const ChooseOptions& options) {
   Candidates found;
   QuantizeOptions quantize_options = options.quantize;
   quantize_options.first_and_last_8bit = false;
-  found.layers = find_layers(graph, given_plan(options), quantize_options);
-  std::vector<NodeId> ids;
-  for (const Layer& layer : found.layers) ids.push_back(layer.id);
-  const std::vector<bool> ends = at_the_ends(graph, ids);
-  for (size_t i = 0; i < found.layers.size(); ++i) {
-    const auto fixed = options.fixed_weight_bits.find(found.layers[i].name);
-    const bool is_fixed = fixed != options.fixed_weight_bits.end();
-    std::vector<int> choices = is_fixed ? std::vector{fixed->second} : bits;
-    // quantize() keeps these at 8 bits at least.
-    if (options.quantize.first_and_last_8bit && ends[i])
-      choices = {std::max(is_fixed ? choices[0] : 8, 8)};
-    found.bits.push_back(std::move(choices));
-    int64_t weights = 0;
-    for (const size_t input : weight_inputs(graph.node(ids[i]))) {
-      weights += graph.value(graph.node(ids[i]).inputs[input]).data.elements();
-    }
-    found.weights.push_back(weights);
+  std::set<std::string> names;
+  auto by_path = find_layers(graph, given_plan(options), quantize_options);
+  for (const auto& [path, layers] : by_path) {
+    for (const Layer& layer : layers) names.insert(layer.name);
   }
+  const std::set<std::string> ends = layers_at_the_ends(graph, names);
+  visit_every_graph(graph, [&](const Graph& one, const std::string& path) {
+    for (Layer& layer : by_path[path]) {
+      const auto fixed = options.fixed_weight_bits.find(layer.name);
+      const bool is_fixed = fixed != options.fixed_weight_bits.end();
+      std::vector<int> choices = is_fixed ? std::vector{fixed->second} : bits;
+      // quantize() keeps these at 8 bits at least.
+      if (options.quantize.first_and_last_8bit && ends.contains(layer.name)) {
+        choices = {std::max(is_fixed ? choices[0] : 8, 8)};
+      }
+      found.bits.push_back(std::move(choices));
+      int64_t weights = 0;
+      for (const size_t input : weight_inputs(one.node(layer.id))) {
+        weights += one.value(one.node(layer.id).inputs[input]).data.elements();
+      }
+      found.weights.push_back(weights);
+      found.layers.push_back(std::move(layer));
+    }
+  });
   return found;
 }
 
@@ -153,22 +161,47 @@ Tensor real_constant(const Value& value) {
   return value.type.quant ? dequantize_tensor(value.data, *value.type.quant) : value.data;
 }
 
+bool is_in_body(const Graph& model, const Layer& layer) {
+  return std::ranges::none_of(model.nodes(),
+                              [&](NodeId id) { return model.node(id).name == layer.name; });
+}
+
+// The graph that holds a layer, and the layer in it.
+struct Place {
+  OpenGraph* scope = nullptr;
+  NodeId node;
+};
+Place find_layer(const OpenGraphs& open, const std::string& layer) {
+  for (const auto& scope : open.all()) {
+    for (const NodeId id : scope->graph->nodes()) {
+      if (scope->path + scope->graph->node(id).name == layer) return {scope.get(), id};
+    }
+  }
+  check(false, "quantize() keeps the names of layers");
+  return {};
+}
+
 // `graph` with the weight and the bias that this layer has in `quantized`, in reals.
 Graph with_layer_of(const Graph& graph, const Graph& quantized, const Layer& layer) {
-  Graph result = graph;
-  const std::vector<NodeId> nodes = quantized.nodes();
-  const auto found =
-      std::ranges::find_if(nodes, [&](NodeId id) { return quantized.node(id).name == layer.name; });
-  check(found != nodes.end(), "quantize() keeps the names of layers");
-  const Node& source = quantized.node(*found);
+  Graph result = graph, other = quantized;
+  OpenGraphs open(result);
+  const OpenGraphs open_other(other);
+  const Place from = find_layer(open_other, layer.name), to = find_layer(open, layer.name);
+  const Node& source = from.scope->graph->node(from.node);
+  Graph& target = *to.scope->graph;
   for (size_t i = 1; i < 3; ++i) {
-    if (!source.input(i) || !quantized.value(source.inputs[i]).is_constant()) continue;
-    const ValueId rounded = result.add_constant(result.unique_value_name("rounded"),
-                                                real_constant(quantized.value(source.inputs[i])));
-    Node& node = result.node(layer.id);
+    if (!source.input(i)) continue;
+    // Branches may share it.
+    const auto [around, id] = from.scope->origin(source.inputs[i]);
+    const Value& value = around->graph->value(id);
+    if (!value.is_constant()) continue;
+    const ValueId rounded =
+        target.add_constant(target.unique_value_name("rounded"), real_constant(value));
+    Node& node = target.node(to.node);
     if (node.inputs.size() <= i) node.inputs.resize(i + 1);
     node.inputs[i] = rounded;
   }
+  open.close();
   return result;
 }
 
@@ -257,12 +290,16 @@ BitChoice choose_bits(const Graph& graph, const RangeReport& ranges, const Datas
   for (size_t i = 0; i < candidates.layers.size(); ++i) {
     const Layer& layer = candidates.layers[i];
     std::vector<KnapsackOption> item;
+    bool silent = true;
     for (size_t k = 0; k < candidates.bits[i].size(); ++k) {
       const int bits = candidates.bits[i][k];
       const double sqnr = probe.sqnr_of(with_layer_of(prepared, variants.at(bits), layer));
       choice.sensitivities.push_back({layer.name, bits, sqnr, candidates.weights[i]});
       item.push_back({costs.of[i][k], std::pow(10.0, -sqnr / 10)});
+      silent = silent && sqnr == sqnr_db(1, 0);
     }
+    // Of a body that never ran nothing was measured: its layers stay as they are.
+    if (silent && is_in_body(prepared, layer)) item.resize(1);
     items.push_back(std::move(item));
     report_progress(options.progress, "measuring sensitivity", static_cast<int64_t>(i) + 1,
                     static_cast<int64_t>(candidates.layers.size()));

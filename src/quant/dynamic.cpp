@@ -35,7 +35,7 @@ class Rewriter {
   void rewrite(const Layer& layer) {
     const Node node = graph_.node(layer.id);
     at_ = layer.id;
-    stem_ = layer.name;
+    stem_ = node.name;
     const bool conv = node.op == "Conv";
     Tensor weight = graph_.value(node.inputs[1]).data;
     if (node.op == "Gemm" && node.attributes.integer("transB", 0) != 0) weight = transposed(weight);

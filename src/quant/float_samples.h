@@ -17,8 +17,8 @@ class FloatSamples {
   FloatSamples(const Graph& graph, const Dataset& data, int threads)
       : graph_(graph), data_(data), threads_(threads) {}
 
-  /// Of the node of this name. It must outlive what is returned.
-  std::unique_ptr<LayerSamples> of(const std::string& node) const;
+  /// Of the layer of this name (Layer::name). It must outlive what is returned.
+  std::unique_ptr<LayerSamples> of(const std::string& layer) const;
 
  private:
   const Graph& graph_;

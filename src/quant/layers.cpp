@@ -5,7 +5,7 @@
 
 #include "base/check.h"
 #include "ops/roles.h"
-#include "quant/bodies.h"
+#include "passes/every_graph.h"
 
 namespace nibble {
 namespace {
@@ -44,8 +44,9 @@ void check_bits(const std::string& node, LayerBits bits) {
 
 void check_names(const Graph& graph, const BitPlan& plan, const QuantizeOptions& options) {
   std::set<std::string> names;
-  for (const NodeId id : graph.nodes()) names.insert(graph.node(id).name);
-  for_each_body_node(graph, [&](const std::string& name) { names.insert(name); });
+  visit_every_graph(graph, [&](const Graph& one, const std::string& path) {
+    for (const NodeId id : one.nodes()) names.insert(path + one.node(id).name);
+  });
   for (const auto& [name, bits] : plan.layers) {
     if (!names.contains(name)) {
       fail(ErrorCode::invalid_argument, "the bit plan names '{}', which is not a node of the model",
@@ -94,91 +95,141 @@ std::optional<std::string> why_not_quantizable(const Graph& graph, const Node& n
   return why_not_bias(graph, node, WeightIndex(node, shape).outputs());
 }
 
-std::vector<bool> at_the_ends(const Graph& graph, const std::vector<NodeId>& layers) {
-  const std::set<NodeId> weighted(layers.begin(), layers.end());
-  const std::vector<NodeId> nodes = graph.nodes();
-  // Values with a layer before them, and values with a layer behind them.
-  std::set<ValueId> after, before;
-  std::set<NodeId> not_first, not_last;
-  const auto add = [](std::set<ValueId>& values, const std::vector<ValueId>& more) {
+namespace {
+
+// What lies before and behind the layers of a model, which are known by name.
+class Ends {
+ public:
+  explicit Ends(const std::set<std::string>& layers) : layers_(layers) {}
+
+  // `before`, `behind`: there are layers around the graph that lead to it, or that it leads to.
+  void visit(const Graph& graph, const std::string& path, bool before, bool behind) {
+    const std::vector<NodeId> nodes = graph.nodes();
+    std::set<NodeId> weighted, not_first, not_last;
+    for (const NodeId id : nodes) {
+      if (holds_layer(graph.node(id), path)) weighted.insert(id);
+    }
+    // Values with a layer before them, and values with a layer behind them.
+    std::set<ValueId> after, leading;
+    for (const NodeId id : nodes) {
+      const Node& node = graph.node(id);
+      const bool later = any_of(node.inputs, after) || any_of(node.captures, after);
+      if (later || before) not_first.insert(id);
+      if (later || weighted.contains(id)) add(after, node.outputs);
+    }
+    for (auto it = nodes.rbegin(); it != nodes.rend(); ++it) {
+      const Node& node = graph.node(*it);
+      const bool earlier = any_of(node.outputs, leading);
+      if (earlier || behind) not_last.insert(*it);
+      if (!earlier && !weighted.contains(*it)) continue;
+      add(leading, node.inputs);
+      add(leading, node.captures);
+    }
+    for (const NodeId id : weighted) {
+      const Node& node = graph.node(id);
+      const bool first = !not_first.contains(id), last = !not_last.contains(id);
+      if (layers_.contains(path + node.name) && (first || last)) found.insert(path + node.name);
+      for (const auto& [name, attribute] : node.attributes) {
+        const auto* body = std::get_if<std::shared_ptr<const Graph>>(&attribute);
+        if (body != nullptr) visit(**body, body_path(path, node, name), !first, !last);
+      }
+    }
+  }
+  std::set<std::string> found;
+
+ private:
+  static bool any_of(const std::vector<ValueId>& values, const std::set<ValueId>& among) {
+    return std::ranges::any_of(values, [&](ValueId value) { return among.contains(value); });
+  }
+  static void add(std::set<ValueId>& values, const std::vector<ValueId>& more) {
     for (const ValueId value : more) {
       if (value) values.insert(value);  // what is left out links no nodes
     }
-  };
-  for (const NodeId id : nodes) {
-    const Node& node = graph.node(id);
-    const bool later =
-        std::ranges::any_of(node.inputs, [&](ValueId v) { return after.contains(v); });
-    if (later) not_first.insert(id);
-    if (later || weighted.contains(id)) add(after, node.outputs);
   }
-  for (auto it = nodes.rbegin(); it != nodes.rend(); ++it) {
-    const Node& node = graph.node(*it);
-    const bool earlier =
-        std::ranges::any_of(node.outputs, [&](ValueId v) { return before.contains(v); });
-    if (earlier) not_last.insert(*it);
-    if (earlier || weighted.contains(*it)) add(before, node.inputs);
+
+  bool holds_layer(const Node& node, const std::string& path) const {
+    if (layers_.contains(path + node.name)) return true;
+    for (const auto& [name, attribute] : node.attributes) {
+      const auto* body = std::get_if<std::shared_ptr<const Graph>>(&attribute);
+      if (body == nullptr) continue;
+      const std::string inner = body_path(path, node, name);
+      for (const NodeId id : (*body)->nodes()) {
+        if (holds_layer((*body)->node(id), inner)) return true;
+      }
+    }
+    return false;
   }
-  std::vector<bool> ends;
-  for (const NodeId id : layers) ends.push_back(!not_first.contains(id) || !not_last.contains(id));
-  return ends;
+
+  const std::set<std::string>& layers_;
+};
+
+}  // namespace
+
+std::set<std::string> layers_at_the_ends(const Graph& model, const std::set<std::string>& layers) {
+  Ends ends(layers);
+  ends.visit(model, "", false, false);
+  return std::move(ends.found);
 }
 
 std::optional<std::string> why_left_in_float(const Graph& graph, const Node& node,
-                                             const BitPlan& plan, const QuantizeOptions& options) {
-  if (std::ranges::find(options.skip, node.name) != options.skip.end()) {
-    return "it is to be skipped";
-  }
+                                             const std::string& path, const BitPlan& plan,
+                                             const QuantizeOptions& options) {
+  const std::string name = path + node.name;
+  if (std::ranges::find(options.skip, name) != options.skip.end()) return "it is to be skipped";
   if (auto reason = why_not_quantizable(graph, node)) return reason;
-  if (plan.of(node.name).weight_bits == 0) return "the bit plan leaves it in float";
+  if (plan.of(name).weight_bits == 0) return "the bit plan leaves it in float";
   return std::nullopt;
 }
 
-std::optional<std::string> why_product_left_in_float(const Node& node, const BitPlan& plan,
+std::optional<std::string> why_product_left_in_float(const std::string& name, const BitPlan& plan,
                                                      const QuantizeOptions& options) {
-  if (std::ranges::find(options.skip, node.name) != options.skip.end()) {
-    return "it is to be skipped";
-  }
+  if (std::ranges::find(options.skip, name) != options.skip.end()) return "it is to be skipped";
   if (options.dynamic) return "multiplies two activations, which dynamic quantization leaves alone";
-  const LayerBits& bits = plan.of(node.name);
+  const LayerBits& bits = plan.of(name);
   if (bits.weight_bits == 0) return "the bit plan leaves it in float";
   if (bits.activation_bits == 0) return "multiplies two activations, which stay in float";
   return std::nullopt;
 }
 
-std::vector<Layer> find_products(const Graph& graph, const BitPlan& plan,
+std::vector<Layer> find_products(const Graph& graph, const std::string& path, const BitPlan& plan,
                                  const QuantizeOptions& options) {
   std::vector<Layer> products;
   for (const NodeId id : graph.nodes()) {
     const Node& node = graph.node(id);
     if (!multiplies_activations(graph, node)) continue;
-    if (why_product_left_in_float(node, plan, options)) continue;
-    products.push_back({id, node.name, plan.of(node.name)});
+    const std::string name = path + node.name;
+    if (why_product_left_in_float(name, plan, options)) continue;
+    products.push_back({id, name, plan.of(name)});
   }
   return products;
 }
 
-std::vector<Layer> find_layers(const Graph& graph, const BitPlan& plan,
-                               const QuantizeOptions& options) {
-  check_names(graph, plan, options);
-  std::vector<Layer> layers;
-  std::vector<NodeId> ids;
-  for (const NodeId id : graph.nodes()) {
-    const Node& node = graph.node(id);
-    if (!has_weight(graph, node) || why_left_in_float(graph, node, plan, options)) continue;
-    layers.push_back({id, node.name, plan.of(node.name)});
-    if (stores_weight(node)) layers.back().bits.activation_bits = 0;
-    // A table that rows are picked from computes nothing: it is no end.
-    if (graph.value(data_of(node)).type.dtype == DType::f32) ids.push_back(id);
-  }
+std::map<std::string, std::vector<Layer>> find_layers(const Graph& model, const BitPlan& plan,
+                                                      const QuantizeOptions& options) {
+  check_names(model, plan, options);
+  std::map<std::string, std::vector<Layer>> layers;
+  std::set<std::string> computing;
+  visit_every_graph(model, [&](const Graph& graph, const std::string& path) {
+    for (const NodeId id : graph.nodes()) {
+      const Node& node = graph.node(id);
+      if (!has_weight(graph, node) || why_left_in_float(graph, node, path, plan, options)) continue;
+      Layer layer{id, path + node.name, plan.of(path + node.name)};
+      if (stores_weight(node)) layer.bits.activation_bits = 0;
+      // A table that rows are picked from computes nothing: it is no end.
+      if (graph.value(data_of(node)).type.dtype == DType::f32) computing.insert(layer.name);
+      layers[path].push_back(std::move(layer));
+    }
+  });
   if (!options.first_and_last_8bit) return layers;
-  const std::vector<bool> ends = at_the_ends(graph, ids);
-  for (size_t i = 0, end = 0; i < layers.size(); ++i) {
-    const bool computes = end < ids.size() && ids[end] == layers[i].id;
-    if (!computes || !ends[end++]) continue;
-    LayerBits& bits = layers[i].bits;
-    bits.weight_bits = std::max(bits.weight_bits, 8);
-    if (bits.activation_bits > 0) bits.activation_bits = std::max(bits.activation_bits, 8);
+  const std::set<std::string> ends = layers_at_the_ends(model, computing);
+  for (auto& [path, some] : layers) {
+    for (Layer& layer : some) {
+      if (!ends.contains(layer.name)) continue;
+      layer.bits.weight_bits = std::max(layer.bits.weight_bits, 8);
+      if (layer.quantizes_data()) {
+        layer.bits.activation_bits = std::max(layer.bits.activation_bits, 8);
+      }
+    }
   }
   return layers;
 }

@@ -2,7 +2,9 @@
 // many bits.
 #pragma once
 
+#include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -11,8 +13,8 @@
 namespace nibble {
 
 struct Layer {
-  NodeId id;
-  std::string name;
+  NodeId id;         // in its graph
+  std::string name;  // with the path of its graph: "loop1/body/conv1"
   LayerBits bits;
 
   /// Its data input is quantized too: it can run as integers.
@@ -20,26 +22,30 @@ struct Layer {
 };
 
 /// Why this product of two activations (multiplies_activations()) stays in float; nullopt if its
-/// operands are quantized.
-std::optional<std::string> why_product_left_in_float(const Node& node, const BitPlan& plan,
+/// operands are quantized. `name` as of Layer.
+std::optional<std::string> why_product_left_in_float(const std::string& name, const BitPlan& plan,
                                                      const QuantizeOptions& options);
 /// The products of two activations to be quantized, in execution order: they have no weight.
-std::vector<Layer> find_products(const Graph& graph, const BitPlan& plan,
+/// `graph` is the one at `path` (every_graph.h).
+std::vector<Layer> find_products(const Graph& graph, const std::string& path, const BitPlan& plan,
                                  const QuantizeOptions& options);
 
 /// Why the weight of this weighted node cannot be quantized, as one sentence; nullopt if it can.
 std::optional<std::string> why_not_quantizable(const Graph& graph, const Node& node);
 
-/// Nodes of `layers` before which, or after which, there is no other weighted layer.
-std::vector<bool> at_the_ends(const Graph& graph, const std::vector<NodeId>& layers);
+/// Those of the layers of these names before which, or after which, there is no other. A body
+/// counts for the node that owns it.
+std::set<std::string> layers_at_the_ends(const Graph& model, const std::set<std::string>& layers);
 
-/// Why this weighted node is not one of find_layers().
+/// Why this weighted node of the graph at `path` is not one of find_layers().
 std::optional<std::string> why_left_in_float(const Graph& graph, const Node& node,
-                                             const BitPlan& plan, const QuantizeOptions& options);
+                                             const std::string& path, const BitPlan& plan,
+                                             const QuantizeOptions& options);
 
-/// The layers to be quantized, in execution order, with their bits. Throws Error{invalid_argument}
-/// for a bit-width or a node name that makes no sense.
-std::vector<Layer> find_layers(const Graph& graph, const BitPlan& plan,
-                               const QuantizeOptions& options);
+/// The layers to be quantized, with their bits, by the paths of their graphs; those of a graph in
+/// execution order. Throws Error{invalid_argument} for a bit-width or a node name that makes no
+/// sense.
+std::map<std::string, std::vector<Layer>> find_layers(const Graph& model, const BitPlan& plan,
+                                                      const QuantizeOptions& options);
 
 }  // namespace nibble

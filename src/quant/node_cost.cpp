@@ -35,6 +35,7 @@ ParameterCounter::ParameterCounter(const Graph& graph, ParameterCounter* outer)
   for (int32_t i = 0; i < graph.value_count(); ++i) {
     if (graph.value({i}).is_constant()) known_.insert({i});
   }
+  if (outer_ != nullptr) add_known_captures();
   for (const NodeId id : graph.nodes()) {
     const Node& node = graph.node(id);
     for (const ValueId output : node.outputs) {
@@ -42,6 +43,19 @@ ParameterCounter::ParameterCounter(const Graph& graph, ParameterCounter* outer)
       producer_[output] = id;
       if (is_constant(node)) known_.insert(output);
     }
+  }
+}
+
+void ParameterCounter::add_known_captures() {
+  std::set<ValueId> own(graph_.inputs.begin(), graph_.inputs.end());
+  for (const NodeId id : graph_.nodes()) {
+    own.insert(graph_.node(id).outputs.begin(), graph_.node(id).outputs.end());
+  }
+  for (int32_t i = 0; i < graph_.value_count(); ++i) {
+    const Value& value = graph_.value({i});
+    if (value.is_constant() || own.contains({i}) || value.name.empty()) continue;
+    const auto captured = outer_->graph_.find_value(value.name);
+    if (captured && outer_->known_.contains(*captured)) known_.insert({i});
   }
 }
 
@@ -56,7 +70,7 @@ void ParameterCounter::add_roots(ValueId id, Roots& roots) const {
   const Value& value = graph_.value(id);
   if (value.is_constant()) {
     roots.insert(&value);
-  } else if (known_.contains(id)) {
+  } else if (known_.contains(id) && producer_.contains(id)) {
     for (const ValueId input : graph_.node(producer_.at(id)).inputs) add_roots(input, roots);
   } else if (outer_ != nullptr && !producer_.contains(id) && !graph_.is_input(id)) {
     if (const auto captured = outer_->graph_.find_value(value.name)) {
@@ -82,6 +96,11 @@ ParameterCount ParameterCounter::count(const Node& node) {
     if (seen().insert(root).second) count.first_seen += root->data.elements();
   }
   return count;
+}
+
+ParameterCounter& ParameterCounters::add(const Graph& graph, const Graph* outer) {
+  ParameterCounter* around = outer == nullptr ? nullptr : &counters_.at(outer);
+  return counters_.try_emplace(&graph, graph, around).first->second;
 }
 
 std::optional<int64_t> count_macs(const Graph& graph, const Node& node) {

@@ -31,6 +31,7 @@ class ParameterCounter {
  private:
   using Roots = std::set<const Value*>;
   void add_roots(ValueId id, Roots& roots) const;
+  void add_known_captures();
   std::set<const Value*>& seen() { return outer_ == nullptr ? seen_ : outer_->seen(); }
 
   const Graph& graph_;
@@ -38,6 +39,16 @@ class ParameterCounter {
   std::map<ValueId, NodeId> producer_;
   std::set<ValueId> known_;  // constants, and what is computed from them alone
   std::set<const Value*> seen_;
+};
+
+/// The counters of the graphs of a model, which know each other.
+class ParameterCounters {
+ public:
+  /// `outer`: the graph around it, added before; nullptr if there is none.
+  ParameterCounter& add(const Graph& graph, const Graph* outer);
+
+ private:
+  std::map<const Graph*, ParameterCounter> counters_;
 };
 
 /// Multiplications and additions of a node whose types are inferred at a batch of 1; nullopt if

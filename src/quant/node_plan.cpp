@@ -8,6 +8,7 @@ namespace nibble {
 namespace {
 
 constexpr std::string_view kStored = "weights in few bits, computed in float";
+constexpr std::string_view kNeverRan = "its body ran for none of the samples";
 
 std::map<ValueId, ValueId> copy_outputs_that_are_read(Graph& graph) {
   std::map<ValueId, ValueId> source;  // of each copy
@@ -39,7 +40,8 @@ bool gives_integers(const Graph& graph, const QuantizationPlan& plan, const Node
   });
 }
 
-std::string why_not_between_layers(const Graph& graph, const Node& node, QuantRole role) {
+std::string why_not_between_layers(const Graph& graph, const Node& node, QuantRole role,
+                                   const std::string& plan_path) {
   const auto type = [&](ValueId id) { return graph.value(id).type; };
   if (!node.input(0) || type(node.inputs[0]).dtype != DType::f32) {
     return "works on integers, not on reals";
@@ -52,22 +54,49 @@ std::string why_not_between_layers(const Graph& graph, const Node& node, QuantRo
   }
   const auto is_output = [&](ValueId id) { return id && graph.is_output(id); };
   if (std::ranges::any_of(node.outputs, is_output)) {
-    return "gives an output of the network, which stays in float";
+    return plan_path.empty() ? "gives an output of the network, which stays in float"
+                             : "gives an output of its body, which stays in float";
   }
   return "does not lie between quantized layers, and stays in float";
 }
 
 }  // namespace
 
-QuantizationPlan plan_quantization(Graph& graph, const BitPlan& bits,
-                                   const QuantizeOptions& options) {
-  QuantizationPlan plan{.layers = find_layers(graph, bits, options)};
-  if (options.dynamic) return plan;
-  plan.copies = copy_outputs_that_are_read(graph);
-  plan.products = find_products(graph, bits, options);
-  plan.types = plan_value_types(graph, plan.layers, plan.products,
-                                std::max(8, bits.fallback.activation_bits));
-  return plan;
+namespace {
+
+// Whether a value in the body, or in a body within it, was seen.
+bool has_run(const RangeReport& ranges, const std::string& path) {
+  return std::ranges::any_of(ranges.tensors, [&](const TensorRange& range) {
+    return !range.is_weight && range.name.starts_with(path);
+  });
+}
+
+void leave_activations_in_float(QuantizationPlan& plan) {
+  plan.lost_activations = std::ranges::any_of(plan.layers, &Layer::quantizes_data);
+  for (Layer& layer : plan.layers) layer.bits.activation_bits = 0;
+}
+
+}  // namespace
+
+std::vector<QuantizationPlan> plan_quantization(const OpenGraphs& open, const BitPlan& bits,
+                                                const QuantizeOptions& options,
+                                                const RangeReport* ranges) {
+  auto layers = find_layers(*open.all().front()->graph, bits, options);
+  std::vector<QuantizationPlan> plans;
+  for (const auto& scope : open.all()) {
+    Graph& graph = *scope->graph;
+    QuantizationPlan& plan = plans.emplace_back();
+    plan.path = scope->path;
+    plan.layers = std::move(layers[scope->path]);
+    if (options.dynamic) continue;
+    plan.never_ran = ranges != nullptr && scope->outer != nullptr && !has_run(*ranges, scope->path);
+    if (plan.never_ran) leave_activations_in_float(plan);
+    plan.copies = copy_outputs_that_are_read(graph);
+    if (!plan.never_ran) plan.products = find_products(graph, scope->path, bits, options);
+    plan.types = plan_value_types(graph, plan.layers, plan.products,
+                                  std::max(8, bits.fallback.activation_bits));
+  }
+  return plans;
 }
 
 NodeFate fate_of(const Graph& graph, const QuantizationPlan& plan, const BitPlan& bits,
@@ -76,11 +105,15 @@ NodeFate fate_of(const Graph& graph, const QuantizationPlan& plan, const BitPlan
   const OpRow* row = find_op(node.op, node.domain);
   if (row == nullptr) return {false, "Nibble does not have this operator"};
   if (multiplies_activations(graph, node)) {
-    if (auto reason = why_product_left_in_float(node, bits, options)) return {false, *reason};
+    if (auto reason = why_product_left_in_float(plan.path + node.name, bits, options)) {
+      return {false, *reason};
+    }
+    if (plan.never_ran) return {false, std::string(kNeverRan)};
     return {true, "integer product of two activations"};
   }
   if (has_weight(graph, node)) {
-    if (auto reason = why_left_in_float(graph, node, bits, options)) return {false, *reason};
+    if (auto reason = why_left_in_float(graph, node, plan.path, bits, options))
+      return {false, *reason};
     if (stores_weight(node)) return {true, std::string(kStored)};
     return {true, std::string(describe(*row))};
   }
@@ -95,7 +128,7 @@ NodeFate fate_of(const Graph& graph, const QuantizationPlan& plan, const BitPlan
   }
   if (options.dynamic)
     return {false, "is no layer, and dynamic quantization quantizes layers alone"};
-  return {false, why_not_between_layers(graph, node, row->quant)};
+  return {false, why_not_between_layers(graph, node, row->quant, plan.path)};
 }
 
 bool is_quantized_role(QuantRole role) {

@@ -7,7 +7,7 @@
 #include "base/check.h"
 #include "base/table.h"
 #include "ops/roles.h"
-#include "quant/bodies.h"
+#include "passes/every_graph.h"
 #include "quant/dynamic.h"
 #include "quant/float_samples.h"
 #include "quant/left_in_float.h"
@@ -38,14 +38,20 @@ double largest(const Tensor& tensor) {
   return most;
 }
 
+using RangesByName = std::map<std::string, const TensorRange*>;
+
 class Quantizer {
  public:
-  /// `samples` of the layers for a rounding method that needs them, else null.
-  Quantizer(Graph& graph, const RangeReport& ranges, const QuantizeOptions& options,
+  /// `samples` of the layers for a rounding method that needs them, else null. The graph around a
+  /// body has been quantized.
+  Quantizer(OpenGraph& scope, const RangesByName& ranges, const QuantizeOptions& options,
             const FloatSamples* samples)
-      : graph_(graph), options_(options), samples_(samples), pool_(options.threads) {
-    for (const TensorRange& range : ranges.tensors) ranges_[range.name] = &range;
-  }
+      : scope_(scope),
+        graph_(*scope.graph),
+        ranges_(ranges),
+        options_(options),
+        samples_(samples),
+        pool_(options.threads) {}
 
   void run(const QuantizationPlan& plan) {
     copies_ = plan.copies;
@@ -54,12 +60,12 @@ class Quantizer {
     for (const Layer& layer : plan.layers) {
       const ValueId data = data_of(graph_.node(layer.id));
       const std::optional<QuantParams> quant = graph_.value(data).type.quant;
-      // What computes no products has no data that a rounding method could look at.
-      const bool stored = stores_weight(graph_.node(layer.id));
+      // What computes no products, or never ran, has no data that a rounding method could look at.
+      const bool unseen = stores_weight(graph_.node(layer.id)) || plan.never_ran;
       const std::unique_ptr<LayerSamples> samples =
-          samples_ == nullptr || stored ? nullptr : samples_->of(layer.name);
+          samples_ == nullptr || unseen ? nullptr : samples_->of(layer.name);
       QuantizeOptions options = options_;
-      if (stored) options.rounding = "nearest";
+      if (unseen) options.rounding = "nearest";
       const LayerTask task{layer, layer.quantizes_data() ? quant : std::nullopt, find_range(data),
                            samples.get()};
       with_context([&] { return "quantizing " + describe(graph_.node(layer.id)); },
@@ -74,10 +80,19 @@ class Quantizer {
     return symmetric ? Symmetry::symmetric : Symmetry::asymmetric;
   }
 
+  // What a body captures was measured in the graph around it.
   const TensorRange* find_range(ValueId id) const {
     const auto copy = copies_.find(id);
-    const auto it = ranges_.find(graph_.value(copy == copies_.end() ? id : copy->second).name);
+    const auto [scope, value] = scope_.origin(copy == copies_.end() ? id : copy->second);
+    const auto it = ranges_.find(scope->path + scope->graph->value(value).name);
     return it == ranges_.end() ? nullptr : it->second;
+  }
+
+  // The grid on which a captured value lies already.
+  const QuantParams* grid_of_capture(ValueId id) const {
+    const auto [scope, value] = scope_.origin(id);
+    const std::optional<QuantParams>& quant = scope->graph->value(value).type.quant;
+    return scope != &scope_ && quant ? &*quant : nullptr;
   }
 
   // By group, the scale at which the biases of the layers that read it keep 20 bits. A value that
@@ -107,6 +122,7 @@ class Quantizer {
              std::min(0.0, static_cast<double>(range.total.minimum));
     };
     std::map<ValueId, const TensorRange*> widest;
+    std::map<ValueId, ValueId> widest_value;
     for (const auto& [value, entry] : types.activations) {
       const TensorRange* range = find_range(value);
       if (range == nullptr) {
@@ -120,7 +136,9 @@ class Quantizer {
              range->name, range->node, range->unusable);
       }
       const TensorRange*& best = widest[entry.group];
-      if (best == nullptr || width(*range) > width(*best)) best = range;
+      if (best != nullptr && width(*range) <= width(*best)) continue;
+      best = range;
+      widest_value[entry.group] = value;
     }
     const ObserverRow& observer = find_observer(options_.activation_observer);
     const std::map<ValueId, double> finest = finest_scales(types, layers);
@@ -133,6 +151,9 @@ class Quantizer {
                  .emplace(entry.group, activation_params(range.total, range.histogram, entry.bits,
                                                          observer, symmetry()))
                  .first;
+        // Rounding once more to the same grid changes nothing.
+        const QuantParams* known = grid_of_capture(widest_value.at(entry.group));
+        if (known != nullptr && known->bits() == it->second.bits()) it->second = *known;
         const auto fine = finest.find(entry.group);
         if (width(range) == 0 && fine != finest.end()) {
           float& scale = it->second.scale[0];
@@ -154,11 +175,12 @@ class Quantizer {
     value.type.quant = std::move(params);
   }
 
+  OpenGraph& scope_;
   Graph& graph_;
+  const RangesByName& ranges_;
   const QuantizeOptions& options_;
   const FloatSamples* samples_;
   ThreadPool pool_;
-  std::map<std::string, const TensorRange*> ranges_;
   std::map<ValueId, ValueId> copies_;
 };
 
@@ -199,6 +221,22 @@ void check_blocks(const std::vector<Layer>& layers, const QuantizeOptions& optio
                   integer, layers.size()));
 }
 
+// The ranges if activations were measured at all: they then tell which bodies ran.
+const RangeReport* measured(const RangeReport& ranges) {
+  return std::ranges::any_of(ranges.tensors,
+                             [](const TensorRange& range) { return !range.is_weight; })
+             ? &ranges
+             : nullptr;
+}
+
+std::optional<std::string> note_of_never_ran(const QuantizationPlan& plan) {
+  if (!plan.lost_activations) return std::nullopt;
+  return fmt::format(
+      "'{}' ran for none of the samples (or the ranges are of a version that did not look into "
+      "bodies): its layers quantize their weights alone",
+      std::string_view(plan.path).substr(0, plan.path.size() - 1));
+}
+
 }  // namespace
 
 std::vector<Choice> rounding_choices() { return choices_of(roundings()); }
@@ -210,26 +248,36 @@ Graph quantize(const Graph& graph, const RangeReport& ranges, const BitPlan& pla
   QuantizeReport own;
   QuantizeReport& notes = report == nullptr ? own : *report;
   notes = {};
-  const QuantizationPlan decided = plan_quantization(quantized, plan, options);
-  notes.quantized_layers = static_cast<int>(decided.layers.size() + decided.products.size());
-  for (const Layer& layer : decided.layers) notes.layers[layer.name] = layer.bits;
-  notes.why_not = layers_left_in_float(quantized, decided, plan, options);
-  check_blocks(decided.layers, options, notes);
-  for (const BodyLayer& layer : quantize_bodies(quantized, plan, options)) {
-    notes.layers[layer.name] = layer.bits;
-    ++notes.quantized_layers;
+  const Graph real = quantized;
+  OpenGraphs open(quantized);
+  const std::vector<QuantizationPlan> plans =
+      plan_quantization(open, plan, options, measured(ranges));
+  std::vector<Layer> layers;
+  for (const QuantizationPlan& decided : plans) {
+    layers.insert(layers.end(), decided.layers.begin(), decided.layers.end());
+    notes.quantized_layers += static_cast<int>(decided.layers.size() + decided.products.size());
+    if (auto note = note_of_never_ran(decided)) notes.notes.push_back(std::move(*note));
   }
-  if (options.dynamic) {
-    quantize_dynamically(quantized, decided.layers, options);
-  } else {
-    const Graph real = quantized;
-    std::optional<FloatSamples> samples;
-    if (find_rounding(options.rounding).need != RoundingNeed::nothing) {
-      samples.emplace(real, *options.samples, options.threads);
+  for (const Layer& layer : layers) notes.layers[layer.name] = layer.bits;
+  notes.why_not = layers_left_in_float(open, plans, plan, options);
+  check_blocks(layers, options, notes);
+  RangesByName by_name;
+  for (const TensorRange& range : ranges.tensors) by_name[range.name] = &range;
+  std::optional<FloatSamples> samples;
+  if (!options.dynamic && find_rounding(options.rounding).need != RoundingNeed::nothing) {
+    samples.emplace(real, *options.samples, options.threads);
+  }
+  for (size_t i = 0; i < plans.size(); ++i) {
+    OpenGraph& scope = *open.all()[i];
+    if (options.dynamic) {
+      quantize_dynamically(*scope.graph, plans[i].layers, options);
+    } else {
+      Quantizer(scope, by_name, options, samples ? &*samples : nullptr).run(plans[i]);
     }
-    Quantizer(quantized, ranges, options, samples ? &*samples : nullptr).run(decided);
   }
-  share_constants(quantized);
+  open.close();
+  edit_every_graph(quantized, [](Graph& one, const std::string&) { return share_constants(one); });
+  share_constants_of_bodies(quantized);
   quantized.prune();
   quantized.validate();
   return quantized;

@@ -192,7 +192,7 @@ class LayerQuantizer {
 
   void write(Graph& graph) {
     const NodeId id = task_.layer.id;
-    const std::string& name = task_.layer.name;
+    const std::string& name = node_.name;
     if (!bias_.empty()) {
       Tensor real = Tensor::of<float>({index_.outputs()}, std::span<const float>(bias_));
       const std::string stem = name + (had_bias_ ? "" : "_bias");

@@ -3,11 +3,13 @@
 #include <algorithm>
 #include <array>
 #include <map>
+#include <set>
 
 #include "base/check.h"
 #include "nibble/ranges.h"
 #include "ops/op.h"
 #include "ops/roles.h"
+#include "passes/every_graph.h"
 #include "ranges/calibration_notes.h"
 #include "ranges/channel_axis.h"
 #include "ranges/collector.h"
@@ -25,7 +27,7 @@ constexpr std::string_view kPredictedRounding = "nearest";
 
 // Float constants that some node reads as a weight (input 1 of a weighted layer) or that have two
 // dimensions and more.
-std::map<ValueId, Collector> weight_collectors(const Graph& graph) {
+std::map<ValueId, Collector> weight_collectors(const Graph& graph, const std::string& path) {
   std::map<ValueId, Collector> found;
   for (const NodeId id : graph.nodes()) {
     const Node& node = graph.node(id);
@@ -40,7 +42,7 @@ std::map<ValueId, Collector> weight_collectors(const Graph& graph) {
       const int axis = is_weight && value.data.shape().rank() > 1
                            ? WeightIndex(node, value.data.shape()).scale_axis()
                            : 0;
-      found.emplace(node.inputs[i], Collector(value.name, node.name, axis, true));
+      found.emplace(node.inputs[i], Collector(path + value.name, path + node.name, axis, true));
     }
   }
   return found;
@@ -74,40 +76,32 @@ std::vector<BitError> predict_errors(const TensorRange& range, const Tensor* wei
   return errors;
 }
 
-// In execution order: a node's weights, then its results.
-std::vector<ValueId> reporting_order(const Graph& graph) {
-  std::vector<ValueId> order(graph.inputs);
-  for (const NodeId id : graph.nodes()) {
-    const Node& node = graph.node(id);
-    for (const ValueId input : node.inputs) {
-      if (input && graph.value(input).is_constant() &&
-          std::ranges::find(order, input) == order.end()) {
-        order.push_back(input);
+// What is gathered in one of the graphs of a model.
+struct Scope {
+  const Graph* graph;
+  std::string path;
+  ChannelAxes axes;
+  std::map<ValueId, Collector> weights, activations;
+  std::map<ValueId, std::string> producer;
+
+  Scope(const Graph& one, const std::string& where) : graph(&one), path(where), axes(one) {
+    weights = weight_collectors(one, path);
+    for (const NodeId id : one.nodes()) {
+      for (const ValueId output : one.node(id).outputs) {
+        if (output) producer[output] = path + one.node(id).name;
       }
     }
-    for (const ValueId output : node.outputs) {
-      if (output) order.push_back(output);
-    }
   }
-  return order;
-}
+};
 
 class Analysis {
  public:
   Analysis(const Graph& graph, const Dataset& data, const AnalyzeOptions& options)
-      : graph_(graph),
-        data_(data),
-        options_(options),
-        axes_(graph),
-        calibration_(data),
-        pool_(options.threads) {
-    weights_ = weight_collectors(graph);
-    for (auto& [id, collector] : weights_) collector.add(graph.value(id).data, 0, pool_);
-    for (const NodeId id : graph.nodes()) {
-      for (const ValueId output : graph.node(id).outputs) {
-        if (output) producer_[output] = graph.node(id).name;
-      }
-    }
+      : graph_(graph), data_(data), options_(options), calibration_(data), pool_(options.threads) {
+    visit_every_graph(graph, [&](const Graph& one, const std::string& path) {
+      Scope& scope = scopes_.try_emplace(path, one, path).first->second;
+      for (auto& [id, collector] : scope.weights) collector.add(one.value(id).data, 0, pool_);
+    });
   }
 
   RangeReport run() {
@@ -117,8 +111,14 @@ class Analysis {
                          .optimize = false,
                          .threads = options_.threads});
     int64_t done = 0;
+    static const std::map<ValueId, int> kNotLookedFor;
     runner.observe(
-        [&](ValueId id, const Tensor& tensor) { observe(id, tensor, done, runner.batch_axis()); });
+        [&](ValueId id, const Tensor& tensor) {
+          observe(scopes_.at(""), id, tensor, done, runner.batch_axis());
+        },
+        [&](const std::string& path, ValueId id, const Tensor& tensor) {
+          observe(scopes_.at(path), id, tensor, done, kNotLookedFor);
+        });
     report_progress(options_.progress, "analyzing ranges", 0, data_.size());
     for (const auto reader = runner.reader(data_.size()); const auto batch = reader->next();) {
       // A batch that had to be filled up would count its last sample twice; it is all there is, or
@@ -133,13 +133,13 @@ class Analysis {
   }
 
  private:
-  void observe(ValueId id, const Tensor& tensor, int64_t first_sample,
+  void observe(Scope& scope, ValueId id, const Tensor& tensor, int64_t first_sample,
                const std::map<ValueId, int>& batch_axes) {
     if (tensor.dtype() != DType::f32) return;
-    Collector& collector = activations_[id];
+    Collector& collector = scope.activations[id];
     if (collector.empty()) {
-      collector = Collector(graph_.value(id).name, producer_[id],
-                            channel_axis(id, tensor.shape().rank(), batch_axes), false);
+      collector = Collector(scope.path + scope.graph->value(id).name, scope.producer[id],
+                            channel_axis(scope, id, tensor.shape().rank(), batch_axes), false);
     }
     collector.add(tensor, first_sample, pool_);
   }
@@ -151,27 +151,47 @@ class Analysis {
 
   // Where nobody who reads the value says so, channels lie along axis 1, unless samples do
   // ([sequence, batch, features]).
-  int channel_axis(ValueId id, int rank, const std::map<ValueId, int>& batch_axes) const {
+  static int channel_axis(const Scope& scope, ValueId id, int rank,
+                          const std::map<ValueId, int>& batch_axes) {
     const auto samples = batch_axes.find(id);
     const int samples_at = samples == batch_axes.end() ? 0 : samples->second;
-    const int axis = axes_.of(id, rank);
+    const int axis = scope.axes.of(id, rank);
     if (axis >= 0) return axis == samples_at ? -1 : axis;
     return rank > 1 && samples_at != 1 ? 1 : -1;
+  }
+
+  // In execution order: a node's weights, what its bodies hold, then its results.
+  void add_ranges(const Scope& scope, RangeReport& report, std::vector<const Tensor*>& data) const {
+    const Graph& graph = *scope.graph;
+    std::set<ValueId> seen;
+    const auto add = [&](ValueId id) {
+      const bool is_weight = scope.weights.contains(id);
+      if (!id || (!is_weight && !scope.activations.contains(id)) || !seen.insert(id).second) return;
+      const Collector& collector = is_weight ? scope.weights.at(id) : scope.activations.at(id);
+      if (collector.empty()) return;
+      report.tensors.push_back(collector.finish());
+      if (const auto sample = collector.bad_sample()) name_file(report.tensors.back(), *sample);
+      data.push_back(is_weight ? &graph.value(id).data : nullptr);
+    };
+    std::ranges::for_each(graph.inputs, add);
+    for (const NodeId id : graph.nodes()) {
+      const Node& node = graph.node(id);
+      for (const ValueId input : node.inputs) {
+        if (input && graph.value(input).is_constant()) add(input);
+      }
+      for (const auto& [name, attribute] : node.attributes) {
+        const auto inner = scopes_.find(body_path(scope.path, node, name));
+        if (inner != scopes_.end()) add_ranges(inner->second, report, data);
+      }
+      std::ranges::for_each(node.outputs, add);
+    }
   }
 
   RangeReport report(int64_t samples, const std::vector<std::string>& notes) {
     RangeReport report{.samples = samples, .notes = notes};
     for (std::string& note : calibration_.sentences()) report.notes.push_back(std::move(note));
     std::vector<const Tensor*> data;
-    for (const ValueId id : reporting_order(graph_)) {
-      const bool is_weight = weights_.contains(id);
-      if (!is_weight && !activations_.contains(id)) continue;
-      const Collector& collector = is_weight ? weights_.at(id) : activations_.at(id);
-      if (collector.empty()) continue;
-      report.tensors.push_back(collector.finish());
-      if (const auto sample = collector.bad_sample()) name_file(report.tensors.back(), *sample);
-      data.push_back(is_weight ? &graph_.value(id).data : nullptr);
-    }
+    add_ranges(scopes_.at(""), report, data);
     if (!options_.predict_errors) return report;
     pool_.parallel_for(static_cast<int64_t>(report.tensors.size()), [&](int64_t i) {
       TensorRange& range = report.tensors[static_cast<size_t>(i)];
@@ -184,12 +204,9 @@ class Analysis {
   const Graph& graph_;
   const Dataset& data_;
   const AnalyzeOptions& options_;
-  const ChannelAxes axes_;
   CalibrationNotes calibration_;
   ThreadPool pool_;
-  std::map<ValueId, Collector> weights_;
-  std::map<ValueId, Collector> activations_;
-  std::map<ValueId, std::string> producer_;
+  std::map<std::string, Scope> scopes_;  // by path
 };
 
 }  // namespace

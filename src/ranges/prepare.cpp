@@ -2,6 +2,7 @@
 #include <array>
 
 #include "nibble/ranges.h"
+#include "passes/every_graph.h"
 #include "passes/pass.h"
 #include "ranges/canonical.h"
 
@@ -9,18 +10,25 @@ namespace nibble {
 namespace {
 
 // A quantized graph becomes the float graph it stands for.
-void drop_quantization(Graph& graph) {
+int drop_quantization(Graph& graph) {
+  int dropped = 0;
   for (int32_t i = 0; i < graph.value_count(); ++i) {
     Value& value = graph.value({i});
     if (!value.type.quant) continue;
     if (value.is_constant()) value.data = dequantize_tensor(value.data, *value.type.quant);
     value.type.quant.reset();
+    ++dropped;
   }
+  return dropped;
+}
+
+int on_every_graph(Graph& graph, int (*rewrite)(Graph&)) {
+  return edit_every_graph(graph, [&](Graph& one, const std::string&) { return rewrite(one); });
 }
 
 void simplify(Graph& graph) {
-  constexpr std::array<std::string_view, 4> kPasses = {"widen_half", "infer_types",
-                                                       "fold_constants", "eliminate_identities"};
+  constexpr std::array<std::string_view, 5> kPasses = {
+      "widen_half", "infer_types", "fold_constants", "inline_branches", "eliminate_identities"};
   run_passes(graph, kPasses, {.check_each = PassControl::from_environment().check_each});
   graph.prune();
 }
@@ -29,11 +37,13 @@ void simplify(Graph& graph) {
 
 Graph prepare_for_quantization(const Graph& graph) {
   Graph prepared = graph;
-  drop_quantization(prepared);
+  on_every_graph(prepared, drop_quantization);
   simplify(prepared);
   if (fold_batch_independent(prepared) > 0) simplify(prepared);
-  if (turn_products(prepared) > 0) simplify(prepared);
-  if (fold_batch_norm(prepared) + fold_gemm_factors(prepared) + join_matmul_bias(prepared) > 0) {
+  if (on_every_graph(prepared, turn_products) > 0) simplify(prepared);
+  if (fold_batch_norm(prepared) + on_every_graph(prepared, fold_gemm_factors) +
+          on_every_graph(prepared, join_matmul_bias) >
+      0) {
     simplify(prepared);
   }
   prepared.validate();

@@ -41,9 +41,13 @@ std::unique_ptr<BatchReader> SampleRunner::reader(int64_t count) const {
       BatchReaderOptions{.batch = batch_, .threads = options_.threads, .pad = is_fixed()});
 }
 
-void SampleRunner::observe(Program::Observer observer) {
+void SampleRunner::observe(Program::Observer observer, Program::BodyObserver body_observer) {
   observer_ = std::move(observer);
-  for (auto& [size, program] : programs_) program.observe(observer_);
+  body_observer_ = std::move(body_observer);
+  for (auto& [size, program] : programs_) {
+    program.observe(observer_);
+    program.observe_bodies(body_observer_);
+  }
 }
 
 // What the data set gives for the start of a sequence, or zeros.
@@ -90,6 +94,7 @@ Program& SampleRunner::program_for(const std::vector<Tensor>& inputs) {
   }
   Program& program = programs_.emplace(key, compile(graph_, options)).first->second;
   if (observer_) program.observe(observer_);
+  if (body_observer_) program.observe_bodies(body_observer_);
   return program;
 }
 

@@ -43,8 +43,8 @@ class SampleRunner {
   /// up with its last sample where the graph takes no fewer.
   std::unique_ptr<BatchReader> reader(int64_t count) const;
 
-  /// See Program::observe.
-  void observe(Program::Observer observer);
+  /// See Program::observe and Program::observe_bodies.
+  void observe(Program::Observer observer, Program::BodyObserver body_observer = {});
   /// One batch of the reader, in its order if states are carried. The results borrow the program's
   /// memory until the next run.
   std::span<const Tensor> run(const SampleBatch& batch);
@@ -63,6 +63,7 @@ class SampleRunner {
   std::vector<std::string> notes_;
   std::map<ValueId, int> batch_axis_;
   Program::Observer observer_;
+  Program::BodyObserver body_observer_;
   std::map<int64_t, Program> programs_;  // by the number of samples; one for all sizes if ragged
   std::vector<Tensor> states_;           // by input; empty for those that are none
 };

@@ -1,11 +1,13 @@
 // compare_layers: how far each value of a quantized graph is from the same value of the float one.
 #include <algorithm>
 #include <cmath>
+#include <deque>
 #include <limits>
-#include <unordered_map>
+#include <map>
 
 #include "base/check.h"
 #include "nibble/evaluate.h"
+#include "passes/every_graph.h"
 #include "ranges/sample_runner.h"
 
 namespace nibble {
@@ -49,46 +51,51 @@ struct ErrorSums {
 
 // A value of both graphs that some node computes.
 struct Pair {
-  ValueId reference;
   LayerError layer;
   ErrorSums sums;
-  Tensor expected;  // of the current batch
+  // Of the current batch: one for each time that its body runs.
+  std::deque<Tensor> expected;
 };
+
+// A value, and the path of its graph (every_graph.h).
+using Place = std::pair<std::string, ValueId>;
 
 class LayerComparison {
  public:
   LayerComparison(const Graph& reference, const Graph& quantized) {
-    for (NodeId id : reference.nodes()) {
-      const Node& node = reference.node(id);
-      for (ValueId output : node.outputs) {
-        if (output) add_pair(reference, quantized, node, output);
-      }
-    }
+    std::map<std::string, const Graph*> others;
+    visit_every_graph(quantized,
+                      [&](const Graph& graph, const std::string& path) { others[path] = &graph; });
+    add_pairs(reference, "", others);
     if (pairs_.empty()) {
       fail(ErrorCode::invalid_argument, "the two models have no values of the same name");
     }
   }
 
-  void keep_expected(ValueId id, const Tensor& tensor) {
-    const auto at = by_reference_.find(id.index);
-    if (at != by_reference_.end()) pairs_[at->second].expected = tensor.clone();
+  void keep_expected(const std::string& path, ValueId id, const Tensor& tensor) {
+    const auto at = by_reference_.find({path, id});
+    if (at != by_reference_.end()) pairs_[at->second].expected.push_back(tensor.clone());
   }
-  void compare(ValueId id, const Tensor& tensor) {
-    const auto at = by_quantized_.find(id.index);
+  void compare(const std::string& path, ValueId id, const Tensor& tensor) {
+    const auto at = by_quantized_.find({path, id});
     if (at == by_quantized_.end()) return;
     Pair& pair = pairs_[at->second];
-    if (pair.expected.empty() || pair.expected.dtype() != DType::f32 ||
-        tensor.dtype() != DType::f32 || pair.expected.elements() != tensor.elements()) {
+    if (pair.expected.empty()) return;  // the other took another branch
+    const Tensor expected = std::move(pair.expected.front());
+    pair.expected.pop_front();
+    if (expected.dtype() != DType::f32 || tensor.dtype() != DType::f32 ||
+        expected.elements() != tensor.elements()) {
       return;
     }
     const auto batch = static_cast<size_t>(batch_);
     const auto used = static_cast<size_t>(tensor.elements()) * static_cast<size_t>(count_) / batch;
-    pair.sums.add(pair.expected.data<float>().first(used), tensor.data<float>().first(used));
+    pair.sums.add(expected.data<float>().first(used), tensor.data<float>().first(used));
   }
   /// The next batch has `count` samples and is padded to `batch`.
   void start(int64_t count, int64_t batch) {
     count_ = count;
     batch_ = batch;
+    for (Pair& pair : pairs_) pair.expected.clear();
   }
 
   std::vector<LayerError> result() const {
@@ -107,18 +114,35 @@ class LayerComparison {
   }
 
  private:
-  void add_pair(const Graph& reference, const Graph& quantized, const Node& node, ValueId output) {
+  // In execution order: what is in a node's bodies, then its results.
+  void add_pairs(const Graph& reference, const std::string& path,
+                 const std::map<std::string, const Graph*>& others) {
+    const auto other = others.find(path);
+    if (other == others.end()) return;
+    for (NodeId id : reference.nodes()) {
+      const Node& node = reference.node(id);
+      for (const auto& [name, attribute] : node.attributes) {
+        const auto* body = std::get_if<std::shared_ptr<const Graph>>(&attribute);
+        if (body != nullptr) add_pairs(**body, body_path(path, node, name), others);
+      }
+      for (ValueId output : node.outputs) {
+        if (output) add_pair(reference, *other->second, path, node, output);
+      }
+    }
+  }
+
+  void add_pair(const Graph& reference, const Graph& quantized, const std::string& path,
+                const Node& node, ValueId output) {
     const std::string& name = reference.value(output).name;
     const auto match = quantized.find_value(name);
     if (!match || quantized.value(*match).is_constant()) return;
-    by_reference_[output.index] = pairs_.size();
-    by_quantized_[match->index] = pairs_.size();
-    pairs_.push_back(
-        {.reference = output, .layer = {.value = name, .node = node.name, .op = node.op}});
+    by_reference_[{path, output}] = pairs_.size();
+    by_quantized_[{path, *match}] = pairs_.size();
+    pairs_.push_back({.layer = {.value = path + name, .node = path + node.name, .op = node.op}});
   }
 
   std::vector<Pair> pairs_;  // in the order of execution
-  std::unordered_map<int32_t, size_t> by_reference_, by_quantized_;
+  std::map<Place, size_t> by_reference_, by_quantized_;
   int64_t count_ = 1;
   int64_t batch_ = 1;
 };
@@ -147,8 +171,14 @@ std::vector<LayerError> compare_layers(const Graph& reference, const Graph& quan
     fail(ErrorCode::invalid_argument, "the two models take batches of {} and {} samples",
          expected.batch(), actual.batch());
   }
-  expected.observe([&](ValueId id, const Tensor& tensor) { comparison.keep_expected(id, tensor); });
-  actual.observe([&](ValueId id, const Tensor& tensor) { comparison.compare(id, tensor); });
+  const auto keep = [&](const std::string& path, ValueId id, const Tensor& tensor) {
+    comparison.keep_expected(path, id, tensor);
+  };
+  const auto compare = [&](const std::string& path, ValueId id, const Tensor& tensor) {
+    comparison.compare(path, id, tensor);
+  };
+  expected.observe([&](ValueId id, const Tensor& tensor) { keep("", id, tensor); }, keep);
+  actual.observe([&](ValueId id, const Tensor& tensor) { compare("", id, tensor); }, compare);
   report_progress(options.progress, "comparing", 0, count);
   for (const auto reader = expected.reader(count); const auto next = reader->next();) {
     comparison.start(next->count, next->fed());

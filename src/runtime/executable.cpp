@@ -6,6 +6,7 @@
 #include <set>
 
 #include "base/lengths.h"
+#include "runtime/subgraph.h"
 
 namespace nibble {
 
@@ -160,7 +161,9 @@ std::span<const Tensor> Executable::run(std::span<const Tensor> values, const Ru
     Slot& slot = slots[static_cast<size_t>(view)];
     slot.tensor = slots[static_cast<size_t>(root(view))].tensor.reshaped(slot.type.shape);
   }
-  if (options.observer != nullptr) observe(known_at_start, options);
+  running = &options;
+  const bool observed = options.observer != nullptr || options.body_observer != nullptr;
+  if (observed) observe(known_at_start, options);
   for (Step& step : steps) {
     if (!options.profile) {
       execute(step, options);
@@ -170,9 +173,10 @@ std::span<const Tensor> Executable::run(std::span<const Tensor> values, const Ru
       step.seconds +=
           std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
     }
-    if (options.observer != nullptr) observe(step.completes, options);
+    if (observed) observe(step.completes, options);
     for (int slot : step.release) slots[static_cast<size_t>(slot)].tensor = Tensor();
   }
+  running = nullptr;
   for (size_t i = 0; i < outputs.size(); ++i) {
     results_[i] = slots[static_cast<size_t>(outputs[i])].tensor;
   }
@@ -223,8 +227,15 @@ void Executable::observe(std::span<const std::pair<ValueId, int>> values,
                          const RunOptions& options) const {
   for (const auto& [id, index] : values) {
     const Slot& slot = slots[static_cast<size_t>(index)];
-    (*options.observer)(
-        id, slot.form.is_codes() ? dequantize_tensor(slot.tensor, *slot.form.grid) : slot.tensor);
+    const bool is_body = !options.path.empty();
+    if (is_body ? options.body_observer == nullptr : options.observer == nullptr) return;
+    const Tensor real =
+        slot.form.is_codes() ? dequantize_tensor(slot.tensor, *slot.form.grid) : slot.tensor;
+    if (is_body) {
+      (*options.body_observer)(options.path, id, real);
+    } else {
+      (*options.observer)(id, real);
+    }
   }
 }
 
@@ -235,7 +246,15 @@ size_t Executable::constant_bytes() const {
     if (slot.home != Slot::Home::constant || slot.view_of >= 0) continue;
     if (counted.insert(slot.tensor.raw()).second) bytes += slot.tensor.bytes();
   }
-  for (const Step& step : steps) bytes += step.kernel ? step.kernel->constant_bytes() : 0;
+  for (const Step& step : steps) {
+    bytes += step.kernel ? step.kernel->constant_bytes() : 0;
+    if (!step.bodies) continue;
+    // One body compiled for several shapes counts once.
+    std::set<std::string> seen;
+    for (const auto& body : step.bodies->bodies()) {
+      if (seen.insert(body.attribute).second) bytes += body.executable->constant_bytes();
+    }
+  }
   return bytes;
 }
 

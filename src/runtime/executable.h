@@ -16,6 +16,8 @@
 
 namespace nibble {
 
+class BodyRunner;
+
 struct Slot {
   enum class Home : uint8_t {
     constant,  // known since compile()
@@ -56,7 +58,7 @@ struct Step {
   std::optional<Conversion> conversion;
   const OpRow* row = nullptr;  // evaluates the step when there is no kernel
   std::unique_ptr<Kernel> kernel;
-  std::unique_ptr<SubgraphRunner> bodies;
+  std::shared_ptr<BodyRunner> bodies;
   bool integer = false;  // on codes, for Program::coverage
   std::vector<Refusal> refusals;
   std::vector<int> inputs;    // slots; -1: an input left out, or one that the kernel has packed
@@ -86,6 +88,8 @@ class Executable {
   struct RunOptions {
     ThreadPool& pool;
     const Program::Observer* observer = nullptr;
+    const Program::BodyObserver* body_observer = nullptr;
+    std::string path;  // of the graph, if it is a body: "loop1/body/"
     bool profile = false;
   };
 
@@ -107,6 +111,7 @@ class Executable {
   std::vector<std::pair<ValueId, int>> known_at_start;  // graph inputs, for the observer
   int integer_nodes = 0;
   int node_count = 0;
+  const RunOptions* running = nullptr;  // of the run that is going on: its bodies run likewise
 
  private:
   void plan();

@@ -203,7 +203,7 @@ void Lowering::lower_eval(const Node& node, const OpRow& row, std::vector<Refusa
     return std::holds_alternative<std::shared_ptr<const Graph>>(item.second);
   });
   if (has_bodies) {
-    step.bodies = std::make_unique<BodyRunner>(program_, node, step.captures, options_, pool_);
+    step.bodies = std::make_shared<BodyRunner>(program_, node, step.captures, options_, pool_);
   }
   for (ValueId id : node.outputs) {
     step.outputs.push_back(id ? add_slot(plain(graph_.value(id).type)) : -1);

@@ -3,10 +3,13 @@
 // the same.
 #include <algorithm>
 #include <list>
+#include <set>
 
 #include "base/check.h"
 #include "nibble/runtime.h"
+#include "passes/every_graph.h"
 #include "runtime/lower.h"
+#include "runtime/subgraph.h"
 
 namespace nibble {
 namespace {
@@ -23,6 +26,58 @@ bool fits(const Tensor& tensor, const TensorType& type) {
   return true;
 }
 
+// The first of the executables made of each body: the one that ran last.
+template <typename Visit>
+void for_each_body_that_ran(const Step& step, const Visit& visit) {
+  if (!step.bodies) return;
+  std::set<std::string> seen;
+  for (const BodyRunner::Body& body : step.bodies->bodies()) {
+    if (seen.insert(body.attribute).second) visit(body);
+  }
+}
+
+void count_nodes(const Executable& executable, Program::Coverage& coverage) {
+  coverage.integer_nodes += executable.integer_nodes;
+  coverage.nodes += executable.node_count;
+  for (const Step& step : executable.steps) {
+    for_each_body_that_ran(
+        step, [&](const BodyRunner::Body& body) { count_nodes(*body.executable, coverage); });
+  }
+}
+
+void forget_times(Executable& executable) {
+  for (Step& step : executable.steps) {
+    step.seconds = 0;
+    if (!step.bodies) continue;
+    for (const BodyRunner::Body& body : step.bodies->bodies()) forget_times(*body.executable);
+  }
+}
+
+// A step whose bodies ran is followed by theirs; its own time is what is left.
+void add_profile(const Executable& executable, const std::string& path,
+                 std::vector<StepProfile>& lines) {
+  for (const Step& step : executable.steps) {
+    if (!step.kernel && step.row == nullptr) continue;  // a view costs nothing
+    StepProfile line{
+        .node = path + (step.node != nullptr ? step.node->name : step.conversion->name),
+        .op = step.node != nullptr ? step.node->op : std::string(step.conversion->op()),
+        .kernel = step.kernel ? step.kernel->describe() : "eval",
+        .seconds = step.seconds,
+        .refused = {}};
+    for (const Refusal& refusal : step.refusals) {
+      line.refused.push_back(fmt::format("{}: {}", refusal.kernel, refusal.reason));
+    }
+    const size_t at = lines.size();
+    lines.push_back(std::move(line));
+    for_each_body_that_ran(step, [&](const BodyRunner::Body& body) {
+      double inside = 0;
+      for (const Step& inner : body.executable->steps) inside += inner.seconds;
+      lines[at].seconds = std::max(0.0, lines[at].seconds - inside);
+      add_profile(*body.executable, body_path(path, *step.node, body.attribute), lines);
+    });
+  }
+}
+
 }  // namespace
 
 struct Program::Impl {
@@ -30,6 +85,7 @@ struct Program::Impl {
   CompileOptions options;
   std::unique_ptr<ThreadPool> pool;
   Observer observer;
+  BodyObserver body_observer;
   bool profiling = false;
   std::vector<std::string> input_names, output_names;
   std::vector<TensorType> input_types, output_types;
@@ -110,42 +166,33 @@ std::span<const Tensor> Program::run(std::span<const Tensor> inputs) {
   return impl_->executable_for(inputs).run(
       inputs, {.pool = *impl_->pool,
                .observer = impl_->observer ? &impl_->observer : nullptr,
+               .body_observer = impl_->body_observer ? &impl_->body_observer : nullptr,
+               .path = {},
                .profile = impl_->profiling});
 }
 
 void Program::observe(Observer observer) { impl_->observer = std::move(observer); }
 
+void Program::observe_bodies(BodyObserver observer) { impl_->body_observer = std::move(observer); }
+
 size_t Program::arena_bytes() const { return impl_->executables.front()->arena_bytes(); }
 size_t Program::constant_bytes() const { return impl_->executables.front()->constant_bytes(); }
 
 Program::Coverage Program::coverage() const {
-  const Executable& executable = *impl_->executables.front();
-  return {executable.integer_nodes, executable.node_count};
+  Coverage coverage;
+  count_nodes(*impl_->executables.front(), coverage);
+  return coverage;
 }
 
 void Program::profile(bool on) {
   impl_->profiling = on;
   if (!on) return;
-  for (const auto& executable : impl_->executables) {
-    for (Step& step : executable->steps) step.seconds = 0;
-  }
+  for (const auto& executable : impl_->executables) forget_times(*executable);
 }
 
 std::vector<StepProfile> Program::profile() const {
   std::vector<StepProfile> lines;
-  for (const Step& step : impl_->executables.front()->steps) {
-    if (!step.kernel && step.row == nullptr) continue;  // a view costs nothing
-    StepProfile line{
-        .node = step.node != nullptr ? step.node->name : step.conversion->name,
-        .op = step.node != nullptr ? step.node->op : std::string(step.conversion->op()),
-        .kernel = step.kernel ? step.kernel->describe() : "eval",
-        .seconds = step.seconds,
-        .refused = {}};
-    for (const Refusal& refusal : step.refusals) {
-      line.refused.push_back(fmt::format("{}: {}", refusal.kernel, refusal.reason));
-    }
-    lines.push_back(std::move(line));
-  }
+  add_profile(*impl_->executables.front(), "", lines);
   return lines;
 }
 

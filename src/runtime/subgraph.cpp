@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/check.h"
+#include "passes/every_graph.h"
 #include "runtime/lower.h"
 
 namespace nibble {
@@ -31,9 +32,13 @@ Graph BodyRunner::specialise(std::string_view attribute, std::span<const Tensor>
          graph.inputs.size(), inputs.size());
   }
   if (graph.opsets.empty()) graph.opsets = owner_.graph.opsets;
-  for (size_t i = 0; i < inputs.size(); ++i) {
-    graph.value(graph.inputs[i]).type = type_of(inputs[i]);
-  }
+  // The body's own grids stay: it rounds what it is given.
+  const auto give_type = [&](ValueId id, const Tensor& tensor) {
+    TensorType& type = graph.value(id).type;
+    type.dtype = tensor.dtype();
+    type.shape = tensor.shape();
+  };
+  for (size_t i = 0; i < inputs.size(); ++i) give_type(graph.inputs[i], inputs[i]);
   for (size_t i = 0; i < captures_.size(); ++i) {
     const Slot& slot = owner_.slots[static_cast<size_t>(captures_[i])];
     const auto inner = graph.find_value(owner_.graph.value(node_.captures[i]).name);
@@ -41,9 +46,10 @@ Graph BodyRunner::specialise(std::string_view attribute, std::span<const Tensor>
         graph.producer(*inner)) {
       continue;
     }
-    graph.value(*inner).type = type_of(slot.tensor);
+    give_type(*inner, slot.tensor);
     if (slot.home == Slot::Home::constant) {
       graph.value(*inner).data = slot.tensor;
+      graph.value(*inner).type.quant.reset();
     } else {
       graph.inputs.push_back(*inner);
       body.captured.push_back(captures_[i]);
@@ -68,13 +74,21 @@ BodyRunner::Body& BodyRunner::find(std::string_view attribute, std::span<const T
   }
   Body body{std::string(attribute), {}, {}, nullptr};
   Graph graph = specialise(attribute, inputs, body);
-  for (ValueId input : graph.inputs) body.types.push_back(graph.value(input).type);
+  for (ValueId input : graph.inputs) {
+    const TensorType& type = graph.value(input).type;
+    body.types.push_back({.dtype = type.dtype, .shape = type.shape, .quant = {}});
+  }
   CompileOptions options = options_;
   options.input_shapes.clear();
   for (ValueId input : graph.inputs) {
     options.input_shapes[graph.value(input).name] = graph.value(input).type.shape;
   }
+  const std::vector<ValueId> given = graph.inputs;
   body.executable = build_executable(std::move(graph), options, pool_);
+  // What is captured is seen where it is computed.
+  std::erase_if(body.executable->known_at_start, [&](const auto& entry) {
+    return std::find(given.begin() + std::ssize(inputs), given.end(), entry.first) != given.end();
+  });
   if (bodies_.size() == kBodiesKept) bodies_.pop_back();
   bodies_.push_front(std::move(body));
   return bodies_.front();
@@ -84,8 +98,14 @@ std::vector<Tensor> BodyRunner::run(std::string_view attribute, std::span<const 
   Body& body = find(attribute, inputs);
   std::vector<Tensor> all(inputs.begin(), inputs.end());
   for (int slot : body.captured) all.push_back(owner_.slots[static_cast<size_t>(slot)].tensor);
+  Executable::RunOptions options{.pool = pool_};
+  if (const Executable::RunOptions* outer = owner_.running) {
+    options.profile = outer->profile;
+    options.body_observer = outer->body_observer;
+    options.path = body_path(outer->path, node_, body.attribute);
+  }
   std::vector<Tensor> results;
-  for (const Tensor& result : body.executable->run(all, {.pool = pool_})) {
+  for (const Tensor& result : body.executable->run(all, options)) {
     results.push_back(result.clone());
   }
   return results;

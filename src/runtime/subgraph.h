@@ -22,13 +22,16 @@ class BodyRunner : public SubgraphRunner {
   /// The results are the caller's own.
   std::vector<Tensor> run(std::string_view attribute, std::span<const Tensor> inputs) override;
 
- private:
   struct Body {
     std::string attribute;
     std::vector<TensorType> types;  // of all inputs, captured ones last
     std::vector<int> captured;      // slots of the owner that are further inputs
     std::unique_ptr<Executable> executable;
   };
+  /// Those compiled so far, most recently used first.
+  const std::list<Body>& bodies() const { return bodies_; }
+
+ private:
   Body& find(std::string_view attribute, std::span<const Tensor> inputs);
   Graph specialise(std::string_view attribute, std::span<const Tensor> inputs, Body& body) const;
 

@@ -4,6 +4,7 @@
 #include "base/text.h"
 #include "nibble/onnx.h"
 #include "ops/require_ops.h"
+#include "passes/every_graph.h"
 #include "quant/node_plan.h"
 
 namespace nibble {
@@ -36,15 +37,17 @@ Json to_json(const OpRow& row) {
 
 Inspection inspect_model(const Graph& graph) {
   Inspection found{.nodes = inspect_nodes(graph)};
-  for (NodeId id : graph.nodes()) {
-    const Node& node = graph.node(id);
-    ++found.operators[full_op_name(node.op, node.domain)];
-  }
+  visit_every_graph(graph, [&](const Graph& one, const std::string&) {
+    for (NodeId id : one.nodes()) {
+      const Node& node = one.node(id);
+      ++found.operators[full_op_name(node.op, node.domain)];
+    }
+    for (int32_t i = 0; i < one.value_count(); ++i) {
+      const Value& value = one.value({i});
+      if (value.is_constant() && value.type.quant) ++found.quantized_constants;
+    }
+  });
   for (const MissingOp& missing : missing_ops(graph)) found.unsupported.insert(missing.op);
-  for (int32_t i = 0; i < graph.value_count(); ++i) {
-    const Value& value = graph.value({i});
-    if (value.is_constant() && value.type.quant) ++found.quantized_constants;
-  }
   for (const NodeSupport& node : found.nodes) {
     found.parameters += node.parameters;
     found.macs += node.macs;

@@ -22,7 +22,7 @@ struct LayerState {
   std::string weight_type;   // "f32[8,1,3,3] as i8 per channel(0)"
   std::string data_type;     // of the node's data
 };
-/// In execution order, without bodies of If, Loop and Scan.
+/// In execution order; those in bodies of If, Loop and Scan come last, by their paths.
 std::vector<LayerState> layer_states(const Graph& graph);
 
 }  // namespace nibble
