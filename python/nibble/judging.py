@@ -298,6 +298,9 @@ class Comparison(Result):
     Attributes:
         outputs: a Row for each output and metric (sqnr, cosine, max_error, agreement).
         layers: a LayerError for each value that both have, worst SQNR first.
+        costs: what each layer adds to the error of the outputs, in the order in which they run: {"node", "op", "weight_bits",
+            "sqnr_before_db", "sqnr_db", "share", ...}; of the costliest a sentence with the cause, if one is found, and a
+            remedy to try.
         samples: that were run.
     """
 
@@ -306,6 +309,7 @@ class Comparison(Result):
         self.samples: int = report["samples"]
         self.outputs = _metric_rows(report["outputs"])
         self.layers = [LayerError(**layer) for layer in report["layers"]]
+        self.costs: list[dict] = report["costs"]
 
     def to_dict(self) -> dict:
         return self._report

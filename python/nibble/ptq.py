@@ -134,7 +134,7 @@ class Ranges(Result):
         return TensorRange(**self._core.summary(index), _ranges=self._core, _index=index)
 
     def to_dict(self) -> dict:
-        """Everything, histograms included: what `nibble analyze --json` prints."""
+        """Everything, histograms included: what `nibble analyze -o ranges.json` writes."""
         import json
 
         return json.loads(self._core.json())

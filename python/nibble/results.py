@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from typing import Any
 
 from .html import table_html, table_text
@@ -18,16 +19,24 @@ def require(module: str, what: str):
         raise ImportError(f"{what} needs the package {module.split('.')[0]}: pip install {module.split('.')[0]}") from error
 
 
+def _finite(thing: Any) -> Any:
+    if isinstance(thing, dict):
+        return {key: _finite(value) for key, value in thing.items()}
+    if isinstance(thing, list):
+        return [_finite(value) for value in thing]
+    return None if isinstance(thing, float) and not math.isfinite(thing) else thing
+
+
 class Result:
     """A result: prints as a table, shows as one in a notebook, and becomes a dict or a pandas.DataFrame."""
 
     def to_dict(self) -> dict:
-        """Everything, in dicts, lists, strings and numbers: what `nibble ... --json` prints."""
+        """Everything, in dicts, lists, strings and numbers: what `nibble ... --json` prints. Infinite numbers stay infinite."""
         raise NotImplementedError
 
     def to_json(self, indent: int | None = 2) -> str:
-        """The same as JSON."""
-        return json.dumps(self.to_dict(), indent=indent)
+        """The same as JSON, which has no numbers that are infinite or undefined: they become null."""
+        return json.dumps(_finite(self.to_dict()), indent=indent, allow_nan=False)
 
     def to_pandas(self):
         """The rows as a pandas.DataFrame; needs pandas."""

@@ -41,10 +41,11 @@ def test_what_is_evaluated_is_what_the_program_prints_as_json(path, small, tmp_p
 def test_what_is_compared_analyzed_and_inspected_is_what_the_program_prints_as_json(path, small, tmp_path):
     file = str(tmp_path / "small.onnx")
     small.save(file)
-    assert nibble.compare(path, file, "digits").to_dict() == json.loads(
-        run_program("compare", path, file, "--data", "digits", "--json").stdout
-    )
-    assert nibble.analyze(path, "digits").to_dict() == json.loads(run_program("analyze", path, "--data", "digits", "--json").stdout)
+    compared = json.loads(run_program("compare", path, file, "--data", "digits", "--json").stdout)
+    assert json.loads(nibble.compare(path, file, "digits").to_json()) == compared
+    ranges = tmp_path / "ranges.json"
+    assert run_program("analyze", path, "--data", "digits", "-o", str(ranges)).returncode == 0
+    assert nibble.analyze(path, "digits").to_dict() == json.loads(ranges.read_text())
     inspected = nibble.inspect(path).to_dict()
     assert inspected.pop("model") == path
     assert inspected == json.loads(run_program("inspect", path, "--json").stdout)
@@ -231,6 +232,7 @@ def test_differences_are_paired(path, small):
 def test_layers_are_compared_worst_first(path, small):
     comparison = nibble.compare(path, small, "digits")
     sqnr = [one.sqnr_db for one in comparison.layers]
+    assert {"conv1", "conv2", "fc"} <= {one["node"] for one in comparison.costs}
     assert sqnr == sorted(sqnr) and comparison.samples == 64 and comparison.outputs[0].metric == "sqnr"
     same = nibble.compare(path, path, "digits")
     assert all(np.isinf(one.sqnr_db) for one in same.layers) and "∞" in str(same)
@@ -260,3 +262,4 @@ def test_inspect_says_what_is_in_a_model_and_ops_what_can_be(path):
 def test_what_is_infinite_stays_infinite(path):
     same = nibble.compare(path, path, "digits")
     assert same.to_dict()["layers"][0]["sqnr_db"] == float("inf")
+    assert json.loads(same.to_json())["layers"][0]["sqnr_db"] is None
