@@ -2,6 +2,8 @@
 // what is measured is on it.
 #include "report/page/page.h"
 
+#include <algorithm>
+
 #include "report/page/html.h"
 #include "report/page/svg.h"
 #include "report/page_support.h"
@@ -117,6 +119,24 @@ TEST(report_page, describes_every_picture) {
     ++pictures;
   }
   EXPECT_EQ(pictures, 2U);
+}
+
+TEST(report_page, numbers_along_an_axis_differ) {
+  std::vector<RunStep> steps = full_run("float.onnx");
+  for (auto& model : steps[1].result["models"]) {
+    model["accuracy"] = 0.992;
+    model["interval_95"] = {0.985, 0.997};
+  }
+  const std::string html = report_page(steps);
+  const std::regex tick("<text[^>]*text-anchor=\"end\" class=\"tick\">([^<]*)</text>");
+  const size_t begin = html.find("<svg");
+  const std::string picture = html.substr(begin, html.find("</svg>") - begin);
+  std::vector<std::string> numbers;
+  for (std::sregex_iterator it(picture.begin(), picture.end(), tick), end; it != end; ++it) {
+    EXPECT_EQ(std::ranges::count(numbers, (*it)[1].str()), 0) << (*it)[1];
+    numbers.push_back((*it)[1]);
+  }
+  EXPECT_GE(numbers.size(), 3U);
 }
 
 TEST(axis, maps_its_range_onto_its_coordinates) {

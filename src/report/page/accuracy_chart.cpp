@@ -102,10 +102,14 @@ std::string overview(const Findings& findings, const ScoreTable* scores,
   if (timed) columns.push_back({"latency", true});
   std::string caption = "All models";
   bool told = false;
+  const bool paired =
+      scores != nullptr && std::ranges::any_of(scores->scores, [](const Score& score) {
+        return score.difference.has_value();
+      });
   if (scores != nullptr) {
     columns.push_back({title_of(*scores, findings), true});
-    columns.push_back({"difference", true});
-    columns.push_back({"says"});
+    if (paired) columns.push_back({"difference", true});
+    if (paired) columns.push_back({"says"});
     if (const auto samples = common_samples(*scores)) {
       caption += fmt::format("; {} samples, intervals of 95 %", group_digits(*samples));
       told = true;
@@ -124,6 +128,10 @@ std::string overview(const Findings& findings, const ScoreTable* scores,
     }
     if (const Score* score = score_of(scores, facts.name)) {
       cells.push_back({score_text(*score, scores->unit, !told)});
+      if (!paired) {
+        table.add_row(std::move(cells));
+        continue;
+      }
       const auto& difference = score->difference;
       cells.push_back({difference ? difference_text(*difference, scores->unit) : ""});
       const Verdict verdict =
@@ -132,7 +140,7 @@ std::string overview(const Findings& findings, const ScoreTable* scores,
                                                   : verdict == Verdict::better ? "better"
                                                                                : ""});
     } else if (scores != nullptr) {
-      cells.insert(cells.end(), 3, Cell{});
+      cells.insert(cells.end(), paired ? 3 : 1, Cell{});
     }
     table.add_row(std::move(cells));
   }
@@ -191,22 +199,25 @@ std::string chart(const std::string& id, const std::string& title, const ScoreTa
                         score_text(*dot.score, scores.unit));
   }
   const Axis x = axis_over(left, right, 52, kWidth - 14, true);
-  const Axis y = axis_over(low, high, kHeight - 48, 30);
+  Axis y = axis_over(low, high, kHeight - 48, 30);
+  if (scores.unit == MetricUnit::share && high <= 100) y.high = std::min(y.high, 100.0);
   Svg svg(id, kWidth, kHeight, title,
-          "One point for each model, its number as in the table; lines are 95 % intervals." + told);
-  const double span = y.high - y.low;
-  const int digits = std::clamp(1 - static_cast<int>(std::floor(std::log10(span))), 0, 6);
+          "One point for each model, its number as in the table; lines are 95 % intervals; "
+          "points that would lie upon each other stand side by side." +
+              told);
   draw_axes(svg, x, y, x_text,
             {title_of(scores, findings) + unit_suffix(scores.unit),
-             [digits](double v) { return fmt::format("{:.{}f}", v, std::max(0, digits - 1)); }});
+             [](double v) { return fmt::format("{:.6g}", v); }});
   std::vector<std::pair<Point, std::string>> labels;
   for (const Dot& dot : dots) {
     Point at = {x.at(dot.x), y.at(shown(*dot.score->value, scores.unit))};
-    // Whiskers that would lie upon each other stand side by side.
-    constexpr double kApart = 5;
-    while (std::ranges::any_of(
-        labels, [&](const auto& other) { return std::abs(other.first.x - at.x) < kApart; })) {
-      at.x += kApart;
+    // Whiskers that would lie upon each other stand side by side, about where they belong.
+    constexpr double kApart = 4;
+    const double belongs = at.x;
+    for (int i = 1; std::ranges::any_of(
+             labels, [&](const auto& other) { return std::abs(other.first.x - at.x) < kApart; });
+         ++i) {
+      at.x = belongs + (i % 2 == 1 ? 1 : -1) * kApart * ((i + 1) / 2);
     }
     if (const auto& ends = dot.score->interval) {
       const double bottom = y.at(shown(ends->low, scores.unit));

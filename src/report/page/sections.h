@@ -24,7 +24,7 @@ struct SectionRow {
 /// A section is a row here and its function above.
 constexpr SectionRow kSections[] = {
     {"summary", "What was asked, and what came out", summary_section},
-    {"accuracy", "Accuracy against size and latency", accuracy_section},
+    {"accuracy", "Accuracy, size and latency", accuracy_section},
     {"costs", "Which layers cost most, why, and what to try", costs_section},
     {"layers", "Bits and error, layer by layer", layers_section},
     {"ranges", "Ranges, and where observers clip them", histograms_section},

@@ -33,17 +33,16 @@ std::string figure(const std::string& id, const std::string& caption, const std:
   }
   if (epochs < 2) return {};
   const Axis x{1, static_cast<double>(epochs), 48, kWidth - 14, false};
-  const Axis y = axis_over(low, high, kHeight - 44, 28);
+  Axis y = axis_over(low, high, kHeight - 44, 28);
+  if (y_title.ends_with("(%)") && high <= 100) y.high = std::min(y.high, 100.0);
   std::string told;
   for (const Series& one : series) {
     told += fmt::format(" {}: from {:.4g} in epoch 1 to {:.4g} in epoch {}.", one.name,
                         one.values.front(), one.values.back(), one.values.size());
   }
   Svg svg(id, kWidth, kHeight, caption, y_title + " by epoch." + told);
-  const double span = y.high - y.low;
-  const int digits = std::clamp(-static_cast<int>(std::floor(std::log10(span / 5))), 0, 6);
   draw_axes(svg, x, y, {"epoch", [](double v) { return fmt::format("{:g}", v); }, 6},
-            {y_title, [digits](double v) { return fmt::format("{:.{}f}", v, digits); }});
+            {y_title, [](double v) { return fmt::format("{:.6g}", v); }});
   for (const Series& one : series) {
     std::vector<Point> points;
     for (size_t i = 0; i < one.values.size(); ++i) {
@@ -56,7 +55,7 @@ std::string figure(const std::string& id, const std::string& caption, const std:
                       y.at(series.back().values[static_cast<size_t>(best - 1)])};
     svg.circle(at, 4.5, "dot", fmt::format("best epoch, {}", best));
     const bool right = at.x < (x.from + x.to) / 2;
-    svg.text({at.x + (right ? 9 : -9), at.y + 4}, fmt::format("epoch {}", best), "label",
+    svg.text({at.x + (right ? 9 : -9), at.y + 16}, fmt::format("epoch {}", best), "label",
              right ? Anchor::start : Anchor::end);
   }
   std::string legend;
@@ -69,12 +68,12 @@ std::string figure(const std::string& id, const std::string& caption, const std:
                      legend, svg.svg());
 }
 
-std::string table_of(const Making& made) {
-  HtmlTable table("Epochs", {{"epoch"},
-                             {"training loss", true},
-                             {"validation loss", true},
-                             {"validation accuracy", true},
-                             {"learning rate", true}});
+std::string table_of(const Findings& findings, const Making& made) {
+  HtmlTable table("Epochs of " + findings.label(made.to), {{"epoch"},
+                                                           {"training loss", true},
+                                                           {"validation loss", true},
+                                                           {"validation accuracy", true},
+                                                           {"learning rate", true}});
   for (size_t i = 0; i < made.epochs.size(); ++i) {
     const Epoch& epoch = made.epochs[i];
     const bool best = static_cast<int64_t>(i + 1) == made.best_epoch;
@@ -118,7 +117,7 @@ std::string training_section(const Findings& findings) {
                                made.epochs.front().validation_samples),
                    "accuracy (%)", {accuracy}, made.best_epoch) +
             figure(fmt::format("loss-{}", drawn), "Loss", "loss", {training, validation}, 0) +
-            "</div>\n" + table_of(made);
+            "</div>\n" + table_of(findings, made);
   }
   return html;
 }
