@@ -148,6 +148,17 @@ TEST(sentences, know_a_file_under_another_path_and_another_file_under_the_same_p
   expect_no_part(told[1], "faster");
 }
 
+TEST(sentences, tell_once_what_was_measured_again) {
+  const auto told =
+      sentences_of({step_of("eval", accuracies("a.onnx", "b.onnx", -0.05, -0.06, -0.04, 100)),
+                    step_of("eval", accuracies("a.onnx", "b.onnx", -0.01, -0.02, 0.01, 500))});
+  ASSERT_EQ(told.size(), 2U);
+  EXPECT_EQ(told[0], "a.onnx: top-1 accuracy is 88.46 % [87.54, 89.33], n = 500.");
+  EXPECT_EQ(told[1],
+            "b.onnx, against a.onnx, top-1 accuracy changed by -1.00 points [-2.00, +1.00], n = "
+            "500: no loss can be shown.");
+}
+
 TEST(sentences, tell_how_training_went) {
   const Json epochs = {
       {{"train_loss", 1.0}, {"validation_accuracy", 0.5}, {"validation_samples", 297}},

@@ -13,15 +13,20 @@
 namespace nibble::page {
 namespace {
 
-// The scores that charts and the overview show: by labels or targets if there are any.
+// The scores that charts and the overview show: by labels or targets if there are any, else by the
+// other model's answers; of several, those of most models.
 const ScoreTable* main_scores(const Findings& findings) {
+  const ScoreTable* best = nullptr;
+  const auto rank = [](const ScoreTable& table) {
+    return std::pair(table.against.empty()    ? 2
+                     : table.metric == "sqnr" ? 1
+                                              : 0,
+                     table.scores.size());
+  };
   for (const ScoreTable& table : findings.scores) {
-    if (table.against.empty()) return &table;
+    if (best == nullptr || rank(table) > rank(*best)) best = &table;
   }
-  for (const ScoreTable& table : findings.scores) {
-    if (table.metric == "sqnr") return &table;
-  }
-  return findings.scores.empty() ? nullptr : &findings.scores.front();
+  return best;
 }
 
 const Score* score_of(const ScoreTable* table, const ModelName& model) {

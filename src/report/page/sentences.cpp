@@ -86,6 +86,7 @@ class Sentence {
   std::string size_change() const;
   std::string speed_change() const;
   std::string training() const;
+  bool measured_again(const ScoreTable& table, const Score& score) const;
   std::string scores() const;
   std::string judged_by_another() const;
 
@@ -178,12 +179,26 @@ std::string Sentence::training() const {
                      making_->epochs.size());
 }
 
+// The same was measured later, on as many samples at least: one of the two is told.
+bool Sentence::measured_again(const ScoreTable& table, const Score& score) const {
+  for (const ScoreTable& other : findings_.scores) {
+    if (&other <= &table || other.metric != table.metric || other.output != table.output ||
+        !other.against.empty()) {
+      continue;
+    }
+    for (const Score& again : other.scores) {
+      if (again.model == score.model && again.samples >= score.samples) return true;
+    }
+  }
+  return false;
+}
+
 std::string Sentence::scores() const {
   std::vector<std::string> parts;
   for (const ScoreTable& table : findings_.scores) {
     if (!table.against.empty()) continue;
     for (const Score& score : table.scores) {
-      if (score.model != model_) continue;
+      if (score.model != model_ || measured_again(table, score)) continue;
       const std::string title = metric_title(table.metric) +
                                 (table.output.empty() ? "" : fmt::format(" of '{}'", table.output));
       const std::string value = score.value ? in_unit(*score.value, table.unit, false) : "";
