@@ -85,6 +85,9 @@ TEST_F(project, takes_data_without_labels_and_their_flags) {
             std::string::npos);
   EXPECT_FALSE(std::filesystem::exists(path("mine/notebook.ipynb")));
   expect_promises_kept("mine");
+  const testing::CommandResult report = step("mine", "report");
+  EXPECT_EQ(report.status, 0) << report.err;
+  EXPECT_NE(read_file(path("mine/report.html")).find("models/small.onnx"), std::string::npos);
 }
 
 TEST_F(project, what_does_not_fit_leaves_nothing_behind) {
