@@ -46,8 +46,11 @@ void finish_training(const TrainResult& result, const TrainingEnd& end, Progress
         std::llround(best.validation_accuracy * static_cast<double>(best.validation_samples));
     Evaluation evaluation{.samples = best.validation_samples, .correct = right};
     evaluation.interval = binomial_interval(right, best.validation_samples);
-    tell("{}: {}; best of {} epochs was epoch {}\nvalidation accuracy {}\n", end.output,
-         format_bytes(bytes), result.epochs.size(), result.best_epoch + 1,
+    const std::string epochs = result.epochs.size() == 1
+                                   ? "after one epoch"
+                                   : fmt::format("best of {} epochs was epoch {}",
+                                                 result.epochs.size(), result.best_epoch + 1);
+    tell("{}: {}; {}\nvalidation accuracy {}\n", end.output, format_bytes(bytes), epochs,
          format_accuracy(evaluation));
   });
 }
