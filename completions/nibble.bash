@@ -246,6 +246,9 @@ _nibble() {
     'new --mean') :; return ;;
     'new --std') :; return ;;
     'report -o'|'report --output') :; compopt -o default; return ;;
+    'report --threads') :; return ;;
+    'report --seed') :; return ;;
+    'report --run') :; return ;;
   esac
   case ${COMP_WORDS[1]} in
     inspect) [[ $word == -* ]] && COMPREPLY=($(compgen -W '-h --help --all --json --threads --seed --run' -- "$word")) ;;
@@ -261,7 +264,7 @@ _nibble() {
     bench) [[ $word == -* ]] && COMPREPLY=($(compgen -W '-h --help --threads --batch --shape --carry --seconds --seed --json --run' -- "$word")) ;;
     demo) [[ $word == -* ]] && COMPREPLY=($(compgen -W '-h --help -o --output --json --threads --seed --run' -- "$word")) ;;
     new) [[ $word == -* ]] && COMPREPLY=($(compgen -W '-h --help --model --from --data --input --carry --frame --hop --json --threads --seed --preprocess --resize --letterbox --pad-value --crop --color --layout --scale --mean --std' -- "$word")) ;;
-    report) [[ $word == -* ]] && COMPREPLY=($(compgen -W '-h --help -o --output' -- "$word")) ;;
+    report) [[ $word == -* ]] && COMPREPLY=($(compgen -W '-h --help -o --output --json --threads --seed --run' -- "$word")) ;;
   esac
   [[ $word == -* ]] || compopt -o default
 }

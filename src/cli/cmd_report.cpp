@@ -9,6 +9,7 @@ namespace {
 struct Arguments {
   std::vector<std::string> folders;
   std::string output = "report.html";
+  CommonOptions common;
 };
 
 int run(const Arguments& arguments) {
@@ -18,7 +19,11 @@ int run(const Arguments& arguments) {
     for (RunStep& step : read_run(folder)) steps.push_back(std::move(step));
   }
   write_file(arguments.output, report_page(steps));
-  tell("{}: {} steps\n", arguments.output, steps.size());
+  if (arguments.common.json) {
+    print_json({{"page", arguments.output}, {"steps", steps.size()}});
+  } else {
+    tell("{}: {} steps\n", arguments.output, steps.size());
+  }
   return 0;
 }
 
@@ -32,6 +37,7 @@ std::function<int()> declare_report(CLI::App& app) {
   app.add_option("-o,--output", arguments->output,
                  "HTML file to write; default " + arguments->output)
       ->type_name("FILE");
+  arguments->common.declare(app);
   return [arguments] { return run(*arguments); };
 }
 
