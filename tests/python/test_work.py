@@ -84,6 +84,8 @@ def run_and_interrupt(script, *arguments, after="started\n"):
         stderr=subprocess.PIPE,
         text=True,
         env={**os.environ, "PYTHONUNBUFFERED": "1"},
+        # Tests that run in the background of a script inherit that SIGINT is ignored.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     assert process.stdout.readline() == after
     time.sleep(0.7)
@@ -164,10 +166,14 @@ def test_data_that_take_the_gil_are_read_by_the_threads_of_the_library(path, dig
 def test_python_handles_its_signals_again_when_the_command_line_is_done(path):
     from nibble.__main__ import main
 
-    assert main(["ops", "Conv", "--json"]) == 0
-    with pytest.raises(KeyboardInterrupt):
-        os.kill(os.getpid(), signal.SIGINT)
-        time.sleep(5)
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        assert main(["ops", "Conv", "--json"]) == 0
+        with pytest.raises(KeyboardInterrupt):
+            os.kill(os.getpid(), signal.SIGINT)
+            time.sleep(5)
+    finally:
+        signal.signal(signal.SIGINT, before)
     assert nibble.quantize(path, "digits").quantized
 
 
