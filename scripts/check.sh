@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # The checks that take long. Usage: scripts/check.sh CHECK [ARGUMENT...], CHECK being one of
 #   asan [TEST...]      AddressSanitizer and UndefinedBehaviorSanitizer over all test programs, or those named (ops, cli, ...)
-#   tsan [TEST...]      ThreadSanitizer over all test programs but train
+#   tsan [TEST...]      ThreadSanitizer (clang 16) over all test programs but train
 #   clang [TEST...]     clang 16: builds without a warning, and passes the tests
 #   tidy [FILE...]      clang-tidy with the checks of .clang-tidy, over src/ or the files named
 #   isa [TEST...]       the tests with the kernels of NIBBLE_ISA=avx2 and portable

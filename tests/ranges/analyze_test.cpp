@@ -8,6 +8,7 @@
 #include "nibble/ranges.h"
 #include "ranges/collector.h"
 #include "support/errors.h"
+#include "support/sanitizers.h"
 #include "support/synthetic_data.h"
 
 namespace nibble {
@@ -99,7 +100,7 @@ int64_t resident_bytes() {
 }
 
 TEST(analyze, memory_does_not_grow_with_the_samples) {
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#ifdef NIBBLE_SANITIZED
   GTEST_SKIP() << "sanitizers keep what is freed, and count for themselves";
 #endif
   const Graph graph = identity_graph({-1, 3, 64, 64});

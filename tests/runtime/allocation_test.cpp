@@ -3,8 +3,9 @@
 #include <cstdlib>
 
 #include "graphs.h"
+#include "support/sanitizers.h"
 
-#if defined(__GLIBC__) && !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+#if defined(__GLIBC__) && !defined(NIBBLE_SANITIZED)
 #define NIBBLE_COUNTS_ALLOCATIONS 1
 
 namespace {
