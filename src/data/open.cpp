@@ -86,7 +86,6 @@ void check_names(const Dataset& data, const DataOptions& options) {
   const std::vector<Field> fields = data.fields();
   for (const auto& [key, array] : options.sources) {
     if (is_array_file(array) || role_of_key(key, options).kind != ArrayRole::Kind::field) continue;
-    if (number_of(array)) continue;
     if (std::ranges::find(fields, key, &Field::name) != fields.end()) continue;
     fail(ErrorCode::invalid_argument,
          "--input {}={}: {} has no array '{}' (and a file's name ends with .npy or .pb); it has {}",

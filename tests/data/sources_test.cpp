@@ -159,6 +159,11 @@ TEST(Sources, a_number_is_the_same_for_every_sample_in_the_inputs_type_and_shape
     open_dataset((folder / "x.npy").string(), {.inputs = inputs, .sources = {{"rate", "16 kHz"}}});
   });
   EXPECT_PRED2(contains, message, "16 kHz");
+  // Without a model nobody knows an input that it could be for.
+  EXPECT_PRED2(contains, error_of([&] {
+                 open_dataset((folder / "x.npy").string(), {.sources = {{"rate", "16000"}}});
+               }),
+               "--input rate=16000");
 }
 
 TEST(Sources, an_array_without_a_name_goes_to_the_input_that_can_hold_it) {
