@@ -71,9 +71,7 @@ std::string format_difference(const PairedTest& test) {
                      format_p_value(test.p_value));
 }
 
-namespace {
-
-std::string in_unit(double value, MetricUnit unit, bool sign) {
+std::string format_in_unit(double value, MetricUnit unit, bool sign) {
   if (unit == MetricUnit::share) {
     return sign ? format_points(value) : fmt::format("{:.2f}", value * 100);
   }
@@ -83,14 +81,12 @@ std::string in_unit(double value, MetricUnit unit, bool sign) {
   return sign ? fmt::format("{:+.4g}", value) : fmt::format("{:.5g}", value);
 }
 
-}  // namespace
-
 std::string format_measurement(const Measurement& measurement, MetricUnit unit) {
-  std::string text = in_unit(measurement.value, unit, false);
+  std::string text = format_in_unit(measurement.value, unit, false);
   if (unit == MetricUnit::share) text += " %";
   if (measurement.method != IntervalMethod::none) {
-    text += fmt::format(" [{}, {}]", in_unit(measurement.interval.low, unit, false),
-                        in_unit(measurement.interval.high, unit, false));
+    text += fmt::format(" [{}, {}]", format_in_unit(measurement.interval.low, unit, false),
+                        format_in_unit(measurement.interval.high, unit, false));
   }
   if (unit == MetricUnit::decibels) text += " dB";
   text += ", n = " + group_digits(measurement.samples);
@@ -99,10 +95,10 @@ std::string format_measurement(const Measurement& measurement, MetricUnit unit) 
 }
 
 std::string format_difference(const MeasuredDifference& difference, MetricUnit unit) {
-  std::string text = in_unit(difference.value, unit, true);
+  std::string text = format_in_unit(difference.value, unit, true);
   if (difference.method != IntervalMethod::none) {
-    text += fmt::format(" [{}, {}]", in_unit(difference.interval.low, unit, true),
-                        in_unit(difference.interval.high, unit, true));
+    text += fmt::format(" [{}, {}]", format_in_unit(difference.interval.low, unit, true),
+                        format_in_unit(difference.interval.high, unit, true));
   }
   if (unit == MetricUnit::share) text += " points";
   if (unit == MetricUnit::decibels) text += " dB";

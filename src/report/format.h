@@ -23,6 +23,8 @@ std::string format_points(double share);
 std::string format_accuracy(const Evaluation& evaluation);
 /// "-0.20 [-1.10, +0.50] points, p = 0.63": second model minus first.
 std::string format_difference(const PairedTest& test);
+/// The number alone, a share in percent; `sign`: of a difference, in points ("+0.20").
+std::string format_in_unit(double value, MetricUnit unit, bool sign);
 /// "31.2 [30.8, 31.6] dB, n = 500"; a share as format_accuracy() says it; without an interval where
 /// there is none.
 std::string format_measurement(const Measurement& measurement, MetricUnit unit);

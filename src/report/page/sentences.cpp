@@ -27,16 +27,6 @@ std::string change_text(double ratio, std::string_view more, std::string_view le
   return fmt::format("{} times {}", ratio_text(large), word);
 }
 
-std::string in_unit(double value, MetricUnit unit, bool sign) {
-  if (unit == MetricUnit::share) {
-    return sign ? format_points(value) : fmt::format("{:.2f}", value * 100);
-  }
-  if (unit == MetricUnit::decibels) {
-    return sign ? fmt::format("{:+.1f}", value) : fmt::format("{:.1f}", value);
-  }
-  return sign ? fmt::format("{:+.4g}", value) : fmt::format("{:.5g}", value);
-}
-
 // "8 bits", "4 or 8 bits", "float".
 std::string bits_of_layers(const std::set<int>& bits) {
   std::string text;
@@ -201,7 +191,7 @@ std::string Sentence::scores() const {
       if (score.model != model_ || measured_again(table, score)) continue;
       const std::string title = metric_title(table.metric) +
                                 (table.output.empty() ? "" : fmt::format(" of '{}'", table.output));
-      const std::string value = score.value ? in_unit(*score.value, table.unit, false) : "";
+      const std::string value = score.value ? format_in_unit(*score.value, table.unit, false) : "";
       if (score.difference) {
         const ScoreDifference& difference = *score.difference;
         const std::string_view verdict = say(verdict_of(difference, table.larger_is_better));
@@ -343,24 +333,24 @@ std::string metric_title(const std::string& metric) {
 std::string score_text(const Score& score, MetricUnit unit, bool with_samples) {
   std::string text = "not a finite number";
   if (score.value) {
-    text = in_unit(*score.value, unit, false);
+    text = format_in_unit(*score.value, unit, false);
     if (unit == MetricUnit::share) text += " %";
     if (unit == MetricUnit::decibels) text += " dB";
     if (score.interval) {
-      text += fmt::format(" [{}, {}]", in_unit(score.interval->low, unit, false),
-                          in_unit(score.interval->high, unit, false));
+      text += fmt::format(" [{}, {}]", format_in_unit(score.interval->low, unit, false),
+                          format_in_unit(score.interval->high, unit, false));
     }
   }
   return with_samples ? text + ", n = " + group_digits(score.samples) : text;
 }
 
 std::string difference_text(const ScoreDifference& difference, MetricUnit unit) {
-  std::string text = in_unit(difference.value, unit, true);
+  std::string text = format_in_unit(difference.value, unit, true);
   if (unit == MetricUnit::share) text += " points";
   if (unit == MetricUnit::decibels) text += " dB";
   if (difference.interval) {
-    text += fmt::format(" [{}, {}]", in_unit(difference.interval->low, unit, true),
-                        in_unit(difference.interval->high, unit, true));
+    text += fmt::format(" [{}, {}]", format_in_unit(difference.interval->low, unit, true),
+                        format_in_unit(difference.interval->high, unit, true));
   }
   return text;
 }
