@@ -60,7 +60,7 @@ if [[ -e $libraries/libnibble_train.so ]]; then
 fi
 
 version=$(sed -nE 's/^project\(nibble VERSION ([0-9.]+).*/\1/p' CMakeLists.txt)
-[[ $("$prefix/bin/nibble" --version) == "nibble $version" ]] || fail "nibble --version does not say $version"
+[[ $("$prefix/bin/nibble" --version | head -n 1) == "nibble $version" ]] || fail "nibble --version does not say $version"
 grep -q "^version: $version$" CITATION.cff || fail "CITATION.cff is not of version $version"
 if [[ -e $libraries/libnibble_train.so ]]; then
   "$prefix/bin/nibble" train --arch digits-cnn --data digits --epochs 1 -o "$folder/trained.onnx" >"$folder/log" 2>&1 ||

@@ -140,7 +140,7 @@ def main():
             "eval-w4a4", "eval", "ptq-w4a4.onnx", "qat-w4a4.onnx", "qaft-w4a4.onnx", "--data", "data", *everywhere, again=True),
     }  # fmt: skip
     speed = run.step("bench", "bench", *files, "--threads", "1,2", "--seconds", 5, again=True)
-    version = subprocess.run([run.nibble, "--version"], capture_output=True, text=True, check=True).stdout.strip()
+    version = subprocess.run([run.nibble, "--version"], capture_output=True, text=True, check=True).stdout.splitlines()[0]
     results = {
         "about": "Made by tutorial/cats_and_dogs.py; chapter 10 of the tutorial reads it.",
         "provenance": {

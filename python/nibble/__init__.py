@@ -13,9 +13,11 @@ What goes wrong is `nibble.Error`, one sentence. docs/python.md has an example o
 """
 
 from . import _core
+from .comparison import Comparison, LayerError, compare
 from .errors import Error, InternalError
+from .evaluation import Difference, Evaluation, Row, evaluate
 from .inspection import Inspection, Operators, inspect, ops
-from .judging import Bench, Comparison, Difference, Evaluation, LayerError, Row, bench, compare, evaluate
+from .latency import Bench, bench
 from .model import Constant, Layer, Model, Value, load
 from .ptq import Choice, Grid, Ranges, TensorRange, analyze, choose_bits, quantize
 from .samples import Dataset, dataset
@@ -23,6 +25,12 @@ from .session import NodeArg, Session
 from .training import Training, finetune, qat, train
 
 __version__: str = _core.version
+
+
+def about() -> dict[str, str | int]:
+    """What is installed here: "version", "instruction_set" of the integer kernels, "cpu", "threads" used unless said otherwise, and
+    "training", the libtorch found, or why there is none. The first call loads libtorch."""
+    return _core.about()
 
 
 def metrics() -> dict[str, str]:
@@ -43,6 +51,6 @@ def architectures() -> dict[str, str]:
 __all__ = [
     "Bench", "Choice", "Comparison", "Constant", "Dataset", "Difference", "Error", "Evaluation", "Grid", "Inspection",
     "InternalError", "Layer", "LayerError", "Model", "NodeArg", "Operators", "Ranges", "Row", "Session", "TensorRange",
-    "Training", "Value", "analyze", "architectures", "bench", "choose_bits", "compare", "dataset", "evaluate", "finetune",
+    "Training", "Value", "about", "analyze", "architectures", "bench", "choose_bits", "compare", "dataset", "evaluate", "finetune",
     "inspect", "load", "metrics", "ops", "qat", "quantize", "targets", "train",
 ]  # fmt: skip

@@ -2,12 +2,25 @@
 // the documentation and whatever needs no C++.
 #include "module.h"
 
+#include <nanobind/stl/string.h>
+
 #include "nibble/version.h"
+#include "verbs/about.h"
 
 NB_MODULE(_core, module) {
   using namespace nibble::python;
   module.doc() = "Nibble's library; use the package `nibble`, which documents it.";
   module.attr("version") = nb::str(nibble::version().data(), nibble::version().size());
+  module.def("about", [] {
+    const nibble::About about = nibble::about();
+    nb::dict all;
+    all["version"] = about.version;
+    all["instruction_set"] = about.instruction_set;
+    all["cpu"] = about.cpu;
+    all["threads"] = about.threads;
+    all["training"] = about.training;
+    return all;
+  });
   register_errors();
   define_models(module);
   define_samples(module);

@@ -12,14 +12,15 @@
 #include "base/check.h"
 #include "base/text.h"
 #include "cli/command.h"
-#include "nibble/version.h"
+#include "verbs/about.h"
 
 namespace nibble::cli {
 namespace {
 
 int run(int argc, const char* const* argv) {
   CLI::App app("Nibble makes trained neural networks small and fast.", "nibble");
-  app.set_version_flag("--version", fmt::format("nibble {}", version()));
+  app.set_version_flag("--version", about_text,
+                       "Print the version, and what this machine gives it");
   app.require_subcommand(1);
   const auto formatter = std::make_shared<CLI::Formatter>();
   for (const auto& [label, ours] : {std::pair{"SUBCOMMAND", "COMMAND"},

@@ -5,9 +5,9 @@
 #include <filesystem>
 #include <fstream>
 #include <sstream>
-#include <thread>
 
 #include "base/file.h"
+#include "base/machine.h"
 #include "cli/command.h"
 #include "nibble/isa.h"
 #include "nibble/version.h"
@@ -16,18 +16,6 @@
 
 namespace nibble::cli {
 namespace {
-
-// "Intel(R) Xeon(R) ..."; empty where the system does not tell.
-std::string cpu_name() {
-  std::ifstream file("/proc/cpuinfo");
-  for (std::string line; std::getline(file, line);) {
-    const size_t colon = line.find(": ");
-    if (line.starts_with("model name") && colon != std::string::npos) return line.substr(colon + 2);
-  }
-  return {};
-}
-
-int cores() { return std::max(1, static_cast<int>(std::thread::hardware_concurrency())); }
 
 std::string_view split_name(Split split) {
   if (split == Split::train) return "train";

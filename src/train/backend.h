@@ -3,6 +3,7 @@
 #pragma once
 
 #include <span>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -41,6 +42,8 @@ class TrainBackend {
   /// output. `params` scales are the learned step sizes.
   virtual FakeQuantized fake_quantize(const Tensor& input, const QuantParams& params,
                                       const Tensor& upstream) const = 0;
+  /// "libtorch 1.13.1, CPU", or "CPU and CUDA" where there is a device.
+  virtual std::string describe() const = 0;
 };
 
 /// Loads the backend on the first call (libnibble_train.so beside libnibble.so, else on the

@@ -21,6 +21,11 @@ class training : public testing::CommandLine {
   }
 };
 
+TEST_F(training, the_version_names_the_library_that_trains) {
+  const std::string text = nibble("--version").out;
+  EXPECT_NE(text.find("\ntraining: libtorch "), std::string::npos) << text;
+}
+
 TEST_F(training, train_qat_and_finetune_write_models_that_the_other_verbs_take) {
   run("train --arch digits-cnn --data digits --epochs 4 -o float.onnx");
   run("qat float.onnx --data digits --weights 4 --activations 4 --epochs 1 -o qat.onnx");

@@ -3,9 +3,11 @@
 
 #include "cli/command_line.h"
 #include "nibble/data.h"
+#include "nibble/isa.h"
 #include "nibble/onnx.h"
 #include "nibble/runtime.h"
 #include "nibble/train.h"
+#include "nibble/version.h"
 
 namespace nibble {
 namespace {
@@ -44,6 +46,15 @@ TEST_F(verbs, inspect_counts_parameters_and_operators) {
   EXPECT_TRUE(report["operators"].contains("Conv"));
   EXPECT_TRUE(report["unsupported"].empty());
   EXPECT_NE(nibble("inspect float.onnx").out.find("operators:"), std::string::npos);
+}
+
+TEST_F(verbs, the_version_comes_with_what_this_machine_gives) {
+  const std::string text = nibble("--version").out;
+  EXPECT_TRUE(text.starts_with("nibble " + std::string(version()) + "\n")) << text;
+  EXPECT_NE(text.find("\ninstruction set: " + std::string(name_of(best_isa()))), std::string::npos)
+      << text;
+  EXPECT_NE(text.find("\nthreads: "), std::string::npos) << text;
+  EXPECT_NE(text.find("\ntraining: "), std::string::npos) << text;
 }
 
 TEST_F(verbs, ops_lists_the_operators_with_what_they_can) {

@@ -5,8 +5,10 @@ usage: cases.py NIBBLE SHARED      (needs numpy, onnx and onnxruntime; a CPU wit
 
 What SHARED/tools/try_cases.py finds wrong must be what is listed here, no more and no less.
 """
+import os
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 WAYS = ("static", "dynamic", "weights4")
@@ -28,7 +30,10 @@ def main():
     if "avx512_vnni" not in flags and "avx_vnni" not in flags:
         print("this CPU has no VNNI: ONNX Runtime's integers saturate, nothing to compare with")
         return 0
-    run = subprocess.run([sys.executable, shared / "tools/try_cases.py", nibble], capture_output=True, text=True, check=False)
+    with tempfile.TemporaryDirectory() as folder:  # it leaves its outputs behind
+        run = subprocess.run(
+            [sys.executable, shared / "tools/try_cases.py", nibble],
+            capture_output=True, text=True, check=False, env={**os.environ, "TMPDIR": folder})  # fmt: skip
     found = {" ".join(line.split()[1:3]): line for line in run.stdout.splitlines() if line.startswith("FAIL ")}
     if "right" not in run.stdout:
         print(run.stdout, run.stderr)

@@ -217,6 +217,13 @@ def test_an_unknown_metric_is_refused_with_those_that_there_are(path):
     assert "top1" in nibble.metrics() and nibble.metrics()["top1"]
 
 
+def test_about_says_what_this_machine_gives():
+    about = nibble.about()
+    assert about["version"] == nibble.__version__ and about["threads"] >= 1
+    assert about["instruction_set"] in ("reference", "portable", "avx2", "avx512_vnni")
+    assert about["training"].startswith(("libtorch ", "none: "))
+
+
 def test_a_model_twice_has_two_names(path):
     assert [row.model for row in nibble.evaluate([path, path], "digits", samples=20)] == [path, f"{path} (2)"]
 
@@ -234,6 +241,8 @@ def test_layers_are_compared_worst_first(path, small):
     sqnr = [one.sqnr_db for one in comparison.layers]
     assert {"conv1", "conv2", "fc"} <= {one["node"] for one in comparison.costs}
     assert sqnr == sorted(sqnr) and comparison.samples == 64 and comparison.outputs[0].metric == "sqnr"
+    costliest = max(comparison.costs, key=lambda one: one["share"])
+    assert f"{costliest['node']} (" in str(comparison) and " of the noise: " in str(comparison)
     same = nibble.compare(path, path, "digits")
     assert all(np.isinf(one.sqnr_db) for one in same.layers) and "∞" in str(same)
 

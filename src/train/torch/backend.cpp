@@ -133,6 +133,12 @@ class TorchBackend final : public TrainBackend {
     });
   }
 
+  std::string describe() const override {
+    const bool cuda = torch::cuda::is_available();
+    return fmt::format("libtorch {}.{}.{}, {}", TORCH_VERSION_MAJOR, TORCH_VERSION_MINOR,
+                       TORCH_VERSION_PATCH, cuda ? "CPU and CUDA" : "CPU");
+  }
+
  private:
   static TrainResult run(const Graph& graph, const Graph* float_graph, const Dataset& training,
                          const Dataset& validation, const TrainOptions& options) {

@@ -1,4 +1,4 @@
-"""Models side by side: accuracy and other metrics, errors layer by layer, speed."""
+"""Models side by side: accuracy and other metrics, with intervals, paired with the first."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ import numpy as np
 
 from . import _core
 from .errors import fail
-from .html import number, percent, seconds, size
-from .model import load, load_all
+from .html import number, percent
+from .model import load_all
 from .progress import reporting
 from .results import Result
 from .sources import DataOptions, make_source
@@ -68,7 +68,7 @@ def _shown(value: float, unit: str) -> str:
     return percent(value) if unit == "share" else number(value) + (" dB" if unit == "dB" else "")
 
 
-def _with_interval(value: float, low: float, high: float, unit: str, sign: bool = False) -> str:
+def with_interval(value: float, low: float, high: float, unit: str, sign: bool = False) -> str:
     plus = "+" if sign and value > 0 else ""
     if unit == "share" and sign:
         return f"{100 * value:+.2f} [{100 * low:+.2f}, {100 * high:+.2f}] points"
@@ -126,12 +126,12 @@ class Evaluation(Result, Sequence):
         rows = []
         for row in self._rows:
             cells = [row.model] + ([row.output, row.metric] if several else [])
-            cells += [_with_interval(row.value, row.low, row.high, row.unit), f"{row.n:,}"]
+            cells += [with_interval(row.value, row.low, row.high, row.unit), f"{row.n:,}"]
             if paired and row.difference is None:
                 cells += ["", ""]
             elif paired:
                 d = row.difference
-                cells += [_with_interval(d.value, d.low, d.high, row.unit, sign=True)]
+                cells += [with_interval(d.value, d.low, d.high, row.unit, sign=True)]
                 cells += ["" if d.p_value is None else number(d.p_value, 2)]
             rows.append(cells)
         return head, rows
@@ -162,7 +162,7 @@ def _accuracy_rows(report: dict, per_sample: list) -> list[Row]:
     return rows
 
 
-def _metric_rows(reports: list[dict], per_sample: list | None = None) -> list[Row]:
+def metric_rows(reports: list[dict], per_sample: list | None = None) -> list[Row]:
     rows = []
     for report in reports:
         for i, entry in enumerate(report["models"]):
@@ -270,182 +270,5 @@ def evaluate(
     if callable(metric):  # nobody said which way is better
         for one in report["metrics"]:
             one.pop("larger_is_better", None)
-    rows = _accuracy_rows(report, per_sample) if "models" in report else _metric_rows(report["metrics"])
+    rows = _accuracy_rows(report, per_sample) if "models" in report else metric_rows(report["metrics"])
     return Evaluation(rows, report)
-
-
-@dataclass(frozen=True)
-class LayerError:
-    """How far one value of the quantized network is from the float one's, over all samples.
-
-    Attributes:
-        value, node, op: of the graph.
-        sqnr_db: signal to quantization noise ratio, 10 log10(sum x^2 / sum (y - x)^2); 6 dB are one bit; infinite if equal.
-        cosine: of the angle between the two. max_abs_error: the largest difference.
-    """
-
-    value: str
-    node: str
-    op: str
-    sqnr_db: float
-    cosine: float
-    max_abs_error: float
-
-
-class Comparison(Result):
-    """How far the outputs of a quantized model are from the float one's, and where the error comes from.
-
-    Attributes:
-        outputs: a Row for each output and metric (sqnr, cosine, max_error, agreement).
-        layers: a LayerError for each value that both have, worst SQNR first.
-        costs: what each layer adds to the error of the outputs, in the order in which they run: {"node", "op", "weight_bits",
-            "sqnr_before_db", "sqnr_db", "share", ...}; of the costliest a sentence with the cause, if one is found, and a
-            remedy to try.
-        samples: that were run.
-    """
-
-    def __init__(self, report: dict, names: list[str]):
-        self._report, self._names = report, names
-        self.samples: int = report["samples"]
-        self.outputs = _metric_rows(report["outputs"])
-        self.layers = [LayerError(**layer) for layer in report["layers"]]
-        self.costs: list[dict] = report["costs"]
-
-    def to_dict(self) -> dict:
-        return self._report
-
-    def plot(self, count: int = 25, ax=None):
-        """SQNR of each layer, in the order in which they run; at most `count`, the worst. Returns the matplotlib axes."""
-        from .plots import plot_comparison
-
-        return plot_comparison(self, count, ax)
-
-    def _records(self):
-        return [vars(layer) for layer in self.layers]
-
-    def _table(self):
-        head = ["value", "node", "operator", "SQNR dB", "cosine", "max |error|"]
-        rows = [
-            [one.value, one.node, one.op, number(one.sqnr_db, 3), f"{one.cosine:.5f}", number(one.max_abs_error)]
-            for one in self.layers
-        ]
-        return head, rows
-
-    def _title(self) -> str:
-        return f"{self._names[1]} against {self._names[0]} over {self.samples} samples, worst first"
-
-    def _below(self):
-        outputs = [
-            f"output {row.output}: {row.metric} {_with_interval(row.value, row.low, row.high, row.unit)}" for row in self.outputs
-        ]
-        return outputs + ["SQNR is signal to quantization noise: 6 dB are one bit."]
-
-
-def compare(
-    reference: Any,
-    quantized: Any,
-    data: Any,
-    *,
-    samples: int = 64,
-    inputs: dict | None = None,
-    carry: dict | None = None,
-    frame: int = 0,
-    hop: int = 0,
-    preprocess: dict | str | None = None,
-    threads: int = 0,
-    seed: int = 0,
-    progress=None,
-) -> Comparison:
-    """The error of the outputs of a quantized model, then value by value, worst first.
-
-    Args:
-        reference, quantized: two models of the same network; the first is run in float.
-        data, inputs, carry, frame, hop, preprocess, threads, seed, progress: see `nibble.quantize`.
-        samples: of the test part, drawn by `seed`.
-
-    Returns:
-        Comparison: `.outputs`, `.layers`, `.plot()`.
-
-    Raises:
-        nibble.Error: the samples do not fit, or the two have no value in common.
-    """
-    (first, second), names = load_all([reference, quantized])
-    options = DataOptions(inputs, carry, frame, hop, preprocess)
-    source = make_source(data, options, model=second._core, limit=samples, seed=seed)
-    with reporting(progress) as callback:
-        run = _core.Run(threads, seed, callback)
-        return Comparison(_core.compare(first._core, second._core, names, source, samples, run), names)
-
-
-class Bench(Result):
-    """Latencies; a row for each model and number of threads.
-
-    Each row: {"model", "threads", "batch", "runs", "median_s", "p95_s", "samples_per_second", "memory_bytes", "file_bytes",
-    "speed"}: seconds, bytes, and the ratio of medians to the first model at the same number of threads.
-    """
-
-    def __init__(self, rows: list[dict]):
-        self.rows = rows
-
-    def to_dict(self) -> dict:
-        return {"rows": self.rows}
-
-    def plot(self, ax=None):
-        """Median latencies. Returns the matplotlib axes."""
-        from .plots import plot_bench
-
-        return plot_bench(self, ax)
-
-    def _records(self):
-        return self.rows
-
-    def _table(self):
-        head = ["model", "threads", "batch", "median", "p95", "samples/s", "speed", "memory", "file"]
-        rows = [
-            [
-                row["model"], str(row["threads"]), str(row["batch"]), seconds(row["median_s"]), seconds(row["p95_s"]),
-                f"{row['samples_per_second']:,.0f}", f"{row['speed']:.2f}x", size(row["memory_bytes"]), size(row["file_bytes"]),
-            ]
-            for row in self.rows
-        ]  # fmt: skip
-        return head, rows
-
-    def _below(self):
-        return ["speed: ratio of medians to the first model at the same number of threads, runs interleaved"]
-
-
-def bench(
-    models: Any,
-    threads: int | Sequence[int] = (1,),
-    *,
-    batch: int = 1,
-    shapes: dict[str, Sequence[int]] | None = None,
-    seconds: float = 1.0,
-    seed: int = 0,
-    progress=None,
-) -> Bench:
-    """Latency and throughput on random inputs; models run in turns, so that what disturbs the machine disturbs them alike.
-
-    Args:
-        models: see `nibble.evaluate`; speeds are relative to the first.
-        threads: numbers of threads to measure; 0 is one per core.
-        batch: for inputs whose first extent is unknown.
-        shapes: by name, of inputs with other unknown extents.
-        seconds: per model and number of threads, after a warm-up.
-        seed: of the inputs.
-
-    Raises:
-        nibble.Error: an input has an unknown extent that `shapes` does not say.
-    """
-    loaded, names = load_all(models)
-    counts = [threads] if isinstance(threads, int) else list(threads)
-    given = {name: list(shape) for name, shape in (shapes or {}).items()}
-    with reporting(progress) as callback:
-        run = _core.Run(0, seed, callback)
-        measured = _core.bench([model._core for model in loaded], counts, batch, given, seconds, run)
-    rows = []
-    for model, name, latencies in zip(loaded, names, measured):
-        for latency, first in zip(latencies, measured[0]):
-            speed = first["median_s"] / latency["median_s"]
-            rows.append({"model": name, **latency, "file_bytes": model.size, "speed": speed})
-    return Bench(rows)
