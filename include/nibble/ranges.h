@@ -27,6 +27,8 @@ class Histogram {
 
   /// Throws Error{invalid_data} if a value is NaN or infinite; the histogram is then unchanged.
   void add(std::span<const float> values);
+  /// The same where the extremes of the values, which are finite, are known.
+  void add(std::span<const float> values, float minimum, float maximum);
   /// Adds another histogram's counts; both then cover the union.
   void merge(const Histogram& other);
 

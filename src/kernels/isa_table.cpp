@@ -17,12 +17,14 @@ constexpr std::array kRows = {
            .name = "reference",
            .is_supported = [] { return true; },
            .rows = row_kernels<Isa::reference>,
-           .packed = packed_kernels<Isa::reference>},
+           .packed = packed_kernels<Isa::reference>,
+           .survey = survey_kernels<Isa::reference>},
     IsaRow{.isa = Isa::portable,
            .name = "portable",
            .is_supported = [] { return true; },
            .rows = row_kernels<Isa::portable>,
            .packed = packed_kernels<Isa::portable>,
+           .survey = survey_kernels<Isa::portable>,
            .micro = micro_kernels<Isa::portable>,
 #if defined(__x86_64__)
            .depthwise = depthwise_kernels<Isa::portable>
@@ -34,6 +36,7 @@ constexpr std::array kRows = {
            .is_supported = [] { return __builtin_cpu_supports("avx2") != 0; },
            .rows = row_kernels<Isa::avx2>,
            .packed = packed_kernels<Isa::avx2>,
+           .survey = survey_kernels<Isa::avx2>,
            .micro = micro_kernels<Isa::avx2>,
            .depthwise = depthwise_kernels<Isa::avx2>},
     IsaRow{.isa = Isa::avx512_vnni,
@@ -49,6 +52,7 @@ constexpr std::array kRows = {
                },
            .rows = row_kernels<Isa::avx512_vnni>,
            .packed = packed_kernels<Isa::avx512_vnni>,
+           .survey = survey_kernels<Isa::avx512_vnni>,
            .micro = micro_kernels<Isa::avx512_vnni>,
            .depthwise = depthwise_kernels<Isa::avx512_vnni>},
 #endif

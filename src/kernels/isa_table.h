@@ -10,6 +10,7 @@
 #include "kernels/micro.h"
 #include "kernels/packed_float.h"
 #include "kernels/row_kernels.h"
+#include "kernels/survey.h"
 #include "nibble/isa.h"
 
 namespace nibble {
@@ -20,6 +21,7 @@ struct IsaRow {
   bool (*is_supported)() = nullptr;
   const RowKernels& (*rows)() = nullptr;
   const PackedKernels& (*packed)() = nullptr;
+  const SurveyKernels& (*survey)() = nullptr;
   const MicroKernels& (*micro)() = nullptr;          // nullptr: products are plain loops
   const DepthwiseKernels& (*depthwise)() = nullptr;  // nullptr: likewise
 };

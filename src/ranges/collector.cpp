@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "base/check.h"
+#include "ranges/moments_of.h"
 
 namespace nibble {
 namespace {
@@ -89,8 +90,10 @@ void Collector::add(const Tensor& tensor, int64_t first_sample, ThreadPool& pool
            ++c) {
         Moments& moments = channels_[static_cast<size_t>(c)];
         const auto add = [&](std::span<const float> values) {
-          moments.add(values);
-          histogram.add(values);
+          const Survey found = survey(values);
+          if (!found.finite) fail(ErrorCode::invalid_data, "NaN or infinity");
+          moments.merge(moments_of(found, values[0], std::ssize(values)));
+          histogram.add(values, found.minimum, found.maximum);
         };
         if (view.inner == 1) {
           for (int64_t n = 0; n < view.outer; ++n) {

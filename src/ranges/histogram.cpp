@@ -1,11 +1,12 @@
 // The streaming histogram. Widths are powers of two, so that x / width is exact and floor() of it
 // is the same bin however the width was reached.
 #include <algorithm>
+#include <array>
 #include <cmath>
 
 #include "base/check.h"
+#include "kernels/survey.h"
 #include "nibble/ranges.h"
-#include "ranges/extremes.h"
 
 namespace nibble {
 namespace {
@@ -64,17 +65,31 @@ void Histogram::set_width(double width) {
 
 void Histogram::add(std::span<const float> values) {
   if (values.empty()) return;
-  const Extremes range = extremes(values);
-  if (!range.finite) fail(ErrorCode::invalid_data, "NaN or infinity in a histogram");
-  cover(range.minimum, range.maximum);
-  const double inverse = 1.0 / width_;
+  const Survey found = survey(values);
+  if (!found.finite) fail(ErrorCode::invalid_data, "NaN or infinity in a histogram");
+  add(values, found.minimum, found.maximum);
+}
+
+void Histogram::add(std::span<const float> values, float minimum, float maximum) {
+  if (values.empty()) return;
+  cover(minimum, maximum);
+  total_ += std::ssize(values);
   int64_t* counts = counts_.data() - first_;
-  for (const float value : values) {
-    const double scaled = static_cast<double>(value) * inverse;
-    const auto truncated = static_cast<int32_t>(scaled);
-    ++counts[truncated - (scaled < truncated ? 1 : 0)];
+  std::array<int32_t, 1024> bins;
+  while (!values.empty()) {
+    const auto part = values.first(std::min(values.size(), bins.size()));
+    find_bins(part, width_, bins.data());
+    // Increments of one counter wait for each other, and activations have many zeros: these are
+    // counted at once.
+    size_t others = 0;
+    for (size_t i = 0; i < part.size(); ++i) {
+      bins[others] = bins[i];
+      others += part[i] != 0.0F ? 1 : 0;
+    }
+    counts[0] += static_cast<int64_t>(part.size() - others);
+    for (size_t i = 0; i < others; ++i) ++counts[bins[i]];
+    values = values.subspan(part.size());
   }
-  total_ += static_cast<int64_t>(values.size());
 }
 
 void Histogram::merge(const Histogram& other) {

@@ -1,0 +1,41 @@
+// The survey of a run as survey.h states it, in plain loops.
+#include <algorithm>
+#include <cmath>
+
+#include "kernels/survey.h"
+
+namespace nibble {
+namespace {
+
+void survey(const float* in, int64_t n, Survey* out) {
+  double sum[4] = {}, squares[4] = {};
+  *out = {.minimum = in[0], .maximum = in[0]};
+  for (int64_t i = 0; i < n; ++i) {
+    const double shifted = static_cast<double>(in[i]) - static_cast<double>(in[0]);
+    const int64_t lane = i < n / 4 * 4 ? i % 4 : 0;
+    sum[lane] += shifted;
+    squares[lane] += shifted * shifted;
+    out->zeros += in[i] == 0.0F ? 1 : 0;
+    out->finite = out->finite && std::isfinite(in[i]);
+    out->minimum = std::min(out->minimum, in[i]);
+    out->maximum = std::max(out->maximum, in[i]);
+  }
+  out->sum = (sum[0] + sum[1]) + (sum[2] + sum[3]);
+  out->squares = (squares[0] + squares[1]) + (squares[2] + squares[3]);
+}
+
+void bins(float inverse, const float* in, int32_t* out, int64_t n) {
+  for (int64_t i = 0; i < n; ++i) {
+    out[i] = static_cast<int32_t>(std::floor(static_cast<double>(in[i]) * inverse));
+  }
+}
+
+}  // namespace
+
+template <>
+const SurveyKernels& survey_kernels<Isa::reference>() {
+  static const SurveyKernels kernels = {.survey = survey, .bins = bins};
+  return kernels;
+}
+
+}  // namespace nibble
