@@ -52,8 +52,8 @@ void bins(float inverse, const float* in, int32_t* out, int64_t n) {
     const float scaled = in[i] * inverse;
     const auto truncated = static_cast<int32_t>(scaled);
     const bool above = static_cast<float>(truncated) > scaled;
-    const bool just_below_zero = (in[i] < 0) & (truncated == 0);
-    out[i] = truncated - (above | just_below_zero ? 1 : 0);
+    const bool just_below_zero = in[i] < 0 && truncated == 0;
+    out[i] = truncated - ((above || just_below_zero) ? 1 : 0);
   }
 }
 
