@@ -7,6 +7,7 @@
 #include "onnx/expand/expand.h"
 #include "onnx/export_graph.h"
 #include "onnx/external_data.h"
+#include "onnx/model_size.h"
 #include "onnx/narrow_constants.h"
 #include "onnx/notes.h"
 #include "onnx/proto.h"
@@ -111,6 +112,10 @@ onnx::ModelProto to_proto(const Graph& source, const Target& target) {
 
 std::string serialize_onnx(const Graph& graph, const Target& target) {
   return serialize_proto(to_proto(graph, target));
+}
+
+int64_t size_as_onnx(const Graph& graph, const Target& target) {
+  return static_cast<int64_t>(to_proto(graph, target).ByteSizeLong());
 }
 
 void save_onnx(const Graph& graph, const std::filesystem::path& path, const Target& target) {

@@ -142,9 +142,8 @@ void write_graph(const Graph& graph, onnx::GraphProto& proto, bool constants_as_
     write_node(graph, id, *proto.add_node());
     for (ValueId output : node.outputs) {
       if (!output || graph.is_output(output)) continue;
-      const Value& value = graph.value(output);
-      const bool typed = value.type.dtype != DType::undefined && value.type.shape.has_rank();
-      if (!typed && OnnxNotes::of(graph, output).declaration.empty()) continue;
+      // What the file did not say, runtimes infer.
+      if (OnnxNotes::of(graph, output).declaration.empty()) continue;
       write_value_info(graph, output, *proto.add_value_info());
     }
   }

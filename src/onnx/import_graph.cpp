@@ -192,7 +192,6 @@ void GraphReader::read_value_info(onnx::ValueInfoProto& info, ValueId id) {
   if (value.is_constant() || value.type.dtype != DType::undefined) return;
   with_context([&] { return fmt::format("value '{}'", info.name()); },
                [&] {
-                 info.clear_name();
                  if (info.type().has_tensor_type()) {
                    onnx::TypeProto::Tensor& tensor = *info.mutable_type()->mutable_tensor_type();
                    const std::optional<DType> dtype =
@@ -220,6 +219,7 @@ void GraphReader::read_value_info(onnx::ValueInfoProto& info, ValueId id) {
                    if (tensor.ByteSizeLong() == 0) info.mutable_type()->clear_value();
                    if (info.type().ByteSizeLong() == 0) info.clear_type();
                  }
+                 // With the name, so that it is not empty: writers tell by it what was declared.
                  OnnxNotes::of(graph_, id).declaration = leftover(info);
                });
 }

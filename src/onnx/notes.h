@@ -7,7 +7,8 @@ namespace nibble {
 
 class OnnxNotes {
  public:
-  /// Of a value: the rest of its ValueInfoProto (`declaration`) and of its TensorProto (`storage`).
+  /// Of a value: its name and the rest of its ValueInfoProto (`declaration`, empty if the file has
+  /// none) and the rest of its TensorProto (`storage`).
   using OfValue = FileNotes::OfValue;
   /// Of a node: the rest of its NodeProto.
   using OfNode = FileNotes::OfNode;

@@ -6,11 +6,12 @@
 #include "base/check.h"
 #include "nibble/quantize.h"
 #include "nibble/runtime.h"
+#include "onnx/model_size.h"
 #include "ops/roles.h"
 #include "passes/every_graph.h"
-#include "quant/file_size.h"
 #include "quant/knapsack.h"
 #include "quant/layers.h"
+#include "quant/stored_weights.h"
 #include "ranges/grid.h"
 #include "ranges/sample_runner.h"
 
@@ -145,13 +146,11 @@ class Variants {
     }
   }
 
-  const Graph& widest() const { return graphs_.rbegin()->second; }
-  /// One in which a layer that may have `bits` bits has them. A layer without a choice has its bits
-  /// in all of them.
-  const Graph& at(int bits) const {
-    const auto found = graphs_.find(bits);
-    return found == graphs_.end() ? widest() : found->second;
-  }
+  const std::map<int, Graph>& all() const { return graphs_; }
+  /// Of the one in which a layer that may have `bits` bits has them. A layer without a choice has
+  /// its bits in all of them.
+  int bits_of(int bits) const { return graphs_.contains(bits) ? bits : graphs_.rbegin()->first; }
+  const Graph& at(int bits) const { return graphs_.at(bits_of(bits)); }
 
  private:
   std::map<int, Graph> graphs_;
@@ -227,18 +226,21 @@ Costs find_costs(const Budget& budget, const Candidates& candidates, const Varia
     costs.available = static_cast<int64_t>(std::floor(bits + 1e-6));
     return costs;
   }
+  // What the file holds beside the weights differs a little with the bits: by how zero points are
+  // stored, and by the version of ONNX that has the types.
   std::map<int, std::map<std::string, int64_t>> stored;
-  const auto bytes_at = [&](int bits, const std::string& layer) {
-    if (!stored.contains(bits)) stored[bits] = stored_weight_bytes(variants.at(bits), target);
-    return stored[bits].at(layer);
-  };
-  costs.available = *budget.file_bytes - estimate_file_bytes(variants.widest(), target);
-  const std::map<std::string, int64_t> widest = stored_weight_bytes(variants.widest(), target);
+  int64_t beside = 0;
+  for (const auto& [bits, graph] : variants.all()) {
+    stored[bits] = stored_weight_bytes(graph, target);
+    int64_t bytes = size_as_onnx(graph, target);
+    for (const Layer& layer : candidates.layers) bytes -= stored[bits].at(layer.name);
+    beside = std::max(beside, bytes);
+  }
+  costs.available = *budget.file_bytes - beside;
   for (size_t i = 0; i < candidates.layers.size(); ++i) {
-    const std::string& name = candidates.layers[i].name;
-    costs.available += widest.at(name);
     for (size_t k = 0; k < candidates.bits[i].size(); ++k) {
-      costs.of[i][k] = bytes_at(candidates.bits[i][k], name);
+      const int bits = variants.bits_of(candidates.bits[i][k]);
+      costs.of[i][k] = stored.at(bits).at(candidates.layers[i].name);
     }
   }
   return costs;

@@ -325,11 +325,18 @@ TEST(bodies, have_a_part_in_the_choice_of_bits) {
   };
   EXPECT_GT(measured("if/then_branch/then2", 8), measured("if/then_branch/then2", 4));
   EXPECT_GT(measured("if/then_branch/then2", 4), 0);
-  const int64_t all =
-      static_cast<int64_t>(serialize_onnx(quantize(graph, analyze(graph, kData), {})).size());
-  const BitChoice small = choose_bits(graph, analyze(graph, kData), kData,
-                                      {.average_weight_bits = {}, .file_bytes = all});
-  EXPECT_LE(small.average_weight_bits, 7.5);
+  const RangeReport ranges = analyze(graph, kData);
+  const auto size_of = [&](const BitPlan& plan) {
+    return static_cast<int64_t>(serialize_onnx(quantize(graph, ranges, plan)).size());
+  };
+  const int64_t all = size_of({});
+  const auto choose = [&](int64_t bytes) {
+    return choose_bits(graph, ranges, kData, {.average_weight_bits = {}, .file_bytes = bytes});
+  };
+  EXPECT_EQ(choose(all).average_weight_bits, 8);
+  const BitChoice small = choose(all - 100);
+  EXPECT_LT(small.average_weight_bits, 8);
+  EXPECT_LE(size_of(small.plan), all - 100);
 }
 
 // The result of every batch that a method of rounding sees is data times weight, and 32 samples

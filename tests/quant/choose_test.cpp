@@ -8,7 +8,6 @@
 #include "nibble/onnx.h"
 #include "nibble/quantize.h"
 #include "output_error.h"
-#include "quant/file_size.h"
 #include "quant/knapsack.h"
 #include "quant/layers.h"
 #include "support/networks.h"
@@ -285,18 +284,22 @@ TEST(choose_bits, measures_what_quantize_will_do) {
   EXPECT_GT(measured(blocks)[1].sqnr_db, measured(usual)[1].sqnr_db);
 }
 
-TEST(file_size, estimate_is_near_the_file_for_every_target) {
+// Within a byte for each zero point, which takes half of one at 4 bits.
+TEST(file_size, a_budget_of_the_least_size_is_met_and_kept_for_every_target) {
   const Graph graph = testing::residual();
-  const RangeReport ranges = analyze(graph, Synthetic(8, {3, 6, 6}));
+  const Synthetic data(8, {3, 6, 6});
+  const RangeReport ranges = analyze(graph, data);
   for (const Target& target : targets()) {
-    for (const LayerBits bits :
-         {LayerBits{8, 8}, LayerBits{4, 8}, LayerBits{4, 0}, LayerBits{2, 4}, LayerBits{2, 0}}) {
-      const Graph q = quantize(graph, ranges, {.fallback = bits, .layers = {}},
-                               {.target = std::string(target.name)});
-      const auto size = static_cast<double>(serialize_onnx(q, target).size());
-      EXPECT_NEAR(static_cast<double>(estimate_file_bytes(q, target)), size, 0.05 * size)
-          << target.name << " " << bits.weight_bits;
-    }
+    const QuantizeOptions options{.target = std::string(target.name), .first_and_last_8bit = false};
+    const auto size_of = [&](const BitPlan& plan) {
+      return std::ssize(serialize_onnx(quantize(graph, ranges, plan, options), target));
+    };
+    const int64_t least = size_of({.fallback = {4, 8}, .layers = {}});
+    const auto choose = [&](int64_t bytes) {
+      return choose_bits(graph, ranges, data, {.file_bytes = bytes}, {.quantize = options}).plan;
+    };
+    EXPECT_LE(size_of(choose(least + 32)), least + 32) << target.name;
+    EXPECT_THROW(choose(least - 64), Error) << target.name;
   }
 }
 

@@ -1,4 +1,4 @@
-// How large a quantized graph will be as an ONNX file.
+// What weights take in an ONNX file.
 #pragma once
 
 #include <cstdint>
@@ -8,10 +8,6 @@
 #include "nibble/target.h"
 
 namespace nibble {
-
-/// Estimate of serialize_onnx(graph, target).size() in QDQ form, within a few percent: constants
-/// exactly, names and node headers by the encoding of protobuf.
-int64_t estimate_file_bytes(const Graph& graph, const Target& target);
 
 /// Bytes that the weight of each quantized layer takes in a file for `target`, without its scales;
 /// by node name.
