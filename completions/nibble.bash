@@ -88,7 +88,7 @@ _nibble() {
     'quantize --block-size') :; return ;;
     'quantize --weight-observer') COMPREPLY=($(compgen -W 'min-max mse percentile' -- "$word")); return ;;
     'quantize --activation-observer') COMPREPLY=($(compgen -W 'min-max mse percentile' -- "$word")); return ;;
-    'quantize --rounding') COMPREPLY=($(compgen -W 'nearest' -- "$word")); return ;;
+    'quantize --rounding') COMPREPLY=($(compgen -W 'gptq nearest' -- "$word")); return ;;
     'quantize --target') COMPREPLY=($(compgen -W 'onnxruntime openvino tensorrt' -- "$word")); return ;;
     'quantize --calibration') :; return ;;
     'quantize --skip') :; return ;;
@@ -119,7 +119,7 @@ _nibble() {
     'qat --block-size') :; return ;;
     'qat --weight-observer') COMPREPLY=($(compgen -W 'min-max mse percentile' -- "$word")); return ;;
     'qat --activation-observer') COMPREPLY=($(compgen -W 'min-max mse percentile' -- "$word")); return ;;
-    'qat --rounding') COMPREPLY=($(compgen -W 'nearest' -- "$word")); return ;;
+    'qat --rounding') COMPREPLY=($(compgen -W 'gptq nearest' -- "$word")); return ;;
     'qat --target') COMPREPLY=($(compgen -W 'onnxruntime openvino tensorrt' -- "$word")); return ;;
     'qat --calibration') :; return ;;
     'qat --skip') :; return ;;

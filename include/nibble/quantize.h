@@ -53,6 +53,8 @@ struct QuantizeOptions {
   bool bias_correction = true;
   std::vector<std::string> skip;  // node names that stay in float
   int threads = 0;                // 0: one per core
+  uint64_t seed = 0;              // of what rounding methods draw
+  ProgressSink* progress = nullptr;
 };
 
 /// What choose_bits must keep to; exactly one is set.

@@ -169,7 +169,7 @@ void quantize_dynamically(Graph& graph, const std::vector<Layer>& layers,
                    }
                    layer.bits.activation_bits = 0;
                    const LayerTask task{.layer = layer};
-                   quantize_layers(graph, std::span(&task, 1), options, pool);
+                   quantize_layers(graph, {std::span(&task, 1), {}}, options, pool);
                  });
   }
 }

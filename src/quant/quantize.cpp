@@ -9,8 +9,8 @@
 #include "ops/roles.h"
 #include "passes/every_graph.h"
 #include "quant/dynamic.h"
-#include "quant/float_samples.h"
 #include "quant/left_in_float.h"
+#include "quant/network_samples.h"
 #include "quant/node_plan.h"
 #include "quant/shared_constants.h"
 #include "quant/weights.h"
@@ -45,7 +45,7 @@ class Quantizer {
   /// `samples` of the layers for a rounding method that needs them, else null. The graph around a
   /// body has been quantized.
   Quantizer(OpenGraph& scope, const RangesByName& ranges, const QuantizeOptions& options,
-            const FloatSamples* samples)
+            const NetworkSamples* samples)
       : scope_(scope),
         graph_(*scope.graph),
         ranges_(ranges),
@@ -55,6 +55,8 @@ class Quantizer {
 
   void run(const QuantizationPlan& plan) {
     copies_ = plan.copies;
+    RoundingProgress progress{.sink = samples_ == nullptr ? nullptr : options_.progress,
+                              .total = std::ssize(plan.layers)};
     type_activations(plan.types, plan.layers);
     for (const ValueId constant : plan.types.constants) type_scalar(constant);
     for (const Layer& layer : plan.layers) {
@@ -63,13 +65,18 @@ class Quantizer {
       // What computes no products, or never ran, has no data that a rounding method could look at.
       const bool unseen = stores_weight(graph_.node(layer.id)) || plan.never_ran;
       const std::unique_ptr<LayerSamples> samples =
-          samples_ == nullptr || unseen ? nullptr : samples_->of(layer.name);
+          samples_ == nullptr || unseen
+              ? nullptr
+              : samples_->of(layer.name, scope_.outer == nullptr ? &graph_ : nullptr);
       QuantizeOptions options = options_;
       if (unseen) options.rounding = "nearest";
       const LayerTask task{layer, layer.quantizes_data() ? quant : std::nullopt, find_range(data),
                            samples.get()};
       with_context([&] { return "quantizing " + describe(graph_.node(layer.id)); },
-                   [&] { quantize_layers(graph_, std::span(&task, 1), options, pool_); });
+                   [&] {
+                     quantize_layers(graph_, {std::span(&task, 1), progress}, options, pool_);
+                   });
+      ++progress.before;
     }
     remove_idle_copies(graph_, copies_);
   }
@@ -179,7 +186,7 @@ class Quantizer {
   Graph& graph_;
   const RangesByName& ranges_;
   const QuantizeOptions& options_;
-  const FloatSamples* samples_;
+  const NetworkSamples* samples_;
   ThreadPool pool_;
   std::map<ValueId, ValueId> copies_;
 };
@@ -263,7 +270,7 @@ Graph quantize(const Graph& graph, const RangeReport& ranges, const BitPlan& pla
   check_blocks(layers, options, notes);
   RangesByName by_name;
   for (const TensorRange& range : ranges.tensors) by_name[range.name] = &range;
-  std::optional<FloatSamples> samples;
+  std::optional<NetworkSamples> samples;
   if (!options.dynamic && find_rounding(options.rounding).need != RoundingNeed::nothing) {
     samples.emplace(real, *options.samples, options.threads);
   }

@@ -169,13 +169,25 @@ class LayerQuantizer {
         had_bias_(!bias_.empty()),
         integer_(task.input_quant && task.layer.bits.weight_bits <= 8 &&
                  task.input_quant->bits() <= 8) {
+    mean_is_free_ = options.bias_correction && takes_bias();
     params_ = weight_params(
         weight_, grouping_of(index_, weight_.shape(), task.layer, options.weight_block_size),
         task.layer.bits.weight_bits, find_observer(options.weight_observer), pool);
   }
 
-  WeightToRound to_round() const { return {weight_, params_, &node_, task_.samples}; }
-  void take(Tensor codes) { codes_ = std::move(codes); }
+  WeightToRound to_round(bool may_change_scales) const {
+    return {.weight = weight_,
+            .params = params_,
+            .node = &node_,
+            .samples = task_.samples,
+            .mean_is_free = mean_is_free_,
+            .may_change_scales = may_change_scales};
+  }
+  void take(RoundedWeight rounded) {
+    codes_ = std::move(rounded.codes);
+    if (!rounded.scales.empty()) params_.scale = std::move(rounded.scales);
+    mean_error_ = std::move(rounded.mean_error);
+  }
 
   // Where the layer's sums might leave int32, its grid gets coarser: it must then be rounded again.
   bool widen(bool may_shrink) {
@@ -184,9 +196,15 @@ class LayerQuantizer {
   }
 
   void correct_bias() {
+    if (!mean_error_.empty()) {
+      if (bias_.empty()) bias_.assign(mean_error_.size(), 0.0F);
+      for (size_t c = 0; c < bias_.size(); ++c) {
+        bias_[c] = static_cast<float>(static_cast<double>(bias_[c]) - mean_error_[c]);
+      }
+      return;
+    }
     const std::vector<double> means = input_means(task_.input_range, index_.inputs());
-    const bool takes_bias = weight_role(node_).bias != WeightRole::kNone;
-    if (!takes_bias || means.empty()) return;
+    if (!takes_bias() || means.empty()) return;
     nibble::correct_bias(bias_, values_, dequantize_tensor(codes_, params_), index_, means);
   }
 
@@ -207,6 +225,8 @@ class LayerQuantizer {
   }
 
  private:
+  bool takes_bias() const { return weight_role(node_).bias != WeightRole::kNone; }
+
   const LayerTask& task_;
   const Node node_;
   const size_t input_;
@@ -216,45 +236,60 @@ class LayerQuantizer {
   std::vector<float> bias_;
   bool had_bias_;
   bool integer_;
+  bool mean_is_free_ = false;
   QuantParams params_;
   Tensor codes_;
+  std::vector<double> mean_error_;  // RoundedWeight::mean_error
 };
 
-void round_all(std::vector<LayerQuantizer>& layers, const RoundingRow& rounding, ThreadPool& pool) {
-  std::vector<WeightToRound> weights;
-  for (const LayerQuantizer& layer : layers) weights.push_back(layer.to_round());
-  std::vector<Tensor> codes = rounding.round({.weights = weights}, pool);
-  for (size_t i = 0; i < layers.size(); ++i) layers[i].take(std::move(codes[i]));
-}
+// The layers of a scope, and how they are rounded.
+struct Scope {
+  std::vector<LayerQuantizer> layers;
+  const RoundingRow& rounding;
+  const QuantizeOptions& options;
+  RoundingProgress progress;
+  ThreadPool& pool;
 
-// Rounds again and again while a grid has to get coarser.
-void make_fit(std::vector<LayerQuantizer>& layers, const RoundingRow& rounding, ThreadPool& pool) {
-  for (int attempt = 0; attempt < 64; ++attempt) {
-    bool changed = false;
-    for (LayerQuantizer& layer : layers) changed |= layer.widen(attempt == 0);
-    if (!changed) return;
-    round_all(layers, rounding, pool);
+  void round(bool may_change_scales) {
+    std::vector<WeightToRound> weights;
+    for (const LayerQuantizer& layer : layers) weights.push_back(layer.to_round(may_change_scales));
+    std::vector<RoundedWeight> rounded =
+        rounding.round({.weights = weights, .seed = options.seed, .progress = progress}, pool);
+    for (size_t i = 0; i < layers.size(); ++i) layers[i].take(std::move(rounded[i]));
   }
-}
+
+  // Rounds again and again while a grid has to get coarser.
+  void make_fit() {
+    for (int attempt = 0; attempt < 64; ++attempt) {
+      bool changed = false;
+      for (LayerQuantizer& layer : layers) changed |= layer.widen(attempt == 0);
+      if (!changed) return;
+      round(false);
+    }
+  }
+};
 
 }  // namespace
 
-void quantize_layers(Graph& graph, std::span<const LayerTask> scope, const QuantizeOptions& options,
+void quantize_layers(Graph& graph, const LayersToQuantize& layers, const QuantizeOptions& options,
                      ThreadPool& pool) {
-  const RoundingRow& rounding = find_rounding(options.rounding);
-  std::vector<LayerQuantizer> layers;
-  for (const LayerTask& task : scope) {
+  Scope scope{.layers = {},
+              .rounding = find_rounding(options.rounding),
+              .options = options,
+              .progress = layers.progress,
+              .pool = pool};
+  for (const LayerTask& task : layers.tasks) {
     for (const size_t input : weight_inputs(graph.node(task.layer.id))) {
-      layers.emplace_back(graph, task, input, options, pool);
+      scope.layers.emplace_back(graph, task, input, options, pool);
     }
   }
-  round_all(layers, rounding, pool);
-  make_fit(layers, rounding, pool);
+  scope.round(true);
+  scope.make_fit();
   if (options.bias_correction) {
-    for (LayerQuantizer& layer : layers) layer.correct_bias();
-    make_fit(layers, rounding, pool);
+    for (LayerQuantizer& layer : scope.layers) layer.correct_bias();
+    scope.make_fit();
   }
-  for (LayerQuantizer& layer : layers) layer.write(graph);
+  for (LayerQuantizer& layer : scope.layers) layer.write(graph);
 }
 
 }  // namespace nibble

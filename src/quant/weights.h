@@ -17,13 +17,19 @@ struct LayerTask {
   const LayerSamples* samples = nullptr;     // given if options.rounding needs them
 };
 
-/// Replaces the weights of `scope` (layers that options.rounding rounds at once) by integers and,
+/// What options.rounding rounds at once.
+struct LayersToQuantize {
+  std::span<const LayerTask> tasks;
+  RoundingProgress progress;
+};
+
+/// Replaces the weights of these layers by integers and,
 /// where a layer can run as integers, its bias by int32 at scale input_scale * weight_scale. Scales
 /// are widened until sum |weight| * |data| + |bias| fits int32 for any data. With
 /// options.bias_correction, the bias takes back the mean error that rounding the weight causes
 /// (Nagel et al. 2019, arXiv:1906.04721, section 4.2, with measured means). Throws
 /// Error{invalid_data} for a NaN or infinite weight.
-void quantize_layers(Graph& graph, std::span<const LayerTask> scope, const QuantizeOptions& options,
+void quantize_layers(Graph& graph, const LayersToQuantize& layers, const QuantizeOptions& options,
                      ThreadPool& pool);
 
 }  // namespace nibble

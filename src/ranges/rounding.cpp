@@ -21,6 +21,12 @@ const RoundingRow& find_rounding(std::string_view name) {
   return find_row(roundings(), "rounding method", name);
 }
 
+void RoundingProgress::report(double share) const {
+  constexpr int64_t kParts = 100;  // of a layer
+  const double done = static_cast<double>(before) + share * static_cast<double>(layers);
+  report_progress(sink, "rounding weights", static_cast<int64_t>(done * kParts), total * kParts);
+}
+
 RoundingRegistration::RoundingRegistration(const RoundingRow& row) {
   std::vector<RoundingRow>& rows = registry();
   const auto at = std::ranges::lower_bound(rows, row.name, {}, &RoundingRow::name);
@@ -32,7 +38,7 @@ Tensor round_weight(const RoundingRow& rounding, const Tensor& weight, const Qua
                     ThreadPool& pool) {
   check(rounding.need == RoundingNeed::nothing, "this rounding method looks at data");
   const WeightToRound one{weight, params};
-  return rounding.round({.weights = std::span(&one, 1)}, pool)[0];
+  return rounding.round({.weights = std::span(&one, 1)}, pool)[0].codes;
 }
 
 }  // namespace nibble

@@ -17,14 +17,24 @@ enum class RoundingNeed : uint8_t {
   layer_samples,  // the layer's data and results; second moments of the data are sums over these
 };
 
+/// What a layer sees of one batch, in reals. The tensors are borrowed.
+struct LayerBatch {
+  const Tensor& data;            // of the float network
+  const Tensor& quantized_data;  // as the network delivers it whose layers before are quantized
+  const Tensor& result;          // of the float layer for `data`, without an activation behind it
+  int64_t samples = 0;
+};
+
 /// The samples of a layer, which stream: a method keeps what it wants of them.
 class LayerSamples {
  public:
   virtual ~LayerSamples() = default;
-  using Visitor = std::function<void(const Tensor& data, const Tensor& result)>;
-  /// Calls `visit` with the data of each batch and the float network's result for it, without an
-  /// activation behind the layer. The tensors are borrowed.
+  using Visitor = std::function<void(const LayerBatch&)>;
+  /// Calls `visit` with each batch. Where it is not known what the quantized network delivers (in
+  /// bodies of If, Loop and Scan), `quantized_data` are `data` themselves.
   virtual void visit(const Visitor& visit) const = 0;
+  /// Number of samples that all batches hold, about.
+  virtual int64_t size() const = 0;
 };
 
 /// One weight to be rounded. The grid has zero point 0.
@@ -33,11 +43,36 @@ struct WeightToRound {
   const QuantParams& params;
   const Node* node = nullptr;             // the layer, of a row that needs its samples
   const LayerSamples* samples = nullptr;  // likewise
+  /// The mean over the samples of what rounding does to the layer's result does not matter: the
+  /// bias takes it back.
+  bool mean_is_free = false;
+  bool may_change_scales = false;
+};
+
+/// How far the rounding of a network is: `before` of `total` layers are done, and `layers` are
+/// being worked on.
+struct RoundingProgress {
+  ProgressSink* sink = nullptr;
+  int64_t before = 0, layers = 1, total = 1;
+  /// This share of the layers that are being worked on is done. Throws Error{cancelled} if the user
+  /// asked to stop.
+  void report(double share) const;
 };
 
 /// What is rounded at once, in execution order.
 struct RoundingScope {
   std::span<const WeightToRound> weights;
+  uint64_t seed = 0;
+  RoundingProgress progress;
+};
+
+struct RoundedWeight {
+  Tensor codes;  // in the storage type of the grid, from qmin to qmax
+  /// The scales that the codes are meant for; empty: those of the grid as it was.
+  std::vector<float> scales;
+  /// By output channel, the mean over the samples of (result with these codes, for the quantized
+  /// data) - (float result); empty if the method does not know it.
+  std::vector<double> mean_error;
 };
 
 /// A rounding method. Its row stands in a file of src/ranges/roundings/; one that needs a module
@@ -46,8 +81,8 @@ struct RoundingRow {
   std::string_view name;
   std::string_view summary;
   RoundingNeed need = RoundingNeed::nothing;
-  /// The codes of each weight of the scope, in its storage type, from qmin to qmax.
-  std::vector<Tensor> (*round)(const RoundingScope& scope, ThreadPool& pool) = nullptr;
+  /// One for each weight of the scope.
+  std::vector<RoundedWeight> (*round)(const RoundingScope& scope, ThreadPool& pool) = nullptr;
 };
 
 /// By name.

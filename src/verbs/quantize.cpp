@@ -5,6 +5,7 @@
 #include <set>
 
 #include "base/check.h"
+#include "ranges/rounding.h"
 #include "ranges/sample_runner.h"
 
 namespace nibble {
@@ -25,7 +26,7 @@ bool has_budget(const QuantizeSettings& settings) {
   return settings.budget.average_weight_bits || settings.budget.file_bytes;
 }
 
-// What samples are needed for, if they are. (A rounding method that looks at data says so itself.)
+// What samples are needed for, if they are.
 std::optional<std::string> why_data(const QuantizeSettings& settings, bool ranges_known) {
   if (has_budget(settings)) return "which layers get how many bits is decided";
   if (settings.options.dynamic || ranges_known) return std::nullopt;
@@ -70,6 +71,15 @@ BitChoice choose(const Calibration& calibration, const RangeReport& ranges,
        reason);
 }
 
+void check_rounding_has_data(const QuantizeSettings& settings) {
+  const std::string& rounding = settings.options.rounding;
+  if (settings.options.dynamic || find_rounding(rounding).need == RoundingNeed::nothing) return;
+  fail(ErrorCode::invalid_argument,
+       "--rounding {} looks at data, and none are given: name them with --data or --input, or use "
+       "--rounding nearest",
+       rounding);
+}
+
 }  // namespace
 
 Calibration open_calibration(Graph prepared, const SampleSource& data, int64_t count,
@@ -99,6 +109,8 @@ Quantized quantize_model(const Graph& model, const SampleSource& data,
   check_settings(given);
   QuantizeSettings settings = given;
   settings.options.threads = run.threads;
+  settings.options.seed = run.seed;
+  settings.options.progress = run.progress;
   check_is_float(model);
   Graph prepared = prepare_for_quantization(model);
   check_names(prepared, settings);
@@ -110,6 +122,7 @@ Quantized quantize_model(const Graph& model, const SampleSource& data,
     result.ranges = measure_ranges(calibration, run);
   }
   if (calibration.samples == nullptr) {
+    check_rounding_has_data(settings);
     if (const auto reason = why_data(settings, ranges != nullptr)) fail_without_data(*reason);
   }
   settings.options.samples = calibration.samples.get();
@@ -152,6 +165,8 @@ ChosenBits choose_model_bits(const Graph& model, const SampleSource& data,
   check_is_float(model);
   QuantizeSettings settings = given;
   settings.options.threads = run.threads;
+  settings.options.seed = run.seed;
+  settings.options.progress = run.progress;
   Graph prepared = prepare_for_quantization(model);
   check_names(prepared, settings);
   Calibration calibration = open_calibration(std::move(prepared), data, settings.calibration, run);

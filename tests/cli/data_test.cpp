@@ -227,6 +227,8 @@ TEST_F(data_sources, where_nothing_is_measured_no_data_are_needed) {
                   "--activations none"});
   expect_failure("quantize photos.onnx -o none.onnx --activations none --average-bits 6", 1,
                  {"no data are given", "how many bits"});
+  expect_failure("quantize photos.onnx --activations none --rounding gptq -o q.onnx", 1,
+                 {"--rounding gptq looks at data", "--data"});
   expect_failure("analyze photos.onnx", 1, {"no data are given", "--data"});
   expect_failure("eval photos.onnx", 1, {"no data are given"});
   EXPECT_FALSE(std::filesystem::exists(path("none.onnx")));

@@ -97,6 +97,17 @@ def test_quantization_needs_data_only_where_it_measures(path):
     assert "DynamicQuantizeLinear" in nibble.quantize(path, dynamic=True).text()
 
 
+def test_a_rounding_method_looks_at_the_samples_it_is_given(path):
+    with pytest.raises(nibble.Error, match="rounding gptq looks at data, and none are given"):
+        nibble.quantize(path, weights=4, activations=None, rounding="gptq")
+
+    def sqnr(rounding):
+        rows = nibble.compare(path, nibble.quantize(path, "digits", weights=3, rounding=rounding), "digits").outputs
+        return next(row.value for row in rows if row.metric == "sqnr")
+
+    assert sqnr("gptq") > sqnr("nearest") + 1
+
+
 def test_layers_get_the_bits_they_are_given(path):
     small = nibble.quantize(path, "digits", bits={"conv2": (3, 8), "fc": 6, "conv1": {"weights": 8}})
     assert {one.node: one.weight_bits for one in small.layers} == {"conv1": 8, "conv2": 3, "fc": 8}  # the last keeps 8

@@ -342,9 +342,10 @@ TEST(bodies, have_a_part_in_the_choice_of_bits) {
 // The result of every batch that a method of rounding sees is data times weight, and 32 samples
 // come by one branch or the other.
 int64_t rows_seen = 0;
-std::vector<Tensor> count_rows(const RoundingScope& scope, ThreadPool& pool) {
+std::vector<RoundedWeight> count_rows(const RoundingScope& scope, ThreadPool& pool) {
   const WeightToRound& one = scope.weights[0];
-  one.samples->visit([&](const Tensor& data, const Tensor& result) {
+  one.samples->visit([&](const LayerBatch& batch) {
+    const Tensor &data = batch.data, &result = batch.result;
     rows_seen += data.shape()[0];
     double sum = 0;
     for (size_t k = 0; k < 12; ++k) {
@@ -352,7 +353,7 @@ std::vector<Tensor> count_rows(const RoundingScope& scope, ThreadPool& pool) {
     }
     EXPECT_NEAR(result.data<float>()[0], sum, 1e-3) << one.node->name;
   });
-  return {round_weight(find_rounding("nearest"), one.weight, one.params, pool)};
+  return {{.codes = round_weight(find_rounding("nearest"), one.weight, one.params, pool)}};
 }
 const RoundingRegistration kCounts({.name = "counts rows",
                                     .summary = "a test",

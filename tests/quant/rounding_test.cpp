@@ -16,8 +16,8 @@ namespace {
 using testing::Synthetic;
 
 // Toward zero: another method than nearest, which every caller must use when it is asked to.
-std::vector<Tensor> truncate(const RoundingScope& scope, ThreadPool&) {
-  std::vector<Tensor> codes;
+std::vector<RoundedWeight> truncate(const RoundingScope& scope, ThreadPool&) {
+  std::vector<RoundedWeight> rounded;
   for (const WeightToRound& one : scope.weights) {
     std::vector<int32_t> integers;
     for (int64_t i = 0; i < one.weight.elements(); ++i) {
@@ -26,19 +26,20 @@ std::vector<Tensor> truncate(const RoundingScope& scope, ThreadPool&) {
           std::trunc(one.weight.data<float>()[static_cast<size_t>(i)] / one.params.scale[group]);
       integers.push_back(std::clamp(static_cast<int32_t>(code), one.params.qmin, one.params.qmax));
     }
-    codes.push_back(pack_integers(one.params.storage, one.weight.shape(), integers));
+    rounded.push_back({.codes = pack_integers(one.params.storage, one.weight.shape(), integers)});
   }
-  return codes;
+  return rounded;
 }
 const RoundingRegistration kTruncate({.name = "truncate", .summary = "a test", .round = truncate});
 
 // Checks that the samples are the float layer's own, then rounds to nearest.
-std::vector<Tensor> check_samples(const RoundingScope& scope, ThreadPool& pool) {
+std::vector<RoundedWeight> check_samples(const RoundingScope& scope, ThreadPool& pool) {
   const WeightToRound& one = scope.weights[0];
   const std::span<const float> w = one.weight.data<float>();
   const int64_t in = one.weight.shape()[0], out = one.weight.shape()[1];
   int64_t rows = 0;
-  one.samples->visit([&](const Tensor& data, const Tensor& result) {
+  one.samples->visit([&](const LayerBatch& batch) {
+    const Tensor &data = batch.data, &result = batch.result;
     for (int64_t r = 0; r < data.shape()[0]; ++r, ++rows) {
       // The bias drops out of the difference of two outputs of the first row and of this one.
       double sum = 0, first = 0;
@@ -55,7 +56,7 @@ std::vector<Tensor> check_samples(const RoundingScope& scope, ThreadPool& pool) 
     }
   });
   EXPECT_EQ(rows, 64) << one.node->name;
-  return {round_weight(find_rounding("nearest"), one.weight, one.params, pool)};
+  return {{.codes = round_weight(find_rounding("nearest"), one.weight, one.params, pool)}};
 }
 const RoundingRegistration kChecks({.name = "checks samples",
                                     .summary = "a test",

@@ -2,28 +2,29 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 #include "nibble/error.h"
 #include "nibble/tensor.h"
 
 namespace nibble {
 namespace {
 
-std::vector<Tensor> round_down(const RoundingScope& scope, ThreadPool&) {
-  std::vector<Tensor> codes;
+std::vector<RoundedWeight> round_down(const RoundingScope& scope, ThreadPool&) {
+  std::vector<RoundedWeight> rounded;
   for (const WeightToRound& one : scope.weights) {
-    codes.push_back(pack_integers(one.params.storage, one.weight.shape(),
-                                  std::vector<int32_t>(one.weight.elements(), one.params.qmin)));
+    const std::vector<int32_t> codes(one.weight.elements(), one.params.qmin);
+    rounded.push_back({.codes = pack_integers(one.params.storage, one.weight.shape(), codes)});
   }
-  return codes;
+  return rounded;
 }
 
 // As a library that is loaded with the program does.
 const RoundingRegistration kDown({.name = "down", .summary = "a test", .round = round_down});
 
 TEST(rounding, rows_register_themselves_and_are_listed_by_name) {
-  ASSERT_EQ(roundings().size(), 2U);
-  EXPECT_EQ(roundings()[0].name, "down");
-  EXPECT_EQ(roundings()[1].name, "nearest");
+  EXPECT_TRUE(std::ranges::is_sorted(roundings(), {}, &RoundingRow::name));
+  EXPECT_EQ(find_rounding("down").summary, "a test");
   for (const RoundingRow& row : roundings()) {
     EXPECT_FALSE(row.summary.empty());
     EXPECT_EQ(&find_rounding(row.name), &row);
@@ -32,7 +33,7 @@ TEST(rounding, rows_register_themselves_and_are_listed_by_name) {
     find_rounding("up");
     FAIL() << "no error";
   } catch (const Error& error) {
-    EXPECT_STREQ(error.what(), "rounding method 'up' is unknown; choose down or nearest");
+    EXPECT_STREQ(error.what(), "rounding method 'up' is unknown; choose down, gptq or nearest");
   }
 }
 

@@ -8,12 +8,14 @@
 
 namespace nibble {
 
+RoundingRow gptq_rounding();
 RoundingRow nearest_rounding();
 
 // One to a line, sorted.
 // clang-format off
 inline std::vector<RoundingRow> rounding_rows() {
   return {
+      gptq_rounding(),
       nearest_rounding(),
   };
 }

@@ -4,12 +4,12 @@
 namespace nibble {
 namespace {
 
-std::vector<Tensor> round_to_nearest(const RoundingScope& scope, ThreadPool&) {
-  std::vector<Tensor> codes;
+std::vector<RoundedWeight> round_to_nearest(const RoundingScope& scope, ThreadPool&) {
+  std::vector<RoundedWeight> rounded;
   for (const WeightToRound& one : scope.weights) {
-    codes.push_back(quantize_tensor(one.weight, one.params));
+    rounded.push_back({.codes = quantize_tensor(one.weight, one.params)});
   }
-  return codes;
+  return rounded;
 }
 
 }  // namespace
