@@ -51,6 +51,9 @@ struct QuantizeOptions {
   /// The bias takes back the mean error that rounding the weights causes, by the measured means of
   /// the layer's data.
   bool bias_correction = true;
+  /// Weight scales are widened where two products that meet in 16 bits in the target's kernels
+  /// (Target::pair_orders) might saturate: the file then gives the same sums on every CPU.
+  bool pair_safe = true;
   std::vector<std::string> skip;  // node names that stay in float
   int threads = 0;                // 0: one per core
   uint64_t seed = 0;              // of what rounding methods draw

@@ -10,6 +10,7 @@
 
 #include "nibble/choice.h"
 #include "nibble/graph.h"
+#include "nibble/pair_order.h"
 
 #pragma GCC visibility push(default)
 namespace nibble {
@@ -31,8 +32,15 @@ struct Target {
   int least_unblocked_weight_bits = 2;
   /// Largest element type of quantized weights and activations.
   int most_bits = 16;
+  /// It computes with weights of unsigned codes in integers; off: in floats, or not at all.
+  bool unsigned_weights = true;
   /// Biases are int32 constants behind DequantizeLinear; off: plain floats.
   bool integer_bias = true;
+  /// In which orders its kernels for x86 CPUs without VNNI add products of unsigned data and signed
+  /// weights in pairs of 16 bits, which saturate. Empty: they do not.
+  std::vector<PairOrder> pair_orders = {};
+  /// In MatMulInteger too. (None does so in ConvInteger.)
+  bool pairs_in_dynamic_products = false;
   /// Weights of 2 bits that it does not compute with: they are stored in 4. Null: none.
   std::set<ValueId> (*weights_above_two_bits)(const Graph& graph) = nullptr;
 };
@@ -43,8 +51,10 @@ std::vector<Choice> target_choices();
 /// ONNX Runtime.
 const Target& default_target();
 
-/// Why a file of this typed graph cannot be written for the runtime, as one sentence that says what
-/// to do; nullopt if it can.
+/// Why a file of this typed graph cannot be written for the runtime, in sentences that say what to
+/// do; none if it can.
+std::vector<std::string> reasons_not_written(const Graph& graph, const Target& target);
+/// The first of them; nullopt if there is none.
 std::optional<std::string> why_not_written(const Graph& graph, const Target& target);
 
 }  // namespace nibble

@@ -48,6 +48,9 @@ struct TrainOptions {
   /// Hinton et al. 2015 (arXiv:1503.02531) at temperature 2. Quantized training with a float graph
   /// only.
   double distill = 0;
+  /// Quantized training: weight scales stay where no pair of products can saturate in these orders
+  /// (Target::pair_orders). Empty: any scale will do.
+  std::vector<PairOrder> pair_orders = default_target().pair_orders;
   uint64_t seed = 0;
   int threads = 0;  // 0: one per core, or one for a small network. Sums depend on it
   Device device = Device::cpu;

@@ -10,6 +10,7 @@ _KEYWORDS = {
     "lr": "learning_rate",
     "no-8bit-ends": "first_and_last_8bit=False",
     "no-bias-correction": "bias_correction=False",
+    "no-pair-safe": "pair_safe=False",
     "input": "inputs",
 }
 

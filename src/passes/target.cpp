@@ -32,11 +32,18 @@ std::vector<Choice> target_choices() { return choices_of(targets()); }
 const Target& default_target() { return targets()[0]; }
 
 std::optional<std::string> why_not_written(const Graph& graph, const Target& target) {
+  std::vector<std::string> reasons = reasons_not_written(graph, target);
+  if (reasons.empty()) return std::nullopt;
+  return std::move(reasons[0]);
+}
+
+std::vector<std::string> reasons_not_written(const Graph& graph, const Target& target) {
+  std::vector<std::string> reasons;
   for (const NodeId id : graph.nodes()) {
     const Node& node = graph.node(id);
     if (target.integer_operators || !is_integer_operator(node)) continue;
-    return fmt::format("{} has no {}; quantize statically, for the target {}", target.title,
-                       describe(node), target.name);
+    reasons.push_back(fmt::format("{} has no {}; quantize statically, for the target {}",
+                                  target.title, describe(node), target.name));
   }
   for (int32_t i = 0; i < graph.value_count(); ++i) {
     const Value& value = graph.value({i});
@@ -45,13 +52,13 @@ std::optional<std::string> why_not_written(const Graph& graph, const Target& tar
     const bool symmetric = is_signed(quant.storage) && is_zero_everywhere(quant.zero_point);
     const bool fits = bits_of(quant.storage) <= target.most_bits;
     if (fits && (symmetric || !target.symmetric_activations)) continue;
-    return fmt::format(
-        "{} needs {}types of at most {} bits, but '{}' is {}; quantize for the "
-        "target {}",
-        target.title, target.symmetric_activations ? "symmetric signed " : "", target.most_bits,
-        value.name, to_string(value.type), target.name);
+    reasons.push_back(
+        fmt::format("{} needs {}types of at most {} bits, but '{}' is {}; quantize for the "
+                    "target {}",
+                    target.title, target.symmetric_activations ? "symmetric signed " : "",
+                    target.most_bits, value.name, to_string(value.type), target.name));
   }
-  return std::nullopt;
+  return reasons;
 }
 
 }  // namespace nibble

@@ -4,6 +4,8 @@
 #include <map>
 
 #include "base/check.h"
+#include "quant/scale_guards.h"
+#include "quant/shared_constants.h"
 #include "quant/weights.h"
 #include "ranges/observer.h"
 #include "ranges/rounding.h"
@@ -12,20 +14,6 @@ namespace nibble {
 namespace {
 
 constexpr int64_t kOnnxFloat = 1;  // TensorProto.DataType.FLOAT
-
-// [N, K] -> [K, N].
-Tensor transposed(const Tensor& matrix) {
-  const int64_t rows = matrix.shape()[0], columns = matrix.shape()[1];
-  Tensor result(DType::f32, {columns, rows});
-  const std::span<const float> in = matrix.data<float>();
-  const std::span<float> out = result.data<float>();
-  for (int64_t r = 0; r < rows; ++r) {
-    for (int64_t c = 0; c < columns; ++c) {
-      out[static_cast<size_t>(c * rows + r)] = in[static_cast<size_t>(r * columns + c)];
-    }
-  }
-  return result;
-}
 
 class Rewriter {
  public:
@@ -43,7 +31,7 @@ class Rewriter {
     QuantParams params = weight_params(weight, {.axis = axis}, layer.bits.weight_bits,
                                        find_observer(options_.weight_observer), pool_);
     const int64_t channels = weight.shape()[axis];
-    const Tensor codes = round_within_32_bits(weight, params);
+    const Tensor codes = round_within_32_bits(weight, pair_guard(node, weight.shape()), params);
     const DynamicData& data = quantized_data(node.inputs[0]);
     Node product{.op = conv ? "ConvInteger" : "MatMulInteger", .name = name("integer")};
     product.inputs = {data.codes, constant("weight", codes), data.zero_point};
@@ -71,14 +59,28 @@ class Rewriter {
   }
 
  private:
+  // Any data may come: codes up to 255, which a runtime may add to others in pairs of 16 bits.
+  PairGuard pair_guard(const Node& node, const Shape& weight) const {
+    std::vector<WeightPairs> pairs;
+    if (node.op == "Conv" || !find_target(options_.target).pairs_in_dynamic_products) return {};
+    const WeightAxes axes{.output = weight.rank() - 1, .reduction = weight.rank() - 2};
+    for (const PairOrder order : pair_orders(options_)) {
+      pairs.emplace_back(axes, true, weight, order);
+    }
+    return {std::move(pairs), 255};
+  }
+
   // The codes as int8. The scale of a channel whose sum with any data might leave int32 gets
-  // coarser, as it must where more than 66,000 products are summed and many weights are large.
-  Tensor round_within_32_bits(const Tensor& weight, QuantParams& params) const {
+  // coarser, as it must where more than 66,000 products are summed and many weights are large; so
+  // does that of a channel with a pair that might leave 16 bits.
+  Tensor round_within_32_bits(const Tensor& weight, const PairGuard& pairs,
+                              QuantParams& params) const {
     constexpr double kLargestSum = 2147483647.0 / 255;
     const RoundingRow& rounding = find_rounding(options_.rounding);
     for (;;) {
-      const std::vector<int32_t> codes =
-          unpack_integers(round_weight(rounding, weight, params, pool_));
+      const Tensor rounded = round_weight(rounding, weight, params, pool_);
+      if (pairs.widen(weight, rounded, params)) continue;
+      const std::vector<int32_t> codes = unpack_integers(rounded);
       std::vector<double> sums(params.scale.size(), 0);
       for (size_t i = 0; i < codes.size(); ++i) {
         const auto c = quant_group(params, weight.shape(), static_cast<int64_t>(i));

@@ -7,11 +7,13 @@
 #include "base/check.h"
 #include "base/table.h"
 #include "ops/roles.h"
+#include "ops/weight_pairs.h"
 #include "passes/every_graph.h"
 #include "quant/dynamic.h"
 #include "quant/left_in_float.h"
 #include "quant/network_samples.h"
 #include "quant/node_plan.h"
+#include "quant/scale_guards.h"
 #include "quant/shared_constants.h"
 #include "quant/weights.h"
 #include "ranges/observer.h"
@@ -29,6 +31,11 @@ void remove_idle_copies(Graph& graph, const std::map<ValueId, ValueId>& copies) 
     }
     graph.remove_node(identity);
   }
+}
+
+bool same_elements(const Tensor& a, const Tensor& b) {
+  return a.dtype() == DType::f32 && a.shape() == b.shape() &&
+         std::ranges::equal(a.data<float>(), b.data<float>());
 }
 
 double largest(const Tensor& tensor) {
@@ -70,8 +77,12 @@ class Quantizer {
               : samples_->of(layer.name, scope_.outer == nullptr ? &graph_ : nullptr);
       QuantizeOptions options = options_;
       if (unseen) options.rounding = "nearest";
-      const LayerTask task{layer, layer.quantizes_data() ? quant : std::nullopt, find_range(data),
-                           samples.get()};
+      LayerTask task{layer, layer.quantizes_data() ? quant : std::nullopt, find_range(data),
+                     samples.get()};
+      if (task.input_quant) {
+        task.greatest_code = greatest_code(*task.input_quant, greatest_real(graph_, data));
+      }
+      if (stores_weight(graph_.node(layer.id))) tie(task, plan.layers);
       with_context([&] { return "quantizing " + describe(graph_.node(layer.id)); },
                    [&] {
                      quantize_layers(graph_, {std::span(&task, 1), progress}, options, pool_);
@@ -82,6 +93,28 @@ class Quantizer {
   }
 
  private:
+  // An output layer that multiplies by the table of an embedding, turned.
+  void tie(LayerTask& task, const std::vector<Layer>& layers) const {
+    const Tensor& table = graph_.value(weight_of(graph_.node(task.layer.id))).data;
+    if (table.shape().rank() != 2 || task.layer.bits.weight_bits != 8) return;
+    for (const Layer& layer : layers) {
+      const Node& node = graph_.node(layer.id);
+      if (!is_matrix_product(node) || !multiplies_codes(node) || !layer.quantizes_data()) continue;
+      const Value& weight = graph_.value(weight_of(node));
+      const std::optional<QuantParams>& data = graph_.value(data_of(node)).type.quant;
+      if (weight.type.quant || !data || is_signed(data->storage)) continue;
+      if (layer.bits.weight_bits != task.layer.bits.weight_bits) continue;
+      if (!(weight.data.shape() == Shape{table.shape()[1], table.shape()[0]})) continue;
+      if (!same_elements(weight.data, transposed(table))) continue;
+      for (const PairOrder order : pair_orders(options_)) {
+        task.tied_pairs.emplace_back(WeightAxes{.output = 0, .reduction = 1}, true, table.shape(),
+                                     order);
+      }
+      task.greatest_code = greatest_code(*data, greatest_real(graph_, data_of(node)));
+      return;
+    }
+  }
+
   Symmetry symmetry() const {
     const bool symmetric = find_target(options_.target).symmetric_activations;
     return symmetric ? Symmetry::symmetric : Symmetry::asymmetric;

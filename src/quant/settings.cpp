@@ -115,6 +115,12 @@ std::vector<OptionRow<QuantizeSettings>> make_rows() {
              .help = "Do not move biases by the mean error that rounding makes",
              .flag_value = false},
             &QuantizeOptions::bias_correction));
+  add(plain({.flag = "--no-pair-safe",
+             .key = "pair_safe",
+             .help = "Do not widen weight scales where the target's kernels for x86 CPUs without "
+                     "VNNI might saturate pairs of products",
+             .flag_value = false},
+            &QuantizeOptions::pair_safe));
   add(plain({.flag = "--skip", .key = "skip", .help = "Nodes that stay in float, by name: a,b"},
             &QuantizeOptions::skip));
   return rows;

@@ -106,6 +106,19 @@ int tie_to_tables(Graph& graph) {
 
 }  // namespace
 
+Tensor transposed(const Tensor& matrix) {
+  const int64_t rows = matrix.shape()[0], columns = matrix.shape()[1];
+  Tensor result(DType::f32, {columns, rows});
+  const std::span<const float> in = matrix.data<float>();
+  const std::span<float> out = result.data<float>();
+  for (int64_t r = 0; r < rows; ++r) {
+    for (int64_t c = 0; c < columns; ++c) {
+      out[static_cast<size_t>(c * rows + r)] = in[static_cast<size_t>(r * columns + c)];
+    }
+  }
+  return result;
+}
+
 int share_constants(Graph& graph) { return share_equal(graph) + tie_to_tables(graph); }
 
 }  // namespace nibble

@@ -10,4 +10,7 @@ namespace nibble {
 /// a Transpose of the table, which compile() folds. Returns the number of constants saved.
 int share_constants(Graph& graph);
 
+/// A matrix of f32 with its axes exchanged.
+Tensor transposed(const Tensor& matrix);
+
 }  // namespace nibble

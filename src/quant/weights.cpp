@@ -5,13 +5,12 @@
 
 #include "base/check.h"
 #include "ops/roles.h"
+#include "quant/scale_guards.h"
 #include "ranges/observer.h"
 #include "ranges/rounding.h"
 
 namespace nibble {
 namespace {
-
-constexpr double kLargestSum = 2147483647.0;
 
 std::vector<float> read_weight(const Value& value, const Node& node) {
   const std::span<const float> data = value.data.data<float>();
@@ -39,60 +38,6 @@ WeightGrouping grouping_of(const WeightIndex& index, const Shape& weight, const 
   }
   return {.axis = index.scale_axis()};
 }
-
-// Sum of |codes| of each output channel.
-std::vector<double> channel_sums(const Tensor& codes, const WeightIndex& index) {
-  std::vector<double> sums(static_cast<size_t>(index.outputs()), 0);
-  const std::vector<int32_t> integers = unpack_integers(codes);
-  for (size_t i = 0; i < integers.size(); ++i) {
-    sums[static_cast<size_t>(index.output(static_cast<int64_t>(i)))] += std::abs(integers[i]);
-  }
-  return sums;
-}
-
-// Scales such that the accumulator of every channel fits int32, and such that a channel without
-// weights can represent its bias.
-class AccumulatorGuard {
- public:
-  AccumulatorGuard(const QuantParams& input, std::span<const float> bias)
-      : step_(input.scale[0]),
-        reach_(std::max(input.qmax - input.zero_point[0], input.zero_point[0] - input.qmin)),
-        least_(static_cast<float>(std::max(kSmallestScale, 2 * kSmallestScale / step_))),
-        bias_(bias) {}
-
-  // Changes the scales that `codes` show to be too small; false if none is. A scale may shrink,
-  // for the bias of a channel without weights, only where `may_shrink`.
-  bool widen(const Tensor& codes, const WeightIndex& index, QuantParams& params,
-             bool may_shrink) const {
-    const std::vector<double> sums = channel_sums(codes, index);
-    bool changed = false;
-    const bool own_scale = params.scale.size() == sums.size() && sums.size() > 1;
-    for (size_t c = 0; c < sums.size(); ++c) {
-      float& scale = params.scale[c % params.scale.size()];
-      const double wanted = wanted_scale(sums[c], c, scale, may_shrink && own_scale);
-      if (wanted == static_cast<double>(scale)) continue;
-      scale = static_cast<float>(wanted);
-      changed = true;
-    }
-    return changed;
-  }
-
- private:
-  double wanted_scale(double sum, size_t channel, double scale, bool may_shrink) const {
-    const double bias = bias_.empty() ? 0 : std::abs(static_cast<double>(bias_[channel]));
-    // 2^24: as many steps as a float has.
-    if (sum == 0 && bias > 0 && may_shrink) {
-      return std::max(static_cast<double>(static_cast<float>(bias / (step_ * 0x1p24))), least_);
-    }
-    const double total = sum * reach_ + bias / (step_ * scale) + 1;
-    return std::max(total <= kLargestSum ? scale : scale * (total / kLargestSum) * 1.01, least_);
-  }
-
-  double step_;
-  double reach_;
-  double least_;  // scale whose product with step_ is a normal float: the bias has it
-  std::span<const float> bias_;
-};
 
 // Mean of the layer's data, by input channel; empty if it was not measured in these channels.
 std::vector<double> input_means(const TensorRange* range, int64_t channels) {
@@ -170,6 +115,10 @@ class LayerQuantizer {
         integer_(task.input_quant && task.layer.bits.weight_bits <= 8 &&
                  task.input_quant->bits() <= 8) {
     mean_is_free_ = options.bias_correction && takes_bias();
+    if (integer_ && !is_signed(task.input_quant->storage) && multiplies_codes(node_)) {
+      pair_guard_ = PairGuard(node_, weight_.shape(), pair_orders(options), task.greatest_code);
+    }
+    if (!task.tied_pairs.empty()) pair_guard_ = {task.tied_pairs, task.greatest_code};
     params_ = weight_params(
         weight_, grouping_of(index_, weight_.shape(), task.layer, options.weight_block_size),
         task.layer.bits.weight_bits, find_observer(options.weight_observer), pool);
@@ -189,10 +138,14 @@ class LayerQuantizer {
     mean_error_ = std::move(rounded.mean_error);
   }
 
-  // Where the layer's sums might leave int32, its grid gets coarser: it must then be rounded again.
+  // Where the layer's sums might leave int32, or those of pairs 16 bits, its grid gets coarser: it
+  // must then be rounded again.
   bool widen(bool may_shrink) {
-    if (!integer_) return false;
-    return AccumulatorGuard(*task_.input_quant, bias_).widen(codes_, index_, params_, may_shrink);
+    if (integer_) {
+      const AccumulatorGuard sums(*task_.input_quant, bias_);
+      if (sums.widen(codes_, index_, params_, may_shrink)) return true;
+    }
+    return pair_guard_.widen(weight_, codes_, params_);
   }
 
   void correct_bias() {
@@ -237,6 +190,7 @@ class LayerQuantizer {
   bool had_bias_;
   bool integer_;
   bool mean_is_free_ = false;
+  PairGuard pair_guard_;
   QuantParams params_;
   Tensor codes_;
   std::vector<double> mean_error_;  // RoundedWeight::mean_error

@@ -4,6 +4,7 @@
 #include <span>
 
 #include "base/thread_pool.h"
+#include "ops/weight_pairs.h"
 #include "quant/layers.h"
 #include "ranges/rounding.h"
 
@@ -15,6 +16,10 @@ struct LayerTask {
   std::optional<QuantParams> input_quant;    // nullopt: the data stay in float
   const TensorRange* input_range = nullptr;  // nullptr: not measured
   const LayerSamples* samples = nullptr;     // given if options.rounding needs them
+  int32_t greatest_code = 255;               // of the data, where they are unsigned codes
+  /// Of a weight that is only stored: the pairs of a product that multiplies the same weight by
+  /// such codes. Both get the same scales, so that one constant is enough.
+  std::vector<WeightPairs> tied_pairs = {};
 };
 
 /// What options.rounding rounds at once.
@@ -25,7 +30,8 @@ struct LayersToQuantize {
 
 /// Replaces the weights of these layers by integers and,
 /// where a layer can run as integers, its bias by int32 at scale input_scale * weight_scale. Scales
-/// are widened until sum |weight| * |data| + |bias| fits int32 for any data. With
+/// are widened until sum |weight| * |data| + |bias| fits int32 for any data and, with
+/// options.pair_safe, no pair of products leaves 16 bits in the target's kernels. With
 /// options.bias_correction, the bias takes back the mean error that rounding the weight causes
 /// (Nagel et al. 2019, arXiv:1906.04721, section 4.2, with measured means). Throws
 /// Error{invalid_data} for a NaN or infinite weight.

@@ -5,6 +5,7 @@
 #include "base/check.h"
 #include "base/file.h"
 #include "passes/insert_qdq.h"
+#include "quant/scale_guards.h"
 
 namespace nibble {
 namespace {
@@ -50,9 +51,10 @@ TrainResult train_with_quantization(const Graph& model, const SampleSource& sour
   require_quantized(start);
   const TrainingData data = open_training_data(source, &start.float_graph, run.seed);
   const LayerBits& bits = start.plan.fallback;
-  return train_quantized(
-      start.graph, &start.float_graph, *data.training, *data.validation,
-      chosen(choices, qat_defaults(bits.weight_bits, bits.activation_bits), run));
+  TrainOptions options = chosen(choices, qat_defaults(bits.weight_bits, bits.activation_bits), run);
+  options.pair_orders = pair_orders(settings.options);
+  return train_quantized(start.graph, &start.float_graph, *data.training, *data.validation,
+                         options);
 }
 
 TrainResult finetune_model(Graph model, const std::string& name, const Target& target,
@@ -73,8 +75,9 @@ TrainResult finetune_model(Graph model, const std::string& name, const Target& t
   source.settle({&model, 1});
   const TrainingData data = open_training_data(source, &model, run.seed);
   store_preprocess_of(model, *data.training);
-  return train_quantized(model, nullptr, *data.training, *data.validation,
-                         chosen(choices, finetune_defaults(), run));
+  TrainOptions options = chosen(choices, finetune_defaults(), run);
+  options.pair_orders = target.pair_orders;
+  return train_quantized(model, nullptr, *data.training, *data.validation, options);
 }
 
 }  // namespace nibble

@@ -3,6 +3,8 @@
 
 #include "nibble/evaluate.h"
 #include "nibble/quantize.h"
+#include "ops/roles.h"
+#include "ops/weight_pairs.h"
 #include "train/fixtures.h"
 
 namespace nibble {
@@ -115,6 +117,46 @@ TEST_F(QuantizedTraining, training_starts_from_the_real_weights_of_the_float_net
   const Value& real = prepared.value(prepared.node(prepared.nodes()[0]).inputs[1]);
   const Tensor codes = quantize_tensor(real.data, *value.type.quant);
   EXPECT_EQ(unpack_integers(value.data), unpack_integers(codes));
+}
+
+// Pairs of products that could leave 16 bits, over all layers.
+int64_t unsafe_pairs(const Graph& graph) {
+  int64_t unsafe = 0;
+  for (const NodeId id : graph.nodes()) {
+    const Node& node = graph.node(id);
+    if (!multiplies_codes(node)) continue;
+    const Tensor& codes = graph.value(weight_of(node)).data;
+    const WeightPairs pairs(node, codes.shape(), PairOrder::flattened);
+    unsafe += count_unsafe_pairs(pairs, unpack_integers(codes), 255).unsafe;
+  }
+  return unsafe;
+}
+
+TEST_F(QuantizedTraining, leaves_no_pair_that_could_saturate_and_exports_what_it_trained) {
+  const auto samples = random_subset(digits(Split::train), 128, 0);
+  const BitPlan plan{.fallback = {8, 8}, .layers = {}};
+  const Graph bare = quantize(*float_, analyze(*float_, *samples), plan, {.pair_safe = false});
+  ASSERT_GT(unsafe_pairs(bare), 0);
+  for (const Graph* start :
+       {static_cast<const Graph*>(float_), static_cast<const Graph*>(nullptr)}) {
+    TrainOptions options = qat_defaults(8, 8);
+    options.epochs = 1;
+    options.learning_rate = 0.01;
+    const TrainResult result =
+        train_quantized(bare, start, *digits(Split::train), *digits(Split::validation), options);
+    EXPECT_EQ(unsafe_pairs(result.graph), 0);
+    // What was validated in training is what the file holds.
+    const auto validation = digits(Split::validation);
+    const Tensor y = read_batch(*validation, 0, validation->size(), 1)[0];
+    const Tensor outputs = train_backend().forward(result.graph, std::span(&y, 1))[0];
+    EXPECT_DOUBLE_EQ(testing::accuracy(outputs.data<float>(), *validation),
+                     result.epochs[0].validation_accuracy);
+    options.pair_orders = {};
+    const Graph free =
+        train_quantized(bare, start, *digits(Split::train), *digits(Split::validation), options)
+            .graph;
+    EXPECT_GT(unsafe_pairs(free), 0);
+  }
 }
 
 TEST_F(QuantizedTraining, fine_tuning_improves_a_network_quantized_after_training) {

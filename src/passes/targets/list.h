@@ -10,6 +10,7 @@ namespace nibble {
 Target onnxruntime_target();
 Target openvino_target();
 Target tensorrt_target();
+Target native_target();
 
 // One to a line, as help lists them; the first is the default.
 // clang-format off
@@ -18,6 +19,7 @@ inline std::vector<Target> target_rows() {
       onnxruntime_target(),
       openvino_target(),
       tensorrt_target(),
+      native_target(),
   };
 }
 // clang-format on

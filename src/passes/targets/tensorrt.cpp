@@ -12,6 +12,7 @@ Target tensorrt_target() {
           .least_weight_bits = 4,
           .least_unblocked_weight_bits = 8,
           .most_bits = 8,
+          .unsigned_weights = false,
           .integer_bias = false};
 }
 

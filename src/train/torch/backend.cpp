@@ -144,7 +144,7 @@ class TorchBackend final : public TrainBackend {
                          const Dataset& validation, const TrainOptions& options) {
     return translated([&] {
       const torch::Device device = choose_device(options.device);
-      Network network(graph, float_graph, device);
+      Network network(graph, float_graph, device, options.pair_orders);
       if (network.parameters().empty()) {
         fail(ErrorCode::invalid_model, "the network has no weights that could be trained");
       }

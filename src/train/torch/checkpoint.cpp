@@ -62,6 +62,7 @@ std::string Trainer::fingerprint() const {
       static_cast<int>(o.optimizer), o.epochs, o.batch, o.learning_rate, o.warmup_epochs,
       o.momentum, o.weight_decay, o.label_smoothing, o.flip, o.crop_padding, o.distill, o.seed,
       training_.size(), validation_.size());
+  if (network_.keeps_pairs_safe()) text += " of safe pairs";
   for (const Parameter& parameter : network_.parameters()) {
     text += fmt::format(" {}[{}]", parameter.name, fmt::join(parameter.tensor.sizes(), ","));
   }

@@ -7,6 +7,7 @@
 #include "base/check.h"
 #include "base/random.h"
 #include "ops/op.h"
+#include "ops/roles.h"
 #include "train/torch/tensors.h"
 
 namespace nibble {
@@ -22,7 +23,8 @@ uint64_t mix(uint64_t seed, uint64_t salt) {
 
 }  // namespace
 
-Network::Network(const Graph& graph, const Graph* float_graph, torch::Device device)
+Network::Network(const Graph& graph, const Graph* float_graph, torch::Device device,
+                 std::span<const PairOrder> pair_orders)
     : graph_(graph), device_(device) {
   const auto count = static_cast<size_t>(graph_.value_count());
   constants_.resize(count);
@@ -37,6 +39,8 @@ Network::Network(const Graph& graph, const Graph* float_graph, torch::Device dev
   add_constants(float_graph);
   add_activation_quantizers();
   add_bias_grids();
+  add_pair_limits(pair_orders);
+  widen_scales();
 
   std::vector<bool> seen(count, false);
   const std::vector<NodeId> nodes = graph_.nodes();
@@ -149,6 +153,51 @@ void Network::add_bias_grids() {
   }
 }
 
+void Network::add_pair_limits(std::span<const PairOrder> orders) {
+  for (const NodeId id : graph_.nodes()) {
+    const Node& node = graph_.node(id);
+    if (orders.empty() || !multiplies_codes(node)) continue;
+    const ValueId weight = weight_of(node), data = data_of(node);
+    const int of_weight = quantizer_of_[static_cast<size_t>(weight.index)];
+    const int of_data = quantizer_of_[static_cast<size_t>(data.index)];
+    if (of_weight < 0 || of_data < 0 || !graph_.value(weight).is_constant()) continue;
+    const QuantParams& codes = quantizers_[static_cast<size_t>(of_weight)].params;
+    const QuantParams& grid = quantizers_[static_cast<size_t>(of_data)].params;
+    const bool meet = !is_signed(grid.storage) && bits_of(grid.storage) <= 8 &&
+                      2 * std::max(codes.qmax, -codes.qmin) > largest_pair_sum(grid.qmax);
+    if (!meet || codes.granularity == Granularity::per_block) continue;
+    for (const PairOrder order : orders) {
+      const WeightPairs pairs(node, graph_.value(weight).data.shape(), order);
+      if (pairs.none()) continue;
+      safe_weights_.push_back({weight, data, greatest_real(graph_, data), {pairs, device_}});
+    }
+  }
+}
+
+// Codes get smaller as scales widen, and each round widens by a code at least.
+void Network::widen_scales() {
+  const torch::NoGradGuard no_gradient;
+  for (const SafeWeight& safe : safe_weights_) {
+    const Quantizer& of_data = quantizer(safe.data);
+    QuantParams grid = of_data.params;
+    grid.scale = {parameters_[of_data.parameter].tensor.item<float>()};
+    const int32_t limit = largest_pair_sum(greatest_code(grid, safe.greatest));
+    Quantizer& of_weight = quantizer(safe.weight);
+    torch::Tensor& scale = parameters_[of_weight.parameter].tensor;
+    const torch::Tensor& real = constants_[static_cast<size_t>(safe.weight.index)];
+    for (;;) {
+      const torch::Tensor codes =
+          torch::div(real, spread_groups(scale, of_weight.params, real.sizes()))
+              .round_()
+              .clamp_(of_weight.range.low, of_weight.range.high);
+      const torch::Tensor excess = safe.limit.worst(codes, scale.numel()) / limit;
+      if (!(excess > 1).any().item<bool>()) break;
+      scale.mul_(excess.clamp_min(1));
+    }
+    of_weight.previous.copy_(scale);
+  }
+}
+
 torch::Tensor Network::quantized(ValueId value, const torch::Tensor& real) {
   const int index = quantizer_of_[static_cast<size_t>(value.index)];
   if (index < 0 || already_on_grid_[static_cast<size_t>(value.index)]) return real;
@@ -251,6 +300,7 @@ void Network::project_scales() {
                              quantizer.previous * (1 + kLargestStep)));
     quantizer.previous.copy_(scale);
   }
+  widen_scales();
 }
 
 Graph Network::to_graph() const {

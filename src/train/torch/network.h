@@ -4,6 +4,7 @@
 
 #include <torch/torch.h>
 
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -11,6 +12,7 @@
 #include "nibble/graph.h"
 #include "train/torch/fake_quantize.h"
 #include "train/torch/op.h"
+#include "train/torch/pair_limit.h"
 #include "train/torch/parameters.h"
 
 namespace nibble {
@@ -26,7 +28,9 @@ class Network {
   /// Parameters are the float or quantized constants that weigh, shift or normalise. Quantized ones
   /// start from `float_graph` (same node names) if it is given, else from their dequantized codes.
   /// Throws Error{unsupported} naming a node that libtorch cannot run here.
-  Network(const Graph& graph, const Graph* float_graph, torch::Device device);
+  /// No learned scale leaves a pair of weights that could saturate in one of `pair_orders`.
+  Network(const Graph& graph, const Graph* float_graph, torch::Device device,
+          std::span<const PairOrder> pair_orders = {});
 
   struct Mode {
     bool training = false;  // batch statistics (which update the running ones) and dropout
@@ -40,11 +44,12 @@ class Network {
   int64_t multiply_adds() const { return multiply_adds_; }
 
   const Graph& graph() const { return graph_; }
+  bool keeps_pairs_safe() const { return !safe_weights_.empty(); }
   const std::vector<Parameter>& parameters() const { return parameters_; }
   /// All that training changes: parameters and running statistics, in a fixed order.
   std::vector<torch::Tensor> state() const;
   void set_state(const std::vector<torch::Tensor>& state);
-  /// Keeps every scale positive; called after each step of the optimizer.
+  /// Keeps every scale positive and pairs of weights safe; called after each step of the optimizer.
   void project_scales();
   /// The graph with the present parameters; quantized constants hold codes on the learned scales.
   Graph to_graph() const;
@@ -66,9 +71,22 @@ class Network {
     int weight = -1;
   };
 
+  /// A weight whose pairs must be safe for the codes that the layer's data can take.
+  struct SafeWeight {
+    ValueId weight;
+    ValueId data;
+    std::optional<float> greatest;  // number that the data can hold
+    PairLimit limit;
+  };
+
+  void add_pair_limits(std::span<const PairOrder> orders);
+  void widen_scales();
   void add_constants(const Graph* float_graph);
   void add_activation_quantizers();
   void add_bias_grids();
+  Quantizer& quantizer(ValueId value) {
+    return quantizers_[static_cast<size_t>(quantizer_of_[static_cast<size_t>(value.index)])];
+  }
   int add_quantizer(ValueId value, const QuantParams& params);
   torch::Tensor quantized(ValueId value, const torch::Tensor& real);
   torch::Tensor bias_scale(const BiasGrid& grid) const;
@@ -86,6 +104,7 @@ class Network {
   std::vector<int> quantizer_of_;      // by value; -1: none
   std::vector<bool> already_on_grid_;  // by value: same codes as the node's input
   std::vector<BiasGrid> bias_grids_;
+  std::vector<SafeWeight> safe_weights_;
   std::vector<std::vector<ValueId>> released_after_;  // by node: values nobody reads later
 };
 
