@@ -19,6 +19,8 @@ enum class Arithmetic : uint8_t {
   fake_quantize,  // quantized values are rounded to their grid, all arithmetic is f32 (what
                   // training sees)
   f32,            // activations are not rounded at all; quantized constants are dequantized
+  saturating16,   // integer, but unsigned data times signed weights as x86 CPUs without VNNI add
+                  // them in other runtimes: in saturating pairs (nibble/pair_order.h, flattened)
 };
 
 struct CompileOptions {

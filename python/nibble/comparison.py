@@ -96,6 +96,7 @@ def compare(
     data: Any,
     *,
     samples: int = 64,
+    arithmetic: str = "integer",
     inputs: dict | None = None,
     carry: dict | None = None,
     frame: int = 0,
@@ -111,6 +112,7 @@ def compare(
         reference, quantized: two models of the same network; the first is run in float.
         data, inputs, carry, frame, hop, preprocess, threads, seed, progress: see `nibble.quantize`.
         samples: of the test part, drawn by `seed`.
+        arithmetic: how the second is run; see `nibble.evaluate`.
 
     Returns:
         Comparison: `.outputs`, `.layers`, `.plot()`.
@@ -123,4 +125,4 @@ def compare(
     source = make_source(data, options, model=second._core, limit=samples, seed=seed)
     with reporting(progress) as callback:
         run = _core.Run(threads, seed, callback)
-        return Comparison(_core.compare(first._core, second._core, names, source, samples, run), names)
+        return Comparison(_core.compare(first._core, second._core, names, source, samples, arithmetic, run), names)

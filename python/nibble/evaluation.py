@@ -235,7 +235,8 @@ def evaluate(
         output: the output to judge; "": the one that fits, or all.
         threshold: where a single score becomes class 1.
         score: a program of your own that judges the outputs (docs/judging.md).
-        arithmetic: how quantized models are run: "integer", "fake-quantize" or "f32".
+        arithmetic: how quantized models are run: "integer", "fake-quantize", "f32", or "saturating16": as other runtimes run
+            them on x86 CPUs without VNNI (docs/targets.md).
         batch: samples per run. resamples: of the bootstrap.
         inputs, carry, frame, hop, preprocess, threads, seed, progress: see `nibble.quantize`.
 

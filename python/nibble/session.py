@@ -49,7 +49,8 @@ class Session:
         model: whatever `nibble.load` takes.
         threads: 0 is one per core.
         arithmetic: how quantized models are run: "integer" (integer kernels), "fake-quantize" (values rounded to their grid,
-            arithmetic in float) or "f32" (activations are not rounded).
+            arithmetic in float), "f32" (activations are not rounded) or "saturating16" (integers as other runtimes compute them
+            on x86 CPUs without VNNI; docs/targets.md).
 
     Raises:
         nibble.Error: the file cannot be read, or holds what Nibble does not have.

@@ -149,11 +149,12 @@ nb::object evaluate(const std::vector<const Model*>& models, const std::vector<s
 
 nb::object compare(const Model& reference, const Model& other,
                    const std::vector<std::string>& names, const SampleSource& source,
-                   int64_t samples, const Run& run) {
+                   int64_t samples, const std::string& arithmetic, const Run& run) {
+  const Arithmetic chosen = arithmetic_named(arithmetic);
   const Comparison comparison = run_released(run.progress, [&](Progress& progress) {
     return compare_models({.name = names[0], .graph = *reference.graph, .data = nullptr},
                           {.name = names[1], .graph = *other.graph, .data = nullptr}, source,
-                          samples, run.settings(progress));
+                          samples, run.settings(progress), chosen);
   });
   return to_python(to_json(comparison, names));
 }
@@ -206,7 +207,7 @@ void define_verbs(nb::module_& module) {
   module.def("evaluate", evaluate, arg("models"), arg("names"), arg("source"), arg("options"),
              arg("function").none(), arg("run"));
   module.def("compare", compare, arg("reference"), arg("other"), arg("names"), arg("source"),
-             arg("samples"), arg("run"));
+             arg("samples"), arg("arithmetic"), arg("run"));
   module.def("bench", bench_models, arg("models"), arg("threads"), arg("batch"), arg("shapes"),
              arg("seconds"), arg("run"));
   module.def(

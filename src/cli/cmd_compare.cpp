@@ -16,6 +16,7 @@ struct Arguments {
   std::string reference;
   std::string quantized;
   int64_t samples = 64;
+  Arithmetic arithmetic = Arithmetic::integer;
   DataArguments data;
   CommonOptions common;
 };
@@ -55,7 +56,7 @@ int run(const Arguments& arguments) {
   const Comparison comparison =
       compare_models({.name = names[0], .graph = load_model(names[0]), .data = nullptr},
                      {.name = names[1], .graph = load_model(names[1]), .data = nullptr},
-                     arguments.data.source(), arguments.samples, settings);
+                     arguments.data.source(), arguments.samples, settings, arguments.arithmetic);
   progress.clear();
   present("compare", to_json(comparison, names), arguments.common, [&] {
     print_reports(names, comparison.outputs, {.seed = settings.seed});
@@ -76,6 +77,7 @@ std::function<int()> declare_compare(CLI::App& app) {
   arguments->data.declare(app);
   add_option(app, {.flag = "--samples", .help = "Test samples to run", .least = 1},
              arguments->samples);
+  declare_arithmetic(app, arguments->arithmetic);
   arguments->common.declare(app);
   return [arguments] { return run(*arguments); };
 }

@@ -11,6 +11,7 @@
 #include "kernels/depthwise.h"
 #include "kernels/isa_table.h"
 #include "kernels/packed_product.h"
+#include "kernels/product_saturating.h"
 #include "kernels/reference.h"
 #include "kernels/run_time_grid.h"
 
@@ -109,7 +110,7 @@ struct QConv::Impl {
   Isa isa;
   int32_t input_zero_point;
   Frame frame;
-  std::vector<int8_t> weights;  // for the reference only
+  std::vector<int8_t> weights;  // for plain loops only; those that saturate: channels last
   std::vector<int32_t> bias;
   std::optional<PackedProduct> product;
   std::optional<PackedDepthwise> depthwise;
@@ -121,7 +122,16 @@ struct QConv::Impl {
         input_zero_point(zero_point),
         frame(conv, depthwise_of(conv, wanted) ? 0 : product_shape(conv, 0).segment_bytes) {}
 
-  ReferenceConv reference() const { return {shape, weights, bias, input_zero_point}; }
+  bool saturating = false;
+
+  bool is_plain() const { return !depthwise && !product; }
+  void run_plain(int32_t zero_point, const OutputStage& output_stage, const uint8_t* input,
+                 void* output, ThreadPool& pool) const {
+    if (saturating) {
+      return run_saturating({shape, weights, bias, zero_point}, output_stage, input, output, pool);
+    }
+    run_reference({shape, weights, bias, zero_point}, output_stage, input, output, pool);
+  }
   void copy_framed(const uint8_t* input, int32_t zero_point, uint8_t* framed,
                    ThreadPool& pool) const;
   size_t frame_bytes() const {
@@ -183,14 +193,18 @@ PixelLines QConv::Impl::lines(const uint8_t* framed) const {
 }
 
 QConv::QConv(const ConvShape& shape, std::span<const int8_t> weights, std::span<const int32_t> bias,
-             int32_t input_zero_point, OutputStage stage, Isa isa) {
+             int32_t input_zero_point, OutputStage stage, Isa isa, bool saturating) {
   validate_shape(shape, weights.size(), bias.size(), input_zero_point);
   validate(stage, shape.out_channels);
   auto impl = std::make_unique<Impl>(shape, std::move(stage), isa, input_zero_point);
   std::vector<int32_t> biases(bias.begin(), bias.end());
   biases.resize(static_cast<size_t>(shape.out_channels), 0);
   prove_int32(weights, biases, shape.depth());
-  if (isa_row(isa).micro == nullptr) {
+  if (saturating && (shape.group_inputs() > 1 || shape.group_outputs() > 1)) {
+    impl->saturating = true;
+    impl->weights = channels_last_weights(shape, weights);
+    impl->bias = std::move(biases);
+  } else if (isa_row(isa).micro == nullptr) {
     impl->weights.assign(weights.begin(), weights.end());
     impl->bias = std::move(biases);
   } else if (const DepthwiseKernels* depthwise = depthwise_of(shape, isa)) {
@@ -212,8 +226,9 @@ QConv& QConv::operator=(QConv&&) noexcept = default;
 QConv::~QConv() = default;
 
 void QConv::run(const uint8_t* input, void* output, void* workspace, ThreadPool& pool) const {
-  if (!impl_->depthwise && !impl_->product)
-    return run_reference(impl_->reference(), impl_->stage, input, output, pool);
+  if (impl_->is_plain()) {
+    return impl_->run_plain(impl_->input_zero_point, impl_->stage, input, output, pool);
+  }
   if (impl_->frame.copy) {
     auto* framed = static_cast<uint8_t*>(workspace);
     impl_->copy_framed(input, impl_->input_zero_point, framed, pool);
@@ -225,10 +240,8 @@ void QConv::run(const uint8_t* input, void* output, void* workspace, ThreadPool&
 
 void QConv::run(const uint8_t* input, const RunTimeGrid& grid, void* output, void* workspace,
                 ThreadPool& pool) const {
-  if (!impl_->depthwise && !impl_->product) {
-    ReferenceConv reference = impl_->reference();
-    reference.input_zero_point = grid.zero_point;
-    return run_reference(reference, rescaled(grid, impl_->stage), input, output, pool);
+  if (impl_->is_plain()) {
+    return impl_->run_plain(grid.zero_point, rescaled(grid, impl_->stage), input, output, pool);
   }
   auto* memory = static_cast<std::byte*>(workspace);
   if (impl_->frame.copy) {
@@ -249,7 +262,7 @@ void QConv::run(const uint8_t* input, const RunTimeGrid& grid, void* output, voi
 }
 
 size_t QConv::workspace_bytes() const {
-  if (!impl_->depthwise && !impl_->product) return 0;
+  if (impl_->is_plain()) return 0;
   return impl_->frame_bytes() + rescaled_bytes(impl_->slots());
 }
 
@@ -264,7 +277,7 @@ const ConvShape& QConv::shape() const { return impl_->shape; }
 std::string QConv::describe() const {
   const ConvWindow& w = impl_->shape.window;
   return fmt::format("{} u8s8 {}x{} {}", impl_->depthwise ? "depthwise" : "conv", w.kernel_h,
-                     w.kernel_w, name_of(impl_->isa));
+                     w.kernel_w, impl_->saturating ? "saturating" : name_of(impl_->isa));
 }
 
 }  // namespace nibble

@@ -22,9 +22,10 @@ class QConv {
  public:
   /// `weights` is [out_channels, in_channels / groups, kernel_h, kernel_w]; `bias` has out_channels
   /// entries or none. Throws Error{unsupported} if the sums of some channel might not fit int32,
-  /// Error{invalid_argument} for extents that do not fit together.
+  /// Error{invalid_argument} for extents that do not fit together. `saturating`: by the plain loops
+  /// of product_saturating.h, where groups have more than one input and output channel.
   QConv(const ConvShape& shape, std::span<const int8_t> weights, std::span<const int32_t> bias,
-        int32_t input_zero_point, OutputStage stage, Isa isa = best_isa());
+        int32_t input_zero_point, OutputStage stage, Isa isa = best_isa(), bool saturating = false);
   QConv(QConv&&) noexcept;
   QConv& operator=(QConv&&) noexcept;
   ~QConv();

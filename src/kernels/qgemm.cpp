@@ -9,6 +9,7 @@
 #include "base/check.h"
 #include "kernels/isa_table.h"
 #include "kernels/packed_product.h"
+#include "kernels/product_saturating.h"
 #include "kernels/reference.h"
 #include "kernels/run_time_grid.h"
 
@@ -34,16 +35,22 @@ struct QGemm::Impl {
     return copies() ? (static_cast<size_t>(rows * shape.k + kSlack) + 63) / 64 * 64 : 0;
   }
 
+  bool saturating = false;
+
   /// The product as a 1x1 convolution over `rows` pixels.
-  ReferenceConv reference(int64_t rows) const {
+  void run_plain(int64_t rows, int32_t zero_point, const OutputStage& output_stage,
+                 const uint8_t* a, void* output, ThreadPool& pool) const {
     const ConvShape conv = {
         .window = {.in_w = rows, .out_w = rows}, .in_channels = shape.k, .out_channels = shape.n};
-    return {conv, weights, bias, input_zero_point};
+    if (saturating) {
+      return run_saturating({conv, weights, bias, zero_point}, output_stage, a, output, pool);
+    }
+    run_reference({conv, weights, bias, zero_point}, output_stage, a, output, pool);
   }
 };
 
 QGemm::QGemm(const Shape& shape, std::span<const int8_t> weights, std::span<const int32_t> bias,
-             int32_t input_zero_point, OutputStage stage, Isa isa) {
+             int32_t input_zero_point, OutputStage stage, Isa isa, bool saturating) {
   if (shape.k <= 0 || shape.n <= 0 || static_cast<int64_t>(weights.size()) != shape.k * shape.n)
     fail(ErrorCode::invalid_argument, "the product has {} weights, expected {} x {}",
          weights.size(), shape.k, shape.n);
@@ -69,7 +76,8 @@ QGemm::QGemm(const Shape& shape, std::span<const int8_t> weights, std::span<cons
   impl->bias.assign(bias.begin(), bias.end());
   impl->bias.resize(static_cast<size_t>(shape.n), 0);
   prove_int32(impl->weights, impl->bias, shape.k);
-  if (isa_row(isa).micro != nullptr) {
+  impl->saturating = saturating;
+  if (!saturating && isa_row(isa).micro != nullptr) {
     ProductShape product{.segments = {0},
                          .segment_bytes = shape.k,
                          .groups = 1,
@@ -92,7 +100,7 @@ void QGemm::run(const uint8_t* a, int64_t rows, void* output, void* workspace,
   const int64_t k = impl_->shape.k;
   if (rows <= 0) return;
   if (!impl_->product) {
-    return run_reference(impl_->reference(rows), impl_->stage, a, output, pool);
+    return impl_->run_plain(rows, impl_->input_zero_point, impl_->stage, a, output, pool);
   }
   if (impl_->copies()) {
     auto* copy = static_cast<uint8_t*>(workspace);
@@ -108,9 +116,7 @@ void QGemm::run(const uint8_t* a, const RunTimeGrid& grid, int64_t rows, void* o
   const int64_t k = impl_->shape.k;
   if (rows <= 0) return;
   if (!impl_->product) {
-    ReferenceConv reference = impl_->reference(rows);
-    reference.input_zero_point = grid.zero_point;
-    return run_reference(reference, rescaled(grid, impl_->stage), a, output, pool);
+    return impl_->run_plain(rows, grid.zero_point, rescaled(grid, impl_->stage), a, output, pool);
   }
   auto* memory = static_cast<std::byte*>(workspace);
   if (impl_->copies()) {
@@ -137,6 +143,8 @@ size_t QGemm::constant_bytes() const {
   return impl_->weights.size() + 4 * (impl_->bias.size() + impl_->stage.multiplier.size());
 }
 
-std::string QGemm::describe() const { return fmt::format("gemm u8s8 {}", name_of(impl_->isa)); }
+std::string QGemm::describe() const {
+  return fmt::format("gemm u8s8 {}", impl_->saturating ? "saturating" : name_of(impl_->isa));
+}
 
 }  // namespace nibble

@@ -26,9 +26,9 @@ class QGemm {
     Layout layout = Layout::kn;
   };
 
-  /// Errors as QConv.
+  /// Errors and `saturating` as QConv.
   QGemm(const Shape& shape, std::span<const int8_t> weights, std::span<const int32_t> bias,
-        int32_t input_zero_point, OutputStage stage, Isa isa = best_isa());
+        int32_t input_zero_point, OutputStage stage, Isa isa = best_isa(), bool saturating = false);
   QGemm(QGemm&&) noexcept;
   QGemm& operator=(QGemm&&) noexcept;
   ~QGemm();

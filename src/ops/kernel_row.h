@@ -21,6 +21,9 @@ struct KernelSpec {
   std::span<const TensorType> outputs;
   std::span<const Form> input_forms = {};   // none: all real
   std::span<const Form> output_forms = {};  // likewise
+  /// Unsigned data times signed weights are added in pairs of 16 bits, which saturate
+  /// (Arithmetic::saturating16).
+  bool saturating16 = false;
   /// Where a row may say why it has no kernel; shown in profiles.
   std::string* why_not = nullptr;
 

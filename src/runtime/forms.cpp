@@ -175,7 +175,7 @@ void Lowering::settle(ValueId id, int index, bool on_grid) {
     return complete(id, index);
   }
   const std::optional<Form> form = codes_form(type, DType::u8);
-  if (form && options_.arithmetic == Arithmetic::integer) {
+  if (form && runs_on_codes(options_.arithmetic)) {
     const int quantized = convert(id, index, *form, conversion_kernel({}, *form));
     codes_of(id).push_back(quantized);
     return complete(id, quantized);

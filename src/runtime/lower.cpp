@@ -5,11 +5,27 @@
 #include "base/lengths.h"
 #include "ops/quantization/integer_kernels.h"
 #include "ops/roles.h"
+#include "ops/weight_pairs.h"
 #include "runtime/conversions.h"
 #include "runtime/lowering.h"
 #include "runtime/subgraph.h"
 
 namespace nibble {
+namespace {
+
+// ONNX Runtime's kernels for AVX2 add such products in pairs of 16 bits, and no others: not those
+// of signed data, of unsigned weights, of ConvInteger.
+bool multiplies_bytes_of_both_signs(const Graph& graph, const Node& node) {
+  if (node.op == "DynamicMatMul" && node.domain == "nibble") {
+    return graph.value(node.inputs[1]).type.dtype == DType::i8;
+  }
+  if (!multiplies_codes(node)) return false;
+  const auto& data = graph.value(data_of(node)).type.quant;
+  const auto& weight = graph.value(weight_of(node)).type.quant;
+  return data && weight && !is_signed(data->storage) && is_signed(weight->storage);
+}
+
+}  // namespace
 
 void Lowering::run() {
   for (ValueId id : graph_.inputs) {
@@ -36,7 +52,7 @@ void Lowering::lower_node(const Node& node) {
   std::vector<Refusal> refusals;
   if (is_static_node(node)) {
     for (const KernelRow& kernel : kernels_of(node, row)) {
-      if (kernel.is_quantized() && options_.arithmetic != Arithmetic::integer) continue;
+      if (kernel.is_quantized() && !runs_on_codes(options_.arithmetic)) continue;
       std::string why_not;
       if (lower_kernel(node, row, kernel, why_not)) {
         program_.steps.back().refusals = std::move(refusals);
@@ -155,6 +171,8 @@ bool Lowering::lower_kernel(const Node& node, const OpRow& row, const KernelRow&
                              .outputs = given->outputs,
                              .input_forms = given->input_forms,
                              .output_forms = given->output_forms,
+                             .saturating16 = options_.arithmetic == Arithmetic::saturating16 &&
+                                             multiplies_bytes_of_both_signs(graph_, node),
                              .why_not = &why_not});
   if (!step.kernel) {
     if (why_not.empty()) why_not = "these types or attributes are not for it";

@@ -18,6 +18,11 @@ inline TensorType plain(const TensorType& type) {
   return {.dtype = type.dtype, .shape = type.shape, .quant = {}};
 }
 
+/// Quantized values are integers while running.
+inline bool runs_on_codes(Arithmetic arithmetic) {
+  return arithmetic == Arithmetic::integer || arithmetic == Arithmetic::saturating16;
+}
+
 inline bool is_static(const TensorType& type) {
   return type.dtype != DType::undefined && type.shape.is_static();
 }

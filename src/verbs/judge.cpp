@@ -113,19 +113,21 @@ Judgement judge_models(std::vector<Subject>& subjects, const SampleSource& sourc
 }
 
 Comparison compare_models(Subject reference, Subject quantized, const SampleSource& source,
-                          int64_t samples, const RunSettings& run) {
+                          int64_t samples, const RunSettings& run, Arithmetic arithmetic) {
   std::array<Graph, 2> graphs = {prepare_for_quantization(reference.graph),
                                  std::move(quantized.graph)};
   if (!is_quantized(graphs[1])) graphs[1] = prepare_for_quantization(graphs[1]);  // both alike
   source.settle(graphs);
   const std::shared_ptr<const Dataset> all = source.open(Split::test, &graphs[1], run.seed);
   const std::shared_ptr<const Dataset> data = draw_samples(graphs[1], all, samples, run.seed);
-  const std::array<MeasuredModel, 2> models = {
-      MeasuredModel{.name = reference.name,
-                    .graph = &graphs[0],
-                    .data = data.get(),
-                    .arithmetic = Arithmetic::f32},
-      MeasuredModel{.name = quantized.name, .graph = &graphs[1], .data = data.get()}};
+  const std::array<MeasuredModel, 2> models = {MeasuredModel{.name = reference.name,
+                                                             .graph = &graphs[0],
+                                                             .data = data.get(),
+                                                             .arithmetic = Arithmetic::f32},
+                                               MeasuredModel{.name = quantized.name,
+                                                             .graph = &graphs[1],
+                                                             .data = data.get(),
+                                                             .arithmetic = arithmetic}};
   Comparison comparison{.samples = data->size(), .outputs = {}, .layers = {}, .costs = {}};
   comparison.outputs = measure(
       models,
@@ -133,8 +135,9 @@ Comparison compare_models(Subject reference, Subject quantized, const SampleSour
   comparison.layers = with_context(
       [&] { return fmt::format("comparing {} with {}", quantized.name, reference.name); },
       [&] {
-        return compare_layers(graphs[0], graphs[1], *data, data->size(),
-                              {.threads = run.threads, .progress = run.progress});
+        return compare_layers(
+            graphs[0], graphs[1], *data, data->size(),
+            {.arithmetic = arithmetic, .threads = run.threads, .progress = run.progress});
       });
   const RangeReport ranges =
       analyze(graphs[0], *data,

@@ -51,9 +51,11 @@ struct Comparison {
   std::vector<LayerError> layers;   // worst first
   std::vector<LayerFigures> costs;  // what each layer adds, in execution order
 };
-/// On a draw of `samples` test samples.
+/// On a draw of `samples` test samples. The reference is run in f32, the other as `arithmetic`
+/// says.
 Comparison compare_models(Subject reference, Subject quantized, const SampleSource& data,
-                          int64_t samples, const RunSettings& run);
+                          int64_t samples, const RunSettings& run,
+                          Arithmetic arithmetic = Arithmetic::integer);
 
 }  // namespace nibble
 #pragma GCC visibility pop

@@ -26,12 +26,19 @@ std::vector<Shape> shapes_of(const std::vector<Tensor>& tensors) {
 
 }  // namespace
 
+std::vector<std::pair<std::string, Arithmetic>> arithmetic_names() {
+  return {{"integer", Arithmetic::integer},
+          {"fake-quantize", Arithmetic::fake_quantize},
+          {"f32", Arithmetic::f32},
+          {"saturating16", Arithmetic::saturating16}};
+}
+
 Arithmetic arithmetic_named(std::string_view name) {
-  if (name == "integer") return Arithmetic::integer;
-  if (name == "fake-quantize") return Arithmetic::fake_quantize;
-  if (name == "f32") return Arithmetic::f32;
-  fail(ErrorCode::invalid_argument, "the arithmetic is integer, fake-quantize or f32, not '{}'",
-       name);
+  for (const auto& [known, arithmetic] : arithmetic_names()) {
+    if (known == name) return arithmetic;
+  }
+  fail(ErrorCode::invalid_argument,
+       "the arithmetic is integer, fake-quantize, f32 or saturating16, not '{}'", name);
 }
 
 std::vector<Tensor> in_graph_order(const Graph& graph, std::map<std::string, Tensor> tensors) {

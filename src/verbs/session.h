@@ -7,6 +7,7 @@
 #include <mutex>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "nibble/graph.h"
@@ -15,7 +16,9 @@
 #pragma GCC visibility push(default)
 namespace nibble {
 
-/// "integer", "fake-quantize" or "f32". Throws Error{invalid_argument} for another.
+/// What arithmetics are called: "integer", "fake-quantize", "f32", "saturating16".
+std::vector<std::pair<std::string, Arithmetic>> arithmetic_names();
+/// Throws Error{invalid_argument} for a name that there is not.
 Arithmetic arithmetic_named(std::string_view name);
 
 /// Thread-safe: runs at the same time wait for each other.

@@ -238,9 +238,9 @@ std::unique_ptr<Kernel> make_matmul(const KernelSpec& spec) {
   if (codes.empty() || types.shape(0).elements() == 0) return nullptr;
   return unless_too_large(spec, [&] {
     return std::make_unique<DynamicLayer<GemmProduct>>(
-        GemmProduct{
-            QGemm({.k = weight[0], .n = weight[1]}, codes, {}, 1, stage_of(spec, weight[1])),
-            types.shape(0).elements() / weight[0]},
+        GemmProduct{QGemm({.k = weight[0], .n = weight[1]}, codes, {}, 1, stage_of(spec, weight[1]),
+                          best_isa(), spec.saturating16),
+                    types.shape(0).elements() / weight[0]},
         bias_of(spec, weight[1]), types.node.clamp, types.shape(0).elements(),
         spec.outputs[0].shape);
   });
