@@ -16,7 +16,7 @@ from . import _core
 from .comparison import Comparison, LayerError, compare
 from .errors import Error, InternalError
 from .evaluation import Difference, Evaluation, Row, evaluate
-from .inspection import Inspection, Operators, inspect, ops
+from .inspection import Check, Inspection, Operators, check, inspect, ops
 from .latency import Bench, bench
 from .model import Constant, Layer, Model, Value, load
 from .ptq import Choice, Grid, Ranges, TensorRange, analyze, choose_bits, quantize
@@ -49,8 +49,8 @@ def architectures() -> dict[str, str]:
 
 
 __all__ = [
-    "Bench", "Choice", "Comparison", "Constant", "Dataset", "Difference", "Error", "Evaluation", "Grid", "Inspection",
+    "Bench", "Check", "Choice", "Comparison", "Constant", "Dataset", "Difference", "Error", "Evaluation", "Grid", "Inspection",
     "InternalError", "Layer", "LayerError", "Model", "NodeArg", "Operators", "Ranges", "Row", "Session", "TensorRange",
-    "Training", "Value", "about", "analyze", "architectures", "bench", "choose_bits", "compare", "dataset", "evaluate", "finetune",
-    "inspect", "load", "metrics", "ops", "qat", "quantize", "targets", "train",
+    "Training", "Value", "about", "analyze", "architectures", "bench", "check", "choose_bits", "compare", "dataset", "evaluate",
+    "finetune", "inspect", "load", "metrics", "ops", "qat", "quantize", "targets", "train",
 ]  # fmt: skip

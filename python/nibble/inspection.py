@@ -76,6 +76,54 @@ def inspect(model: Any) -> Inspection:
     return Inspection({"model": loaded.name, **report})
 
 
+class Check(Result):
+    """What is wrong with a model for a runtime, or slower or less exact than it need be.
+
+    Attributes:
+        clean: nothing was found.
+        findings: {"check", "where", "sentence"} of each; `where` is a node or a value.
+        checks: what was looked at: by name, what is right.
+        target: the runtime.
+    """
+
+    def __init__(self, report: dict):
+        self._report = report
+        self.clean: bool = report["clean"]
+        self.findings: list[dict] = report["findings"]
+        self.checks: dict[str, str] = {row["check"]: row["summary"] for row in report["checks"]}
+        self.target: str = report["target"]
+
+    def to_dict(self) -> dict:
+        return self._report
+
+    def _records(self):
+        return self.findings
+
+    def _table(self):
+        return ["check", "finding"], [[one["check"], one["sentence"]] for one in self.findings]
+
+    def _title(self) -> str:
+        found = f"{len(self.findings)} findings" if self.findings else f"{len(self.checks)} checks find nothing"
+        return f"{self._report['model']} for {self.target}: {found}"
+
+
+def check(model: Any, target: str | None = None) -> Check:
+    """Whether a model, whoever quantized it, is right and fast in a runtime; nothing is run.
+
+    Args:
+        model: whatever `nibble.load` takes.
+        target: of `nibble.targets()`; None: that of the model.
+
+    Returns:
+        Check: `.clean`, `.findings`; `nibble check --help` lists the checks.
+
+    Raises:
+        nibble.Error: there is no such target.
+    """
+    loaded = load(model)
+    return Check({"model": loaded.name, **loaded._core.check(target or loaded.target)})
+
+
 class Operators(Result):
     """The operators that Nibble has; a list of {"op", "domain", "inputs", "outputs", "quantized", "quantized_how", "trained"}."""
 

@@ -10,6 +10,7 @@
 #include "nibble/onnx.h"
 #include "onnx/model_size.h"
 #include "passes/insert_qdq.h"
+#include "verbs/check.h"
 #include "verbs/inspect.h"
 #include "verbs/layers.h"
 
@@ -133,14 +134,22 @@ void define_models(nb::module_& module) {
           arg("name"))
       .def("layers", [](const Model& m) { return layers_of(*m.graph); })
       .def("text", [](const Model& m) { return to_text(*m.graph); })
-      .def("inspect", [](const Model& m) {
-        Inspection found;
-        {
-          const nb::gil_scoped_release unlocked;
-          found = inspect_model(*m.graph);
-        }
-        return to_python(to_json(found, *m.graph, std::nullopt));
-      });
+      .def("inspect",
+           [](const Model& m) {
+             Inspection found;
+             {
+               const nb::gil_scoped_release unlocked;
+               found = inspect_model(*m.graph);
+             }
+             return to_python(to_json(found, *m.graph, std::nullopt));
+           })
+      .def(
+          "check",
+          [](const Model& m, const std::string& target) {
+            const Target& row = find_target(target);
+            return to_python(to_json(check_model(*m.graph, row), row));
+          },
+          arg("target"));
 }
 
 }  // namespace nibble::python

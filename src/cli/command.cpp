@@ -5,6 +5,7 @@
 #include "base/check.h"
 #include "onnx/model_size.h"
 #include "report/format.h"
+#include "verbs/session.h"
 
 namespace nibble::cli {
 
@@ -60,17 +61,20 @@ void declare_target(CLI::App& app, std::string& target) {
 }
 
 void declare_arithmetic(CLI::App& app, Arithmetic& arithmetic) {
-  add_choice<Arithmetic>(app, {.flag = "--arithmetic", .help = "How quantized models are run"},
-                         {{"integer", Arithmetic::integer},
-                          {"fake-quantize", Arithmetic::fake_quantize},
-                          {"f32", Arithmetic::f32}},
-                         arithmetic);
+  add_choice<Arithmetic>(
+      app,
+      {.flag = "--arithmetic",
+       .help = "How quantized models are run (saturating16: as other runtimes do "
+               "on x86 CPUs without VNNI)"},
+      arithmetic_names(), arithmetic);
 }
 
 std::span<const CommandRow> commands() {
   static constexpr std::array rows = {
       CommandRow{"inspect", "Operators, parameters, MACs, and what can be quantized",
                  "nibble inspect model.onnx", declare_inspect},
+      CommandRow{"check", "Is a quantized model right and fast in a runtime? Exit code 1 if not",
+                 "nibble check model.onnx --target onnxruntime", declare_check},
       CommandRow{"ops", "The operators that Nibble has, and which can be quantized and trained",
                  "nibble ops MatMul", declare_ops},
       CommandRow{"train", "Train a float network from scratch",

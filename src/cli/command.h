@@ -97,6 +97,7 @@ std::span<const CommandRow> commands();
 
 // One per file cmd_NAME.cpp.
 std::function<int()> declare_inspect(CLI::App& app);
+std::function<int()> declare_check(CLI::App& app);
 std::function<int()> declare_train(CLI::App& app);
 std::function<int()> declare_analyze(CLI::App& app);
 std::function<int()> declare_quantize(CLI::App& app);

@@ -57,6 +57,33 @@ TEST_F(verbs, the_version_comes_with_what_this_machine_gives) {
   EXPECT_NE(text.find("\ntraining: "), std::string::npos) << text;
 }
 
+TEST_F(verbs, check_exits_with_1_where_it_finds_something_and_0_where_not) {
+  quantize("--no-pair-safe --calibration 64", "bare.onnx");
+  quantize("--calibration 64", "safe.onnx");
+  const auto bare = nibble("check bare.onnx");
+  EXPECT_EQ(bare.status, 1) << bare.err;
+  EXPECT_NE(bare.out.find("saturating-pairs"), std::string::npos) << bare.out;
+  EXPECT_TRUE(bare.err.empty()) << bare.err;
+  const auto safe = nibble("check safe.onnx");
+  EXPECT_EQ(safe.status, 0) << safe.out;
+  EXPECT_EQ(json("check safe.onnx")["clean"], true);
+  EXPECT_EQ(nibble("check bare.onnx --target native").status, 0);
+  EXPECT_EQ(nibble("check safe.onnx --target tensorrt").status, 1);
+  EXPECT_EQ(nibble("check absent.onnx").status, 1);
+}
+
+TEST_F(verbs, eval_and_compare_run_models_as_cpus_without_vnni_do) {
+  quantize("--no-pair-safe --calibration 64", "bare.onnx");
+  quantize("--calibration 64", "safe.onnx");
+  const auto outputs = [&](const std::string& model, const std::string& arithmetic) {
+    return json("compare float.onnx " + model + " --data digits --samples 16 --arithmetic " +
+                arithmetic)["outputs"];
+  };
+  EXPECT_EQ(outputs("safe.onnx", "saturating16"), outputs("safe.onnx", "integer"));
+  EXPECT_NE(outputs("bare.onnx", "saturating16"), outputs("bare.onnx", "integer"));
+  EXPECT_EQ(nibble("eval safe.onnx --data digits --arithmetic saturating16").status, 0);
+}
+
 TEST_F(verbs, ops_lists_the_operators_with_what_they_can) {
   const auto all = json("ops")["operators"];
   EXPECT_GT(all.size(), 100U);

@@ -19,11 +19,12 @@ def results(path, small):
         "choice": nibble.choose_bits(path, "digits", average_bits=6.5),
         "bench": nibble.bench([path, small], seconds=0.02),
         "inspection": nibble.inspect(path),
+        "check": nibble.check(path),
         "operators": nibble.ops("Conv"),
     }
 
 
-NAMES = ["evaluation", "metrics", "comparison", "ranges", "choice", "bench", "inspection", "operators"]
+NAMES = ["evaluation", "metrics", "comparison", "ranges", "choice", "bench", "inspection", "check", "operators"]
 
 
 class Tags(HTMLParser):

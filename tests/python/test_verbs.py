@@ -52,6 +52,30 @@ def test_what_is_compared_analyzed_and_inspected_is_what_the_program_prints_as_j
     assert nibble.ops().to_dict() == json.loads(run_program("ops", "--json").stdout)
 
 
+def test_check_finds_what_the_program_finds_and_nothing_in_a_pair_safe_model(path, tmp_path):
+    bare = nibble.quantize(path, "digits", pair_safe=False)
+    file = str(tmp_path / "bare.onnx")
+    bare.save(file)
+    found = nibble.check(file)
+    printed = run_program("check", file, "--json")
+    assert printed.returncode == 1
+    assert found.to_dict() == json.loads(printed.stdout)
+    assert not found.clean and found.findings[0]["check"] == "saturating-pairs"
+    assert found.findings[0]["sentence"] in str(found)
+    assert nibble.check(nibble.quantize(path, "digits")).clean
+    assert nibble.check(bare, target="native").clean
+    with pytest.raises(nibble.Error, match="onnxruntime"):
+        nibble.check(bare, target="abacus")
+
+
+def test_saturating_sums_are_exact_where_quantization_was_pair_safe(path):
+    images = nibble.dataset("digits").arrays()["input"][:32]
+    for pair_safe in (True, False):
+        model = nibble.quantize(path, "digits", pair_safe=pair_safe)
+        exact, saturating = (nibble.Session(model, arithmetic=name)(images) for name in ("integer", "saturating16"))
+        assert np.array_equal(exact, saturating) == pair_safe
+
+
 def test_the_result_does_not_depend_on_the_number_of_threads(path):
     assert nibble.quantize(path, "digits", threads=1).to_bytes() == nibble.quantize(path, "digits", threads=3).to_bytes()
 
