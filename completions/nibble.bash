@@ -3,13 +3,17 @@ _nibble() {
   local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD - 1]}
   COMPREPLY=()
   if ((COMP_CWORD == 1)); then
-    COMPREPLY=($(compgen -W 'inspect ops train analyze quantize qat finetune eval compare run bench demo new report --help --version' -- "$word"))
+    COMPREPLY=($(compgen -W 'inspect check ops train analyze quantize qat finetune eval compare run bench demo new report --help --version' -- "$word"))
     return
   fi
   case "${COMP_WORDS[1]} $before" in
     'inspect --threads') :; return ;;
     'inspect --seed') :; return ;;
     'inspect --run') :; return ;;
+    'check --target') COMPREPLY=($(compgen -W 'onnxruntime openvino tensorrt native' -- "$word")); return ;;
+    'check --threads') :; return ;;
+    'check --seed') :; return ;;
+    'check --run') :; return ;;
     'ops --threads') :; return ;;
     'ops --seed') :; return ;;
     'train --arch') COMPREPLY=($(compgen -W 'digits-cnn resnet20 mobilenetv2-small catdog-cnn' -- "$word")); return ;;
@@ -89,7 +93,7 @@ _nibble() {
     'quantize --weight-observer') COMPREPLY=($(compgen -W 'min-max mse percentile' -- "$word")); return ;;
     'quantize --activation-observer') COMPREPLY=($(compgen -W 'min-max mse percentile' -- "$word")); return ;;
     'quantize --rounding') COMPREPLY=($(compgen -W 'gptq nearest' -- "$word")); return ;;
-    'quantize --target') COMPREPLY=($(compgen -W 'onnxruntime openvino tensorrt' -- "$word")); return ;;
+    'quantize --target') COMPREPLY=($(compgen -W 'onnxruntime openvino tensorrt native' -- "$word")); return ;;
     'quantize --calibration') :; return ;;
     'quantize --skip') :; return ;;
     'quantize --config') :; compopt -o default; return ;;
@@ -120,7 +124,7 @@ _nibble() {
     'qat --weight-observer') COMPREPLY=($(compgen -W 'min-max mse percentile' -- "$word")); return ;;
     'qat --activation-observer') COMPREPLY=($(compgen -W 'min-max mse percentile' -- "$word")); return ;;
     'qat --rounding') COMPREPLY=($(compgen -W 'gptq nearest' -- "$word")); return ;;
-    'qat --target') COMPREPLY=($(compgen -W 'onnxruntime openvino tensorrt' -- "$word")); return ;;
+    'qat --target') COMPREPLY=($(compgen -W 'onnxruntime openvino tensorrt native' -- "$word")); return ;;
     'qat --calibration') :; return ;;
     'qat --skip') :; return ;;
     'qat --config') :; compopt -o default; return ;;
@@ -135,7 +139,7 @@ _nibble() {
     'qat --device') COMPREPLY=($(compgen -W 'cpu cuda best' -- "$word")); return ;;
     'qat --checkpoint') :; compopt -o default; return ;;
     'finetune -o'|'finetune --output') :; compopt -o default; return ;;
-    'finetune --target') COMPREPLY=($(compgen -W 'onnxruntime openvino tensorrt' -- "$word")); return ;;
+    'finetune --target') COMPREPLY=($(compgen -W 'onnxruntime openvino tensorrt native' -- "$word")); return ;;
     'finetune --data') COMPREPLY=($(compgen -W 'digits' -- "$word")); COMPREPLY+=($(compgen -f -- "$word")); compopt -o filenames; return ;;
     'finetune --input') :; return ;;
     'finetune --carry') :; return ;;
@@ -171,7 +175,7 @@ _nibble() {
     'eval --split') COMPREPLY=($(compgen -W 'train validation test' -- "$word")); return ;;
     'eval --samples') :; return ;;
     'eval --batch') :; return ;;
-    'eval --arithmetic') COMPREPLY=($(compgen -W 'integer fake-quantize f32' -- "$word")); return ;;
+    'eval --arithmetic') COMPREPLY=($(compgen -W 'integer fake-quantize f32 saturating16' -- "$word")); return ;;
     'eval --predictions') :; compopt -o default; return ;;
     'eval --threads') :; return ;;
     'eval --seed') :; return ;;
@@ -197,6 +201,7 @@ _nibble() {
     'compare --frame') :; return ;;
     'compare --hop') :; return ;;
     'compare --samples') :; return ;;
+    'compare --arithmetic') COMPREPLY=($(compgen -W 'integer fake-quantize f32 saturating16' -- "$word")); return ;;
     'compare --threads') :; return ;;
     'compare --seed') :; return ;;
     'compare --run') :; return ;;
@@ -212,7 +217,7 @@ _nibble() {
     'compare --std') :; return ;;
     'run --input') :; compopt -o default; return ;;
     'run -o'|'run --output') :; compopt -o default; return ;;
-    'run --arithmetic') COMPREPLY=($(compgen -W 'integer fake-quantize f32' -- "$word")); return ;;
+    'run --arithmetic') COMPREPLY=($(compgen -W 'integer fake-quantize f32 saturating16' -- "$word")); return ;;
     'run --threads') :; return ;;
     'run --seed') :; return ;;
     'bench --threads') :; return ;;
@@ -252,14 +257,15 @@ _nibble() {
   esac
   case ${COMP_WORDS[1]} in
     inspect) [[ $word == -* ]] && COMPREPLY=($(compgen -W '-h --help --all --json --threads --seed --run' -- "$word")) ;;
+    check) [[ $word == -* ]] && COMPREPLY=($(compgen -W '-h --help --target --json --threads --seed --run' -- "$word")) ;;
     ops) [[ $word == -* ]] && COMPREPLY=($(compgen -W '-h --help --json --threads --seed' -- "$word")) ;;
     train) [[ $word == -* ]] && COMPREPLY=($(compgen -W '-h --help --arch -o --output --data --input --carry --frame --hop --json --threads --seed --run --preprocess --resize --letterbox --pad-value --crop --color --layout --scale --mean --std --epochs --batch --lr --optimizer --weight-decay --label-smoothing --flip --crop-padding --device --checkpoint' -- "$word")) ;;
     analyze) [[ $word == -* ]] && COMPREPLY=($(compgen -W '-h --help --data --input --carry --frame --hop --samples -o --output --json --threads --seed --run --preprocess --resize --letterbox --pad-value --crop --color --layout --scale --mean --std' -- "$word")) ;;
-    quantize) [[ $word == -* ]] && COMPREPLY=($(compgen -W '-h --help -o --output --data --input --carry --frame --hop --force --report --json --threads --seed --run --preprocess --resize --letterbox --pad-value --crop --color --layout --scale --mean --std --weights --activations --average-bits --max-size --block-size --weight-observer --activation-observer --rounding --target --calibration --dynamic --no-8bit-ends --no-bias-correction --skip --config' -- "$word")) ;;
-    qat) [[ $word == -* ]] && COMPREPLY=($(compgen -W '-h --help -o --output --data --input --carry --frame --hop --json --threads --seed --run --preprocess --resize --letterbox --pad-value --crop --color --layout --scale --mean --std --weights --activations --average-bits --max-size --block-size --weight-observer --activation-observer --rounding --target --calibration --dynamic --no-8bit-ends --no-bias-correction --skip --config --epochs --batch --lr --optimizer --weight-decay --label-smoothing --distill --flip --crop-padding --device --checkpoint' -- "$word")) ;;
+    quantize) [[ $word == -* ]] && COMPREPLY=($(compgen -W '-h --help -o --output --data --input --carry --frame --hop --force --report --json --threads --seed --run --preprocess --resize --letterbox --pad-value --crop --color --layout --scale --mean --std --weights --activations --average-bits --max-size --block-size --weight-observer --activation-observer --rounding --target --calibration --dynamic --no-8bit-ends --no-bias-correction --no-pair-safe --skip --config' -- "$word")) ;;
+    qat) [[ $word == -* ]] && COMPREPLY=($(compgen -W '-h --help -o --output --data --input --carry --frame --hop --json --threads --seed --run --preprocess --resize --letterbox --pad-value --crop --color --layout --scale --mean --std --weights --activations --average-bits --max-size --block-size --weight-observer --activation-observer --rounding --target --calibration --dynamic --no-8bit-ends --no-bias-correction --no-pair-safe --skip --config --epochs --batch --lr --optimizer --weight-decay --label-smoothing --distill --flip --crop-padding --device --checkpoint' -- "$word")) ;;
     finetune) [[ $word == -* ]] && COMPREPLY=($(compgen -W '-h --help -o --output --target --data --input --carry --frame --hop --json --threads --seed --run --preprocess --resize --letterbox --pad-value --crop --color --layout --scale --mean --std --epochs --batch --lr --optimizer --weight-decay --label-smoothing --flip --crop-padding --device --checkpoint' -- "$word")) ;;
     eval) [[ $word == -* ]] && COMPREPLY=($(compgen -W '-h --help --data --input --carry --frame --hop --split --samples --batch --arithmetic --predictions --json --threads --seed --run --preprocess --resize --letterbox --pad-value --crop --color --layout --scale --mean --std --metric --output --threshold --score --resamples' -- "$word")) ;;
-    compare) [[ $word == -* ]] && COMPREPLY=($(compgen -W '-h --help --data --input --carry --frame --hop --samples --json --threads --seed --run --preprocess --resize --letterbox --pad-value --crop --color --layout --scale --mean --std' -- "$word")) ;;
+    compare) [[ $word == -* ]] && COMPREPLY=($(compgen -W '-h --help --data --input --carry --frame --hop --samples --arithmetic --json --threads --seed --run --preprocess --resize --letterbox --pad-value --crop --color --layout --scale --mean --std' -- "$word")) ;;
     run) [[ $word == -* ]] && COMPREPLY=($(compgen -W '-h --help --input -o --output --arithmetic --json --threads --seed' -- "$word")) ;;
     bench) [[ $word == -* ]] && COMPREPLY=($(compgen -W '-h --help --threads --batch --shape --carry --seconds --seed --json --run' -- "$word")) ;;
     demo) [[ $word == -* ]] && COMPREPLY=($(compgen -W '-h --help -o --output --json --threads --seed --run' -- "$word")) ;;

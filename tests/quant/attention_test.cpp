@@ -61,7 +61,7 @@ TEST(attention, both_products_read_codes_and_the_mask_stays_real) {
   for (const char* name : {"scores", "masked", "mask"}) {
     EXPECT_FALSE(is_quantized(small, name)) << name;
   }
-  EXPECT_GT(testing::output_sqnr(graph, small, Synthetic(16, {6, 8})), 28);
+  EXPECT_GT(testing::output_sqnr(graph, small, Synthetic(16, {6, 8})), 26);  // of pair-safe weights
 }
 
 TEST(attention, runs_as_integers_with_the_same_bits_as_read_back_from_a_file) {

@@ -6,6 +6,7 @@
 #include "nibble/onnx.h"
 #include "ops/weight_pairs.h"
 #include "quant/quantized.h"
+#include "quant/weights.h"
 #include "ranges/rounding.h"
 
 namespace nibble {
@@ -100,8 +101,8 @@ TEST(pair_safe, scales_are_the_least_and_only_of_channels_that_need_it) {
 }
 
 // Every weight to the code farther from zero: what fits when rounded to nearest need not fit.
-std::vector<Tensor> away(const RoundingScope& scope, ThreadPool&) {
-  std::vector<Tensor> codes;
+std::vector<RoundedWeight> away(const RoundingScope& scope, ThreadPool&) {
+  std::vector<RoundedWeight> rounded;
   for (const WeightToRound& one : scope.weights) {
     std::vector<int32_t> integers;
     for (int64_t i = 0; i < one.weight.elements(); ++i) {
@@ -110,9 +111,9 @@ std::vector<Tensor> away(const RoundingScope& scope, ThreadPool&) {
       const float code = x < 0 ? std::floor(x) : std::ceil(x);
       integers.push_back(std::clamp(static_cast<int32_t>(code), one.params.qmin, one.params.qmax));
     }
-    codes.push_back(pack_integers(one.params.storage, one.weight.shape(), integers));
+    rounded.push_back({.codes = pack_integers(one.params.storage, one.weight.shape(), integers)});
   }
-  return codes;
+  return rounded;
 }
 const RoundingRegistration kAway({.name = "away", .summary = "from zero", .round = away});
 const RoundingRegistration kSlowlyAway({.name = "slowly-away",
@@ -157,36 +158,26 @@ TEST(pair_safe, narrow_data_and_narrow_weights_cannot_saturate) {
   }
 }
 
-TEST(pair_safe, a_clip_before_the_layer_leaves_its_weights_room) {
-  // The Concat gives the clipped branch the grid of the wide one: codes up to a half.
-  NetworkBuilder net({-1, 4, 6, 6});
-  const ValueId low = net.constant("low", Tensor::of<float>({}, {0.0F}));
-  const ValueId high = net.constant("high", Tensor::of<float>({}, {1.0F}));
-  const ValueId x = net.last;
-  const ValueId wide = net.relu("wide", net.conv("a", x, 4, 4));
-  net.graph.value(*net.graph.find_value("a_b")).data.data<float>()[0] = 30;
-  const ValueId narrow =
-      net.add({.op = "Clip", .name = "narrow", .inputs = {net.conv("b", x, 4, 4), low, high}});
-  net.conv("c", narrow, 4, 4);
-  const ValueId c = net.last;
-  Node concat{.op = "Concat", .name = "concat", .inputs = {wide, narrow, c}};
-  concat.attributes.set("axis", int64_t{1});
-  net.add(std::move(concat));
-  net.conv("d", net.last, 12, 2);
-  Graph graph = net.finish();
-  for (float& w : graph.value(*graph.find_value("c_w")).data.data<float>()) {
-    w = std::copysign(0.2F, w);
-  }
-  const Synthetic samples(32, {4, 6, 6});
-  const auto codes = [&](bool pair_safe) {
-    const Graph result = quantize(graph, analyze(graph, samples),
-                                  {.fallback = {8, 8}, .layers = {}}, {.pair_safe = pair_safe});
-    return std::pair(unpack_integers(value_named(result, "c_w").data),
-                     *value_named(result, "narrow").type.quant);
+TEST(pair_safe, data_of_small_codes_leave_the_weights_room) {
+  NetworkBuilder net({1, 4});
+  const ValueId w = net.constant("w", Tensor::of<float>({4, 1}, {1, 1, 1, -1}));
+  net.add({.op = "MatMul", .name = "fc", .inputs = {net.last, w}});
+  const Graph graph = net.finish();
+  QuantParams data{.storage = DType::u8, .qmin = 0, .qmax = 255};
+  data.scale = {1};
+  data.zero_point = {0};
+  const auto codes = [&](int32_t greatest) {
+    Graph result = graph;
+    LayerTask task{.layer = {.id = result.nodes()[0], .name = "fc", .bits = {8, 8}},
+                   .input_quant = data};
+    task.greatest_code = greatest;
+    ThreadPool pool(1);
+    quantize_layers(result, {std::span(&task, 1), {}}, {.weight_observer = "min-max"}, pool);
+    return unpack_integers(value_named(result, "w").data);
   };
-  const auto [safe, grid] = codes(true);
-  ASSERT_LT(greatest_code(grid, 1.0F), 128);  // 127 + 127 times that fits
-  EXPECT_EQ(safe, codes(false).first);
+  EXPECT_EQ(codes(255), (std::vector<int32_t>{64, 64, 64, -64}));
+  EXPECT_EQ(codes(200), (std::vector<int32_t>{81, 81, 81, -81}));  // 163 * 200 is 32,600
+  EXPECT_EQ(codes(128), (std::vector<int32_t>{127, 127, 127, -127}));
 }
 
 TEST(pair_safe, depthwise_convolutions_are_left_alone) {

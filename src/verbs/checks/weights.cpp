@@ -42,13 +42,14 @@ UnsafePairs worst_of(const Target& target, const Node& node, const Tensor& codes
 void tell_pairs(const CheckedGraph& checked, const Node& node, const UnsafePairs& found,
                 int32_t greatest, Findings& findings) {
   if (found.unsafe == 0) return;
-  findings.add(checked.name(node),
-               "{}: {} of its {} pairs of weights that meet ({:.1f} %) saturate in 16 bits in the "
-               "kernels of {} for x86 CPUs without VNNI, the worst with a sum of {} where {} is "
-               "safe; quantize the float model with --target {}, which widens their scales",
-               checked.name(node), found.unsafe, found.pairs,
-               100.0 * static_cast<double>(found.unsafe) / static_cast<double>(found.pairs),
-               checked.target.title, found.worst, largest_pair_sum(greatest), checked.target.name);
+  findings.add(
+      checked.name(node),
+      "{}: {} of its {} pairs of weights that meet ({:.1f} %) can saturate in 16 bits in the "
+      "kernels of {} for x86 CPUs without VNNI, the worst with a sum of {} where {} is "
+      "safe; quantize the float model with --target {}, which widens their scales",
+      checked.name(node), found.unsafe, found.pairs,
+      100.0 * static_cast<double>(found.unsafe) / static_cast<double>(found.pairs),
+      checked.target.title, found.worst, largest_pair_sum(greatest), checked.target.name);
 }
 
 void check_pairs(const CheckedGraph& checked, Findings& findings) {
