@@ -280,8 +280,10 @@ Nothing behind it is quantized, so its result is `f32(sum) * f32(input_scale * w
 
 int main() {
   const Graph network = float_network();
-  const QuantizeOptions options{
-      .weight_observer = "min-max", .activation_observer = "min-max", .bias_correction = false};
+  const QuantizeOptions options{.weight_observer = "min-max",
+                                .activation_observer = "min-max",
+                                .target = "native",
+                                .bias_correction = false};
   const Graph quantized = quantize(network, analyze(network, Samples()), {}, options);
   Program program = compile(quantized);
   const std::array inputs{Tensor::of<float>({4, 3}, kSamples)};
