@@ -2,6 +2,7 @@
 
 #include "ops/roles.h"
 #include "passes/every_graph.h"
+#include "passes/pass.h"
 
 namespace nibble {
 namespace {
@@ -20,6 +21,7 @@ bool is_table(const TensorType& type) { return is_float(type.dtype) && type.shap
 std::vector<LayerState> layer_states(const Graph& graph) {
   std::vector<LayerState> layers;
   Graph copy = graph;
+  infer_types(copy);  // files need not say the types of inner values
   const OpenGraphs open(copy);
   for (const auto& scope : open.all()) {
     const Graph& one = *scope->graph;

@@ -58,7 +58,7 @@ def squeezed(line: str) -> str:
 
 def quick(line: str) -> str:
     """The command with as little training and measuring as there can be."""
-    verb = re.match(r"(?:\w+=\S+ )*nibble (\w+)", line)[1]
+    verb = re.match(r"(?:\w+=\S+ )*nibble (-*\w+)", line)[1]
     return f"{line} {QUICK[verb]}" if verb in QUICK else line
 
 

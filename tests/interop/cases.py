@@ -24,22 +24,31 @@ EXPECTED = {
 }
 
 
+def tried(nibble, shared):
+    """What the tool says, and of it the line of each failure."""
+    with tempfile.TemporaryDirectory() as folder:  # it leaves its outputs behind
+        run = subprocess.run(
+            [sys.executable, shared / "tools/try_cases.py", nibble],
+            capture_output=True, text=True, check=False, env={**os.environ, "TMPDIR": folder})  # fmt: skip
+    return run, {" ".join(line.split()[1:3]): line for line in run.stdout.splitlines() if line.startswith("FAIL ")}
+
+
 def main():
     nibble, shared = sys.argv[1], Path(sys.argv[2])
     flags = Path("/proc/cpuinfo").read_text().split()
     if "avx512_vnni" not in flags and "avx_vnni" not in flags:
         print("this CPU has no VNNI: ONNX Runtime's integers saturate, nothing to compare with")
         return 0
-    with tempfile.TemporaryDirectory() as folder:  # it leaves its outputs behind
-        run = subprocess.run(
-            [sys.executable, shared / "tools/try_cases.py", nibble],
-            capture_output=True, text=True, check=False, env={**os.environ, "TMPDIR": folder})  # fmt: skip
-    found = {" ".join(line.split()[1:3]): line for line in run.stdout.splitlines() if line.startswith("FAIL ")}
-    if "right" not in run.stdout:
-        print(run.stdout, run.stderr)
-        return 1
-    new = [line for key, line in found.items() if key not in EXPECTED]
-    mended = [key for key in EXPECTED if key not in found]
+    # The tool overlooks outputs where "_in" is a part of the random name of its folder: once in some dozens of runs.
+    for _ in range(2):
+        run, found = tried(nibble, shared)
+        if "right" not in run.stdout:
+            print(run.stdout, run.stderr)
+            return 1
+        new = [line for key, line in found.items() if key not in EXPECTED]
+        mended = [key for key in EXPECTED if key not in found]
+        if not new and not mended:
+            break
     print("\n".join(new + [f"no longer wrong, take it off the list: {key}" for key in mended] + run.stdout.splitlines()[-1:]))
     return 1 if new or mended else 0
 
