@@ -11,6 +11,26 @@ struct Arguments {
   CommonOptions common;
 };
 
+// By check. What several findings in turn say behind their first semicolon, what to do, is said
+// once, after them.
+void print_findings(const std::vector<Finding>& findings) {
+  const auto advice = [&](size_t i) {
+    if (i >= findings.size()) return std::string();
+    const std::string& sentence = findings[i].sentence;
+    const size_t end = sentence.find("; ");
+    return end == std::string::npos ? std::string() : sentence.substr(end + 2);
+  };
+  for (size_t i = 0; i < findings.size(); ++i) {
+    const Finding& finding = findings[i];
+    const bool goes_on = i + 1 < findings.size() && findings[i + 1].check == finding.check;
+    if (i == 0 || findings[i - 1].check != finding.check) tell("\n{}\n", finding.check);
+    const std::string now = advice(i);
+    tell("  {}\n",
+         finding.sentence.substr(0, finding.sentence.size() - now.size() - (now.empty() ? 0 : 2)));
+    if (!now.empty() && !(goes_on && advice(i + 1) == now)) tell("    {}\n", now);
+  }
+}
+
 int run(const Arguments& arguments) {
   const Target& target = find_target(arguments.target);
   const Graph graph = load_model(arguments.model);
@@ -26,12 +46,7 @@ int run(const Arguments& arguments) {
     tell("{}: {} for {}\n", arguments.model,
          findings.size() == 1 ? "one finding" : fmt::format("{} findings", findings.size()),
          target.title);
-    std::string_view check;
-    for (const Finding& finding : findings) {
-      if (finding.check != check) tell("\n{}\n", finding.check);
-      check = finding.check;
-      tell("  {}\n", finding.sentence);
-    }
+    print_findings(findings);
   });
   return findings.empty() ? 0 : 1;
 }

@@ -173,7 +173,7 @@ TEST(check, counts_the_pairs_of_a_layer_by_hand) {
   const std::vector<Finding> findings = check_model(net.finish(), find_target("onnxruntime"));
   ASSERT_EQ(findings.size(), 1U);
   EXPECT_TRUE(findings[0].sentence.starts_with(
-      "fc: 2 of its 6 pairs of weights that meet (33.3 %) can saturate in 16 bits "))
+      "fc: 2 of its 6 pairs of weights that meet (33.3 %) can saturate, the worst with "))
       << findings[0].sentence;
   EXPECT_NE(findings[0].sentence.find("with a sum of 129 where 128 is safe"), std::string::npos);
   EXPECT_TRUE(check_model(net.graph, find_target("native")).empty());

@@ -44,12 +44,13 @@ void tell_pairs(const CheckedGraph& checked, const Node& node, const UnsafePairs
   if (found.unsafe == 0) return;
   findings.add(
       checked.name(node),
-      "{}: {} of its {} pairs of weights that meet ({:.1f} %) can saturate in 16 bits in the "
-      "kernels of {} for x86 CPUs without VNNI, the worst with a sum of {} where {} is "
-      "safe; quantize the float model with --target {}, which widens their scales",
+      "{}: {} of its {} pairs of weights that meet ({:.1f} %) can saturate, the worst with a sum "
+      "of "
+      "{} where {} is safe; {} adds such pairs in 16 bits on x86 CPUs without VNNI: quantize the "
+      "float model with --target {}, which widens their scales",
       checked.name(node), found.unsafe, found.pairs,
-      100.0 * static_cast<double>(found.unsafe) / static_cast<double>(found.pairs),
-      checked.target.title, found.worst, largest_pair_sum(greatest), checked.target.name);
+      100.0 * static_cast<double>(found.unsafe) / static_cast<double>(found.pairs), found.worst,
+      largest_pair_sum(greatest), checked.target.title, checked.target.name);
 }
 
 void check_pairs(const CheckedGraph& checked, Findings& findings) {
