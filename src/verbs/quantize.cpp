@@ -118,7 +118,7 @@ Quantized quantize_model(const Graph& model, const SampleSource& data,
   Quantized result;
   if (ranges != nullptr) {
     result.ranges = *ranges;
-  } else if (calibration.samples != nullptr) {
+  } else if (calibration.samples != nullptr && !settings.options.dynamic) {
     result.ranges = measure_ranges(calibration, run);
   }
   if (calibration.samples == nullptr) {

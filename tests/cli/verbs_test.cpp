@@ -115,6 +115,15 @@ TEST_F(verbs, quantize_shrinks_the_file_by_the_bits) {
   EXPECT_LT(size("w4.onnx"), size("w8.onnx"));
 }
 
+TEST_F(verbs, dynamic_quantization_needs_no_ranges_and_says_of_none) {
+  const auto with = nibble("quantize float.onnx --dynamic --data digits -o with.onnx");
+  const auto without = nibble("quantize float.onnx --dynamic -o without.onnx");
+  EXPECT_EQ(with.status, 0) << with.err;
+  EXPECT_EQ(without.status, 0) << without.err;
+  EXPECT_EQ(with.out.find("calibrated"), std::string::npos) << with.out;
+  EXPECT_EQ(read_file(path("with.onnx")), read_file(path("without.onnx")));
+}
+
 TEST_F(verbs, quantize_is_the_same_byte_for_byte_for_the_same_seed) {
   quantize("--seed 3 --threads 1", "a.onnx");
   quantize("--seed 3 --threads 2", "b.onnx");
