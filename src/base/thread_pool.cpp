@@ -3,6 +3,7 @@
 #include <limits>
 
 #include "base/check.h"
+#include "base/machine.h"
 
 namespace nibble {
 namespace {
@@ -35,7 +36,7 @@ void run_serially(int64_t tasks, void (*call)(const void*, int64_t), const void*
 }  // namespace
 
 ThreadPool::ThreadPool(int threads) : ticket_(kClosed) {
-  if (threads <= 0) threads = static_cast<int>(std::thread::hardware_concurrency());
+  if (threads <= 0) threads = cores();
   for (int i = 1; i < threads; ++i) workers_.emplace_back([this] { worker_loop(); });
 }
 

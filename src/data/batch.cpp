@@ -4,6 +4,7 @@
 #include <numeric>
 
 #include "base/check.h"
+#include "base/machine.h"
 #include "base/thread_pool.h"
 #include "nibble/data.h"
 
@@ -75,7 +76,7 @@ std::vector<Tensor> read_batch(const Dataset& dataset, std::span<const int64_t> 
     if (index >= 0 && index < dataset.size()) continue;
     fail(ErrorCode::invalid_argument, "there is no sample {} in {}", index, dataset.describe());
   }
-  if (threads <= 0) threads = static_cast<int>(std::max(1U, std::thread::hardware_concurrency()));
+  if (threads <= 0) threads = cores();
   std::unique_ptr<ThreadPool> pool = pools().take(threads);
   std::vector<std::vector<Tensor>> samples(indices.size());
   pool->parallel_for(static_cast<int64_t>(indices.size()), [&](int64_t i) {

@@ -7,6 +7,7 @@
 #include "nibble/quantize.h"
 #include "output_error.h"
 #include "support/networks.h"
+#include "support/synthetic_data.h"
 
 namespace nibble {
 namespace {
@@ -14,19 +15,13 @@ namespace {
 using testing::NetworkBuilder;
 
 // Samples whose numbers have a part in common; those of the first `dead` rows of each are zero.
-class Correlated final : public RealDataset {
+class Correlated final : public testing::Synthetic {
  public:
-  Correlated(int64_t size, Shape shape, int64_t dead = 0)
-      : size_(size), shape_(shape), dead_(dead) {}
-  int64_t size() const override { return size_; }
-  Shape sample_shape() const override { return shape_; }
-  int classes() const override { return 2; }
-  const std::vector<std::string>& class_names() const override { return names_; }
-  int64_t label(int64_t index) const override { return index % 2; }
+  Correlated(int64_t size, Shape shape, int64_t dead = 0) : Synthetic(size, shape), dead_(dead) {}
   void read(int64_t index, std::span<float> out) const override {
     Random random(static_cast<uint64_t>(index));
     const double common = random.normal();
-    const size_t plane = out.size() / static_cast<size_t>(shape_[0]);
+    const size_t plane = out.size() / static_cast<size_t>(sample_shape()[0]);
     for (size_t i = 0; i < out.size(); ++i) {
       const double x = common + 0.3 * random.normal();
       out[i] = static_cast<int64_t>(i / plane) < dead_ ? 0 : static_cast<float>(x);
@@ -35,10 +30,7 @@ class Correlated final : public RealDataset {
   std::string describe() const override { return "correlated data"; }
 
  private:
-  int64_t size_;
-  Shape shape_;
   int64_t dead_;
-  std::vector<std::string> names_;
 };
 
 QuantizeOptions options_for(const char* rounding, const Dataset& data) {

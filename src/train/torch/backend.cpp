@@ -3,9 +3,9 @@
 
 #include <optional>
 #include <string_view>
-#include <thread>
 
 #include "base/check.h"
+#include "base/machine.h"
 #include "train/torch/tensors.h"
 #include "train/torch/trainer.h"
 
@@ -39,7 +39,7 @@ int choose_threads(Network& network, const Dataset& data, const TrainOptions& op
   shape.insert(shape.end(), sample.begin(), sample.end());
   network.forward({torch::zeros(shape).to(device)}, network.graph().outputs, {});
   if (network.multiply_adds() * options.batch < kWorthATeam) return 1;
-  return static_cast<int>(std::max(1U, std::thread::hardware_concurrency()));
+  return cores();
 }
 
 torch::Device choose_device(Device device) {
