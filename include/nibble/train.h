@@ -33,6 +33,25 @@ enum class Device : uint8_t {
   best,  // CUDA where there is a device and the installed libtorch has support for it, else the CPU
 };
 
+/// What training minimises. Those that learn from a teacher add up over all outputs of reals, in
+/// equal shares.
+enum class Loss : uint8_t {
+  /// With labels cross_entropy, or binary for a network that ends in one Sigmoid; without labels
+  /// distill where the only output is a Softmax of class scores, else sqnr.
+  automatic,
+  cross_entropy,  // of the labels
+  binary,         // the same of two classes, told by one Sigmoid
+  distill,        // cross entropy of the teacher's class scores at temperature 2 (see `distill`)
+  mse,            // mean squared difference from the teacher
+  mae,            // mean absolute difference from the teacher
+  /// Power of the difference from the teacher over the power of the teacher's output in the
+  /// training
+  /// data, so that outputs in different units weigh alike: the reciprocal of the SQNR.
+  sqnr,
+};
+/// Whether the loss compares with a teacher (`automatic`: where there are no labels).
+bool learns_from_teacher(Loss loss, bool labelled);
+
 struct TrainOptions {
   Optimizer optimizer = Optimizer::sgd;
   int epochs = 30;
@@ -44,13 +63,17 @@ struct TrainOptions {
   double label_smoothing = 0;
   bool flip = false;     // mirror left-right at random
   int crop_padding = 0;  // random crop after padding by this many pixels
-  /// Share of the loss taken from the float network's outputs instead of the labels, in [0,1]:
-  /// Hinton et al. 2015 (arXiv:1503.02531) at temperature 2. Quantized training with a float graph
+  /// Share of the loss taken from the teacher's outputs instead of the labels, in [0,1]: Hinton et
+  /// al. 2015 (arXiv:1503.02531) at temperature 2. Quantized training with labels and a teacher
   /// only.
   double distill = 0;
   /// Quantized training: weight scales stay where no pair of products can saturate in these orders
   /// (Target::pair_orders). Empty: any scale will do.
   std::vector<PairOrder> pair_orders = default_target().pair_orders;
+  Loss loss = Loss::automatic;
+  /// The float network whose outputs quantized training learns, with the inputs and outputs of the
+  /// trained one by name; null: the float graph that it starts from, if there is one.
+  const Graph* teacher = nullptr;
   uint64_t seed = 0;
   int threads = 0;  // 0: one per core, or one for a small network. Sums depend on it
   Device device = Device::cpu;
@@ -65,27 +88,40 @@ struct TrainOptions {
 TrainOptions qat_defaults(int weight_bits, int activation_bits);
 /// Likewise for fine-tuning an already quantized network (QAFT).
 TrainOptions finetune_defaults();
+/// What works for learning from a teacher without labels, after qat_defaults() or
+/// finetune_defaults().
+TrainOptions without_labels(TrainOptions usual);
 
 struct Epoch {
   double train_loss = 0;
   double validation_loss = 0;
-  double validation_accuracy = 0;
+  double validation_accuracy = 0;  // with labels
   int64_t validation_samples = 0;
+  /// Without labels: of the outputs against the teacher's, 10 log10(sum x^2 / sum e^2) of each, the
+  /// mean over the outputs.
+  double validation_sqnr_db = 0;
   double learning_rate = 0;
 };
 
 struct TrainResult {
-  Graph graph;  // of the epoch with the best validation accuracy
+  Graph graph;  // of the best epoch: by validation accuracy, without labels by validation loss
+  Epoch start;  // of the network before training, its validation alone
   std::vector<Epoch> epochs;
-  int best_epoch = 0;
+  int best_epoch = -1;   // -1: none was better than the start, and the graph is as it was
+  bool labelled = true;  // judged by labels, not by a teacher
+
+  const Epoch& best() const {
+    return best_epoch < 0 ? start : epochs[static_cast<size_t>(best_epoch)];
+  }
 };
 
 /// Trains a float graph: every float constant that is a weight, bias, gamma or beta of an operator.
 /// The first output must be a logit per class (a Softmax at the end is allowed for), or one
-/// Sigmoid. `validation` chooses the best epoch (a tie: the lower loss) and is never trained on.
-/// The same seed and thread count give the same result. Throws Error{unsupported} naming the node
-/// and the operator that cannot be trained, Error{invalid_argument} naming epoch and step when the
-/// loss is not finite, and Error{cancelled}, leaving the last checkpoint.
+/// Sigmoid; samples go to inputs as everywhere (docs/data.md). `validation` chooses the best epoch
+/// (a tie: the lower loss; the start counts as one) and is never trained on. The same seed and
+/// thread count give the same result. Throws Error{unsupported} naming the node and the operator
+/// that cannot be trained, Error{invalid_argument} naming epoch and step when the loss is not
+/// finite, and Error{cancelled}, leaving the last checkpoint.
 TrainResult train(const Graph& graph, const Dataset& training, const Dataset& validation,
                   const TrainOptions& options);
 
@@ -93,7 +129,12 @@ TrainResult train(const Graph& graph, const Dataset& training, const Dataset& va
 /// is fake-quantized with a straight-through estimator and a learned step size (LSQ, Esser et al.
 /// 2020, arXiv:1902.08153). `float_graph` gives the real-valued weights to start from; with none,
 /// they are the dequantized ones: that is fine-tuning (QAFT). The result is quantized as `graph`
-/// was.
+/// was. Without labels (or with a `loss` that learns from a teacher) it learns the outputs of the
+/// teacher: of any number, of a network with any inputs. States are carried through sequences in
+/// order; gradients flow back through the `batch` samples of a step and no further. Networks that
+/// take one sample at a time (lengths that differ, states, a fixed batch of 1) add up the gradients
+/// of a step's samples. Batch normalisation and dropout are then as in inference. Throws
+/// Error{invalid_argument} if there is neither a label nor a teacher, or the teacher does not fit.
 TrainResult train_quantized(const Graph& graph, const Graph* float_graph, const Dataset& training,
                             const Dataset& validation, const TrainOptions& options);
 

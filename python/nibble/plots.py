@@ -166,7 +166,7 @@ def plot_evaluation(evaluation, ax=None):
 
 
 def plot_training(training, axes=None):
-    """Loss and validation accuracy by epoch."""
+    """Loss and validation accuracy (without labels: SQNR) by epoch."""
     if axes is None:
         figure, axes = _pyplot().subplots(1, 2, figsize=(9, 3.4), layout="constrained")
     loss, accuracy = axes
@@ -176,13 +176,18 @@ def plot_training(training, axes=None):
     loss.set_xlabel("epoch")
     loss.set_ylabel("loss")
     loss.legend(frameon=False)
-    shares = [100 * one["validation_accuracy"] for one in training.history]
+    labelled = training.validation_accuracy is not None
+    unit = "%" if labelled else "dB"
+    shares = [100 * one["validation_accuracy"] if labelled else one["validation_sqnr_db"] for one in training.history]
     _plain(accuracy).plot(epochs, shares, color=_COLORS[1])
     best = training.best_epoch
-    accuracy.plot([best], [shares[best - 1]], "o", color=_COLORS[1])
-    accuracy.set_title(f"best: {shares[best - 1]:.1f} % in epoch {best}", fontsize="medium")
+    if best > 0:
+        accuracy.plot([best], [shares[best - 1]], "o", color=_COLORS[1])
+        accuracy.set_title(f"best: {shares[best - 1]:.1f} {unit} in epoch {best}", fontsize="medium")
+    else:
+        accuracy.set_title("no epoch was better than the start", fontsize="medium")
     accuracy.set_xlabel("epoch")
-    accuracy.set_ylabel("validation accuracy, %")
+    accuracy.set_ylabel(f"validation {'accuracy' if labelled else 'SQNR'}, {unit}")
     for ax in axes:
         ax.grid(alpha=0.3)
         ax.xaxis.get_major_locator().set_params(integer=True)

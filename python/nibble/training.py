@@ -18,33 +18,54 @@ class Training(Result):
     """A trained model, and how it came to be.
 
     Attributes:
-        model: of the epoch with the best validation accuracy.
+        model: of the epoch with the best validation accuracy, without labels with the lowest validation loss.
         history: for each epoch {"train_loss", "validation_loss", "validation_accuracy", "validation_samples",
-            "learning_rate"}.
-        best_epoch: from 1.
+            "learning_rate"}; without labels "validation_sqnr_db" instead of the accuracy.
+        best_epoch: from 1; 0 where no epoch was better than the start, which is kept then.
+        start: the validation of the network before training, as in `history`.
     """
 
     def __init__(self, model: Model, report: dict):
         self.model, self._report = model, report
         self.history: list[dict] = report["epochs"]
         self.best_epoch: int = report["best_epoch"]
+        self.start: dict = report["start"]
 
     @property
-    def validation_accuracy(self) -> float:
-        """Of the best epoch, in [0, 1]."""
-        return self._report["validation_accuracy"]
+    def validation_accuracy(self) -> float | None:
+        """Of the best epoch, in [0, 1]; None without labels."""
+        return self._report.get("validation_accuracy")
 
     @property
-    def interval(self) -> tuple[float, float]:
-        """95 % interval of it (Clopper-Pearson)."""
+    def interval(self) -> tuple[float, float] | None:
+        """95 % interval of it (Clopper-Pearson); None without labels."""
+        if "interval_95" not in self._report:
+            return None
         low, high = self._report["interval_95"]
         return low, high
+
+    @property
+    def validation_sqnr_db(self) -> float | None:
+        """Without labels: of the outputs of the best epoch against the float model's, the mean over them; else None."""
+        return self._report.get("validation_sqnr_db")
+
+    @property
+    def outputs(self) -> list[dict]:
+        """Without labels: for each output {"output", "before", "after", "difference", "samples"}: its SQNR in dB against the
+        float model on the validation samples, before and after training, each {"value", "interval_95"}."""
+        rows = []
+        for report in self._report.get("outputs", ()):
+            before, after = report["models"]
+            one = {key: {"value": entry["value"], "interval_95": entry["interval_95"]} for key, entry in
+                   (("before", before), ("after", after), ("difference", after["difference"]))}
+            rows.append({"output": report["output"], **one, "samples": after["samples"]})
+        return rows
 
     def to_dict(self) -> dict:
         return self._report
 
     def plot(self, axes=None):
-        """Loss and validation accuracy by epoch. Returns the matplotlib figure."""
+        """Loss and validation accuracy (without labels: SQNR) by epoch. Returns the matplotlib figure."""
         from .plots import plot_training
 
         return plot_training(self, axes)
@@ -53,13 +74,15 @@ class Training(Result):
         return [{"epoch": i + 1, **epoch} for i, epoch in enumerate(self.history)]
 
     def _table(self):
-        head = ["epoch", "training loss", "validation loss", "validation accuracy", "learning rate", ""]
+        labelled = self.validation_accuracy is not None
+        judged = "validation accuracy" if labelled else "validation SQNR, dB"
+        head = ["epoch", "training loss", "validation loss", judged, "learning rate", ""]
         rows = [
             [
                 str(i + 1),
                 number(epoch["train_loss"]),
                 number(epoch["validation_loss"]),
-                percent(epoch["validation_accuracy"]),
+                percent(epoch["validation_accuracy"]) if labelled else number(epoch["validation_sqnr_db"], 3),
                 number(epoch["learning_rate"], 3),
                 "best" if i + 1 == self.best_epoch else "",
             ]
@@ -68,10 +91,17 @@ class Training(Result):
         return head, rows
 
     def _title(self) -> str:
+        count = len(self.history)
+        when = f"epoch {self.best_epoch} of {count}" if self.best_epoch else f"as it was: no better after any of {count} epochs"
+        if self.validation_accuracy is None:
+            return (
+                f"{self.model.name}: validation SQNR {number(self.validation_sqnr_db, 3)} dB against the float model on "
+                f"{self._report['validation_samples']:,} samples, {when}"
+            )
         low, high = self.interval
         return (
             f"{self.model.name}: validation accuracy {percent(self.validation_accuracy)} [{percent(low)}, {percent(high)}] on "
-            f"{self._report['validation_samples']:,} samples, epoch {self.best_epoch} of {len(self.history)}"
+            f"{self._report['validation_samples']:,} samples, {when}"
         )
 
 
@@ -133,8 +163,8 @@ def qat(
     """Quantization-aware training: quantizes a float model as `nibble.quantize` does, then trains it so.
 
     Args:
-        model, data, bits, inputs, carry, frame, hop, preprocess, threads, seed, progress: see `nibble.quantize`; the data need
-            labels.
+        model, data, bits, inputs, carry, frame, hop, preprocess, threads, seed, progress: see `nibble.quantize`. Without labels
+            the outputs of `model` are what is learned.
 
     Options, those of `nibble qat`; what training takes by default depends on the bits:
         {options}
@@ -143,7 +173,7 @@ def qat(
         Training: `.model` is quantized.
 
     Raises:
-        nibble.Error: no libtorch is installed, an operator cannot be trained, there are no labels.
+        nibble.Error: no libtorch is installed, an operator cannot be trained.
     """
     loaded = load(model)
     quantization, training = split(options, quantize_rows(), train_rows())
@@ -162,11 +192,12 @@ def qat(
     return Training(Model(core, f"{_stem(loaded.name)} trained quantized", target=target), report)
 
 
-@documented(train_rows, without=("distill",))
+@documented(train_rows)
 def finetune(
     model: Any,
     data: Any,
     *,
+    teacher: Any = None,
     target: str | None = None,
     inputs: dict | None = None,
     carry: dict | None = None,
@@ -182,8 +213,11 @@ def finetune(
 
     Args:
         model: quantized (QDQ).
+        teacher: the float model that it was made from. Its outputs are what is learned where the data have no labels; with
+            labels they are half of the loss (`distill`).
         target: the runtime that the result is meant for; None: that of the model.
-        data, inputs, carry, frame, hop, preprocess, threads, seed, progress: see `nibble.quantize`; the data need labels.
+        data, inputs, carry, frame, hop, preprocess, threads, seed, progress: see `nibble.quantize`; the data need labels, or
+            there must be a teacher.
 
     Options, those of `nibble finetune`:
         {options}
@@ -192,13 +226,15 @@ def finetune(
         Training: `.model` is quantized as the given one.
 
     Raises:
-        nibble.Error: no libtorch is installed, the model is not quantized, an operator cannot be trained, no labels.
+        nibble.Error: no libtorch is installed, the model is not quantized, an operator cannot be trained, there are neither
+            labels nor a teacher, the teacher does not fit.
     """
     loaded = load(model)
     source = make_source(data, DataOptions(inputs, carry, frame, hop, preprocess), model=loaded._core, seed=seed, parts=True)
     wanted = target or loaded.target
     with reporting(progress) as callback:
         run = _core.Run(threads, seed, callback)
-        arguments = (loaded._core, loaded.name, wanted, source, to_json(options, train_rows()), run)
+        taught = load(teacher)._core if teacher is not None else None
+        arguments = (loaded._core, loaded.name, wanted, taught, source, to_json(options, train_rows()), run)
         core, report = _core.finetune(*arguments)
     return Training(Model(core, f"{_stem(loaded.name)} fine-tuned", target=wanted), report)

@@ -29,7 +29,7 @@ struct Run {
   RunSettings settings(Progress& sink) const { return {threads, seed, &sink}; }
 };
 
-nb::object trained(TrainResult result) {
+nb::object trained(Trained result) {
   nb::object json = to_python(to_json(result));
   return nb::make_tuple(make_model(std::move(result.graph)), json);
 }
@@ -66,7 +66,7 @@ nb::object train(const std::string& architecture, const SampleSource& source,
                  const std::string& options, const Run& run) {
   const TrainChoices choices = train_choices(options);
   return trained(run_released(run.progress, [&](Progress& progress) {
-    return train_architecture(architecture, source, choices, run.settings(progress));
+    return Trained{train_architecture(architecture, source, choices, run.settings(progress))};
   }));
 }
 
@@ -80,11 +80,16 @@ nb::object qat(const Model& model, const SampleSource& source, const std::string
 }
 
 nb::object finetune(const Model& model, const std::string& name, const std::string& target,
-                    const SampleSource& source, const std::string& options, const Run& run) {
+                    const Model* teacher, const SampleSource& source, const std::string& options,
+                    const Run& run) {
   const TrainChoices choices = train_choices(options);
   return trained(run_released(run.progress, [&](Progress& progress) {
-    return finetune_model(*model.graph, name, find_target(target), source, choices,
-                          run.settings(progress));
+    Finetuning start{.model = *model.graph,
+                     .name = name,
+                     .target = find_target(target),
+                     .teacher = std::nullopt};
+    if (teacher != nullptr) start.teacher = *teacher->graph;
+    return finetune_model(std::move(start), source, choices, run.settings(progress));
   }));
 }
 
@@ -202,8 +207,8 @@ void define_verbs(nb::module_& module) {
   module.def("train", train, arg("architecture"), arg("source"), arg("options"), arg("run"));
   module.def("qat", qat, arg("model"), arg("source"), arg("quantization"), arg("options"),
              arg("run"));
-  module.def("finetune", finetune, arg("model"), arg("name"), arg("target"), arg("source"),
-             arg("options"), arg("run"));
+  module.def("finetune", finetune, arg("model"), arg("name"), arg("target"), arg("teacher").none(),
+             arg("source"), arg("options"), arg("run"));
   module.def("evaluate", evaluate, arg("models"), arg("names"), arg("source"), arg("options"),
              arg("function").none(), arg("run"));
   module.def("compare", compare, arg("reference"), arg("other"), arg("names"), arg("source"),

@@ -131,7 +131,7 @@ void Demo::record_quantization(const Quantized& result) {
 
 void Demo::record_training(const std::string& verb, const TrainResult& result, const Json& from) {
   const Entry& made = entries_.back();
-  run_record().add(verb, training_json(result, made.file, made.bytes, from), arguments_.common);
+  run_record().add(verb, training_json({result}, made.file, made.bytes, from), arguments_.common);
   run_record().begin_step();
 }
 

@@ -8,6 +8,7 @@ namespace {
 struct Arguments {
   std::string model;
   std::string output;
+  std::string teacher;
   std::string target{default_target().name};
   DataArguments data;
   TrainArguments training;
@@ -17,12 +18,20 @@ struct Arguments {
 int run(const Arguments& arguments) {
   check_output_file(arguments.output);
   const Target& target = find_target(arguments.target);
+  Finetuning start{.model = load_model(arguments.model),
+                   .name = arguments.model,
+                   .target = target,
+                   .teacher = std::nullopt};
+  Json from = {{"model", arguments.model}};
+  if (!arguments.teacher.empty()) {
+    start.teacher = load_model(arguments.teacher);
+    from["teacher"] = arguments.teacher;
+  }
   ProgressBar progress;
-  const TrainResult result =
-      finetune_model(load_model(arguments.model), arguments.model, target, arguments.data.source(),
-                     arguments.training.choices(), arguments.common.settings(&progress));
-  finish_training(result, {"finetune", {{"model", arguments.model}}, arguments.output, target},
-                  progress, arguments.common);
+  const Trained result =
+      finetune_model(std::move(start), arguments.data.source(), arguments.training.choices(),
+                     arguments.common.settings(&progress));
+  finish_training(result, {"finetune", from, arguments.output, target}, progress, arguments.common);
   return 0;
 }
 
@@ -36,10 +45,13 @@ std::function<int()> declare_finetune(CLI::App& app) {
   app.add_option("-o,--output", arguments->output, "ONNX file to write, in QDQ form")
       ->type_name("FILE")
       ->required();
+  app.add_option("--teacher", arguments->teacher,
+                 "Float ONNX model that this one was made from: without labels its outputs are "
+                 "learned, with labels they are half of the loss (--distill)")
+      ->type_name("FILE");
   declare_target(app, arguments->target);
   arguments->data.declare(app);
-  static const TrainOptions defaults = finetune_defaults();
-  arguments->training.declare(app, &defaults);
+  arguments->training.declare(app, nullptr, true);
   arguments->common.declare(app);
   return [arguments] { return run(*arguments); };
 }

@@ -20,7 +20,7 @@ int run(const Arguments& arguments) {
   const QuantizeSettings settings = arguments.quantization.resolve();
   const Graph model = load_model(arguments.model);
   ProgressBar progress;
-  const TrainResult result =
+  const Trained result =
       train_with_quantization(model, arguments.data.source(), settings,
                               arguments.training.choices(), arguments.common.settings(&progress));
   finish_training(

@@ -16,9 +16,9 @@ struct Arguments {
 int run(const Arguments& arguments) {
   check_output_file(arguments.output);
   ProgressBar progress;
-  const TrainResult result =
-      train_architecture(arguments.architecture, arguments.data.source(),
-                         arguments.training.choices(), arguments.common.settings(&progress));
+  const Trained result = {train_architecture(arguments.architecture, arguments.data.source(),
+                                             arguments.training.choices(),
+                                             arguments.common.settings(&progress))};
   finish_training(
       result,
       {"train", {{"architecture", arguments.architecture}}, arguments.output, default_target()},

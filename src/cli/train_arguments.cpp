@@ -4,6 +4,7 @@
 
 #include <cmath>
 
+#include "cli/metric_output.h"
 #include "nibble/evaluate.h"
 #include "report/format.h"
 #include "train/options.h"
@@ -23,7 +24,7 @@ TrainChoices TrainArguments::choices() const {
   };
 }
 
-Json training_json(const TrainResult& result, const std::string& output, uint64_t bytes,
+Json training_json(const Trained& result, const std::string& output, uint64_t bytes,
                    const Json& from) {
   Json json = from;
   json.update({{"output", output}, {"bytes", bytes}, {"layers", Json::object()}});
@@ -36,22 +37,41 @@ Json training_json(const TrainResult& result, const std::string& output, uint64_
   return json;
 }
 
-void finish_training(const TrainResult& result, const TrainingEnd& end, ProgressBar& progress,
+namespace {
+
+std::string told_best(const TrainResult& result) {
+  const size_t count = result.epochs.size();
+  if (result.best_epoch < 0) {
+    return count == 1
+               ? "the epoch made nothing better: the network is as it was"
+               : fmt::format("none of {} epochs made anything better: the network is as it was",
+                             count);
+  }
+  if (count == 1) return "after one epoch";
+  return fmt::format("best of {} epochs was epoch {}", count, result.best_epoch + 1);
+}
+
+}  // namespace
+
+void finish_training(const Trained& result, const TrainingEnd& end, ProgressBar& progress,
                      const CommonOptions& common) {
   const uint64_t bytes = save_model(result.graph, end.output, end.target);
   progress.clear();
   present(end.verb, training_json(result, end.output, bytes, end.from), common, [&] {
-    const Epoch& best = result.epochs.at(static_cast<size_t>(result.best_epoch));
+    const std::string epochs = told_best(result);
+    const std::string made = fmt::format("{}: {}; {}", end.output, format_bytes(bytes), epochs);
+    if (!result.labelled) {
+      tell("{}\nOn {} validation samples:\n", made,
+           group_digits(result.epochs.front().validation_samples));
+      print_reports(result.models, result.outputs, {.seed = common.seed});
+      return;
+    }
+    const Epoch& best = result.best();
     const auto right =
         std::llround(best.validation_accuracy * static_cast<double>(best.validation_samples));
     Evaluation evaluation{.samples = best.validation_samples, .correct = right};
     evaluation.interval = binomial_interval(right, best.validation_samples);
-    const std::string epochs = result.epochs.size() == 1
-                                   ? "after one epoch"
-                                   : fmt::format("best of {} epochs was epoch {}",
-                                                 result.epochs.size(), result.best_epoch + 1);
-    tell("{}: {}; {}\nvalidation accuracy {}\n", end.output, format_bytes(bytes), epochs,
-         format_accuracy(evaluation));
+    tell("{}\nvalidation accuracy {}\n", made, format_accuracy(evaluation));
   });
 }
 

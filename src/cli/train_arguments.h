@@ -22,7 +22,7 @@ struct TrainArguments {
 
 /// What training made, for machines: `from`, the file and its size, the bits of each quantized
 /// layer, all epochs.
-Json training_json(const TrainResult& result, const std::string& output, uint64_t bytes,
+Json training_json(const Trained& result, const std::string& output, uint64_t bytes,
                    const Json& from);
 
 /// What remains to be said of a training.
@@ -32,9 +32,9 @@ struct TrainingEnd {
   std::string output;
   const Target& target;
 };
-/// Writes what train, qat and finetune made, and says the best epoch, its validation accuracy, the
-/// file and its size.
-void finish_training(const TrainResult& result, const TrainingEnd& end, ProgressBar& progress,
+/// Writes what train, qat and finetune made, and says the best epoch, its validation accuracy or
+/// how near its outputs are to the teacher's, the file and its size.
+void finish_training(const Trained& result, const TrainingEnd& end, ProgressBar& progress,
                      const CommonOptions& common);
 
 }  // namespace nibble::cli

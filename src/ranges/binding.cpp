@@ -4,6 +4,7 @@
 #include <cctype>
 #include <cmath>
 #include <optional>
+#include <utility>
 
 #include "base/check.h"
 #include "tensor/agree.h"
@@ -332,6 +333,17 @@ Tensor InputBinding::from_batch(const Tensor& batch) const {
     result = to_channels_last(result.dtype() == DType::f32 ? result : convert(result, DType::f32));
   }
   return to_type(result, dtype);
+}
+
+Tensor InputBinding::first_state(std::span<const Tensor> samples) const {
+  if (field >= 0) return from_batch(samples[static_cast<size_t>(field)]);
+  // The first open dimension is the batch; another one is the length of what was seen so far.
+  Shape zeros = shape;
+  int64_t extent = 1;
+  for (int axis = 0; axis < zeros.rank(); ++axis) {
+    if (zeros[axis] < 0) zeros[axis] = std::exchange(extent, 0);
+  }
+  return {dtype, zeros};  // zero-filled
 }
 
 Binding bind_samples(const Graph& graph, const Dataset& data) { return Binder(graph, data).bind(); }

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -32,6 +33,9 @@ struct InputBinding {
   /// `batch` holds [count, sample...] of the field: as the input takes it, rounded and clamped for
   /// one of bytes.
   Tensor from_batch(const Tensor& batch) const;
+  /// Of a state: what it is at the start of a sequence. `samples` are those of the first step, by
+  /// field, [1, sample...]. What the data set gives, or zeros.
+  Tensor first_state(std::span<const Tensor> samples) const;
 };
 
 /// All inputs of a graph, in its order.

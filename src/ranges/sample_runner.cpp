@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <array>
 #include <numeric>
-#include <utility>
 
 #include "base/check.h"
 #include "ranges/batching.h"
@@ -50,18 +49,6 @@ void SampleRunner::observe(Program::Observer observer, Program::BodyObserver bod
   }
 }
 
-// What the data set gives for the start of a sequence, or zeros.
-Tensor SampleRunner::first_state(const InputBinding& input, const SampleBatch& batch) const {
-  if (input.field >= 0) return input.from_batch(batch.samples[static_cast<size_t>(input.field)]);
-  // The first open dimension is the batch; another one is the length of what was seen so far.
-  Shape shape = input.shape;
-  int64_t extent = 1;
-  for (int axis = 0; axis < shape.rank(); ++axis) {
-    if (shape[axis] < 0) shape[axis] = std::exchange(extent, 0);
-  }
-  return {input.dtype, shape};  // zero-filled
-}
-
 std::vector<Tensor> SampleRunner::inputs_of(const SampleBatch& batch) {
   std::vector<Tensor> inputs;
   for (size_t i = 0; i < binding_.inputs.size(); ++i) {
@@ -71,7 +58,7 @@ std::vector<Tensor> SampleRunner::inputs_of(const SampleBatch& batch) {
       continue;
     }
     if (states_[i].empty() || data_.starts_sequence(batch.begin)) {
-      states_[i] = first_state(input, batch);
+      states_[i] = input.first_state(batch.samples);
     }
     inputs.push_back(states_[i]);
   }

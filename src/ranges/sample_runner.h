@@ -52,7 +52,6 @@ class SampleRunner {
  private:
   Program& program_for(const std::vector<Tensor>& inputs);
   std::vector<Tensor> inputs_of(const SampleBatch& batch);
-  Tensor first_state(const InputBinding& input, const SampleBatch& batch) const;
   void probe();
 
   const Graph& graph_;

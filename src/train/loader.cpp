@@ -1,13 +1,16 @@
 // Finds and loads libnibble_train.so, and forwards the training verbs to it.
 #include <dlfcn.h>
 
+#include <algorithm>
 #include <filesystem>
+#include <optional>
 
 #include "base/check.h"
 #include "nibble/quantize.h"
 #include "nibble/train.h"
 #include "nibble/version.h"
 #include "ranges/binding.h"
+#include "tensor/agree.h"
 #include "train/backend.h"
 
 namespace nibble {
@@ -50,22 +53,80 @@ void require_samples(const Graph& graph, const Dataset& data, std::string_view w
   if (data.size() == 0) {
     fail(ErrorCode::invalid_data, "the {} set {} is empty", what, data.describe());
   }
-  if (data.classes() == 0) {
-    fail(ErrorCode::invalid_data, "{}: training a classifier needs labels", data.describe());
-  }
-  const Binding binding = bind_samples(graph, data);
-  if (binding.inputs.size() != 1) {
-    fail(ErrorCode::unsupported, "training needs a network with one input, this one has {}",
-         binding.inputs.size());
-  }
-  const InputBinding& input = binding.inputs[0];
-  if (input.fit != InputBinding::Fit::batched || input.leading_one) {
+  bind_samples(graph, data);  // throws if the samples do not fit
+}
+
+void require_labels(const Dataset& data, std::string_view instead) {
+  if (data.classes() > 0) return;
+  fail(ErrorCode::invalid_data, "{}: the samples have no labels; {}", data.describe(), instead);
+}
+
+// What is minimised needs labels, or something to learn from.
+void require_lesson(const Dataset& data, const TrainOptions& options) {
+  const bool labelled = data.classes() > 0;
+  if (learns_from_teacher(options.loss, labelled)) {
+    if (options.teacher != nullptr) return;
     fail(ErrorCode::invalid_argument,
-         "training needs samples of the shape that the network's input '{}' {} has without the "
-         "batch; those of {} are {}",
-         input.name, input.shape.to_string(), data.describe(),
-         sample_shape(data, "training").to_string());
+         "{}: {}; name the float model that this one was quantized from with --teacher FLOAT.onnx, "
+         "whose outputs are then learned{}",
+         data.describe(),
+         labelled ? "the loss compares with a teacher, and none is given"
+                  : "the samples have no labels, and there is no teacher",
+         labelled ? "" : ", or give samples with labels");
   }
+  require_labels(data,
+                 "the loss compares with labels: leave --loss out, or give samples with labels");
+}
+
+std::string names_of(const Graph& graph, const std::vector<ValueId>& values) {
+  std::string text;
+  for (const ValueId id : values) {
+    text += fmt::format("{}'{}' {}", text.empty() ? "" : ", ", graph.value(id).name,
+                        to_string(graph.value(id).type));
+  }
+  return text;
+}
+
+bool agree(const TensorType& a, const TensorType& b) {
+  if (a.dtype != b.dtype) return false;
+  if (!a.shape.has_rank() || !b.shape.has_rank()) return true;
+  return a.shape.rank() == b.shape.rank() && nibble::agree(a.shape.dims(), b.shape.dims());
+}
+
+void require_same(const Graph& graph, const Graph& teacher, std::vector<ValueId> Graph::*list,
+                  std::string_view what) {
+  const auto find = [&](const Graph& in, const std::string& name) {
+    return std::ranges::find_if(in.*list, [&](ValueId id) { return in.value(id).name == name; });
+  };
+  const auto refuse = [&](const std::string& name, std::string_view problem) {
+    fail(ErrorCode::invalid_argument,
+         "the teacher does not fit: {} '{}' {}; the model has {}, the teacher {}. A teacher is the "
+         "float model that the quantized one was made from",
+         what, name, problem, names_of(graph, graph.*list), names_of(teacher, teacher.*list));
+  };
+  for (const ValueId id : graph.*list) {
+    const Value& value = graph.value(id);
+    const auto found = find(teacher, value.name);
+    if (found == (teacher.*list).end()) refuse(value.name, "is not one of the teacher's");
+    TensorType mine = value.type;
+    mine.quant.reset();
+    if (!agree(mine, teacher.value(*found).type)) refuse(value.name, "is of another type");
+  }
+  for (const ValueId id : teacher.*list) {
+    const std::string& name = teacher.value(id).name;
+    if (find(graph, name) == (graph.*list).end()) refuse(name, "is the teacher's alone");
+  }
+}
+
+void require_fit(const Graph& graph, const Graph& teacher) {
+  for (int32_t i = 0; i < teacher.value_count(); ++i) {
+    if (!teacher.value({i}).type.quant) continue;
+    fail(ErrorCode::invalid_argument,
+         "the teacher is quantized itself ('{}' is {}): give the float model",
+         teacher.value({i}).name, to_string(teacher.value({i}).type));
+  }
+  require_same(graph, teacher, &Graph::inputs, "input");
+  require_same(graph, teacher, &Graph::outputs, "output");
 }
 
 void check_options(const TrainOptions& options) {
@@ -92,11 +153,23 @@ const TrainBackend& train_backend() {
   return *backend;
 }
 
+bool learns_from_teacher(Loss loss, bool labelled) {
+  if (loss == Loss::automatic) return !labelled;
+  return loss != Loss::cross_entropy && loss != Loss::binary;
+}
+
 TrainResult train(const Graph& graph, const Dataset& training, const Dataset& validation,
                   const TrainOptions& options) {
   check_options(options);
   require_samples(graph, training, "training");
   require_samples(graph, validation, "validation");
+  require_labels(training, "training from scratch needs them");
+  require_labels(validation, "training from scratch needs them");
+  if (learns_from_teacher(options.loss, true)) {
+    fail(ErrorCode::invalid_argument,
+         "the loss compares with a teacher, which training from scratch does not have: "
+         "cross_entropy and binary are for it");
+  }
   return train_backend().train(graph, training, validation, options);
 }
 
@@ -105,12 +178,19 @@ TrainResult train_quantized(const Graph& graph, const Graph* float_graph, const 
   check_options(options);
   require_samples(graph, training, "training");
   require_samples(graph, validation, "validation");
-  if (float_graph == nullptr) {
-    return train_backend().train_quantized(graph, nullptr, training, validation, options);
-  }
+  TrainOptions chosen = options;
   // quantize() folded batch normalisations and constants: so must the network it started from.
-  const Graph prepared = prepare_for_quantization(*float_graph);
-  return train_backend().train_quantized(graph, &prepared, training, validation, options);
+  std::optional<Graph> start, teacher;
+  if (float_graph != nullptr) start = prepare_for_quantization(*float_graph);
+  if (options.teacher != nullptr) {
+    require_fit(graph, *options.teacher);
+    teacher = prepare_for_quantization(*options.teacher);
+  }
+  chosen.teacher = teacher ? &*teacher : start ? &*start : nullptr;
+  require_lesson(training, chosen);
+  require_lesson(validation, chosen);
+  return train_backend().train_quantized(graph, start ? &*start : nullptr, training, validation,
+                                         chosen);
 }
 
 }  // namespace nibble

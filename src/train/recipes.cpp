@@ -26,4 +26,12 @@ TrainOptions finetune_defaults() {
   return options;
 }
 
+TrainOptions without_labels(TrainOptions usual) {
+  usual.optimizer = Optimizer::adamw;
+  usual.learning_rate = 0.003;
+  usual.weight_decay = 0;
+  usual.batch = 16;
+  return usual;
+}
+
 }  // namespace nibble

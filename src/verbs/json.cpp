@@ -107,23 +107,40 @@ Json to_json(const BitChoice& choice) {
           {"sensitivities", std::move(sensitivities)}};
 }
 
-Json to_json(const TrainResult& result) {
-  const Epoch& best = result.epochs.at(static_cast<size_t>(result.best_epoch));
+Json to_json(const Trained& trained) {
+  const Epoch& best = trained.best();
   const auto right =
       std::llround(best.validation_accuracy * static_cast<double>(best.validation_samples));
+  const auto validation = [&](const Epoch& epoch) {
+    Json one = {{"validation_loss", epoch.validation_loss},
+                {"validation_samples", epoch.validation_samples}};
+    if (trained.labelled) {
+      one["validation_accuracy"] = epoch.validation_accuracy;
+    } else {
+      one["validation_sqnr_db"] = epoch.validation_sqnr_db;
+    }
+    return one;
+  };
   Json epochs = Json::array();
-  for (const Epoch& epoch : result.epochs) {
-    epochs.push_back({{"train_loss", epoch.train_loss},
-                      {"validation_loss", epoch.validation_loss},
-                      {"validation_accuracy", epoch.validation_accuracy},
-                      {"validation_samples", epoch.validation_samples},
-                      {"learning_rate", epoch.learning_rate}});
+  for (const Epoch& epoch : trained.epochs) {
+    Json one = validation(epoch);
+    one.update({{"train_loss", epoch.train_loss}, {"learning_rate", epoch.learning_rate}});
+    epochs.push_back(std::move(one));
   }
-  return {{"best_epoch", result.best_epoch + 1},
-          {"validation_accuracy", best.validation_accuracy},
-          {"validation_samples", best.validation_samples},
-          {"interval_95", interval_json(binomial_interval(right, best.validation_samples))},
-          {"epochs", std::move(epochs)}};
+  Json json = {{"best_epoch", trained.best_epoch + 1}};
+  if (trained.labelled) {
+    json.update(
+        {{"validation_accuracy", best.validation_accuracy},
+         {"validation_samples", best.validation_samples},
+         {"interval_95", interval_json(binomial_interval(right, best.validation_samples))}});
+  } else {
+    json.update({{"validation_sqnr_db", best.validation_sqnr_db},
+                 {"validation_samples", best.validation_samples},
+                 {"outputs", reports_json(trained.models, trained.outputs)}});
+  }
+  json["start"] = validation(trained.start);
+  json["epochs"] = std::move(epochs);
+  return json;
 }
 
 Json reports_json(const std::vector<std::string>& models, std::span<const MetricReport> reports) {

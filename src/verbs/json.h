@@ -15,6 +15,7 @@
 #include "nibble/train.h"
 #include "verbs/judge.h"
 #include "verbs/quantize.h"
+#include "verbs/train.h"
 
 #pragma GCC visibility push(default)
 namespace nibble {
@@ -28,8 +29,10 @@ Json to_json(const BitPlan& plan);
 Json to_json(const std::map<std::string, LayerBits>& layers);
 Json to_json(const BitChoice& choice);
 
-/// best_epoch (from 1), its validation accuracy with interval, and all epochs.
-Json to_json(const TrainResult& result);
+/// best_epoch (from 1; 0: none was better than the start, which is kept), its validation accuracy
+/// with interval (without labels its SQNR and the outputs' before and after), what the start's was,
+/// and all epochs.
+Json to_json(const Trained& trained);
 
 /// {"metric": "top1", "models": [...]}, or {"metrics": [...]}. `models` are the names.
 Json to_json(const Judgement& judgement, const std::vector<std::string>& models);

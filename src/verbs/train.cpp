@@ -1,6 +1,7 @@
 #include "verbs/train.h"
 
 #include <algorithm>
+#include <array>
 
 #include "base/check.h"
 #include "base/file.h"
@@ -16,13 +17,38 @@ bool is_dynamic(const Graph& graph) {
       graph.nodes(), [&](NodeId id) { return graph.node(id).op == "DynamicQuantizeLinear"; });
 }
 
-TrainOptions chosen(const TrainChoices& choices, TrainOptions usual, const RunSettings& run) {
-  TrainOptions options = choices(std::move(usual));
+TrainOptions chosen(const TrainChoices& choices, const TrainOptions& usual,
+                    const RunSettings& run) {
+  TrainOptions options = choices(usual);
   if (!options.checkpoint.empty()) check_writable(options.checkpoint);
   options.seed = run.seed;
   options.threads = run.threads;
   options.progress = run.progress;
   return options;
+}
+
+// What is usual for a model that is quantized, on these data.
+TrainOptions chosen_on(const TrainingData& data, const TrainChoices& choices,
+                       const TrainOptions& usual, const RunSettings& run) {
+  const bool labelled = data.training->classes() > 0;
+  const bool taught = learns_from_teacher(choices(usual).loss, labelled);
+  return chosen(choices, taught ? without_labels(usual) : usual, run);
+}
+
+Trained judged(TrainResult result, const Graph& before, const Graph* teacher,
+               const Dataset& validation, const RunSettings& run) {
+  Trained trained{std::move(result)};
+  if (trained.labelled || teacher == nullptr) return trained;
+  trained.models = {"the float model", "before", "after"};
+  const std::array<const Graph*, 3> graphs = {teacher, &before, &trained.graph};
+  std::vector<MeasuredModel> models;
+  for (size_t i = 0; i < graphs.size(); ++i) {
+    models.push_back({.name = trained.models[i], .graph = graphs[i], .data = &validation});
+  }
+  trained.outputs = measure(
+      models,
+      {.metric = "sqnr", .threads = run.threads, .seed = run.seed, .progress = run.progress});
+  return trained;
 }
 
 }  // namespace
@@ -40,9 +66,9 @@ TrainResult train_architecture(const std::string& architecture, const SampleSour
   return train(graph, *data.training, *data.validation, chosen(choices, {}, run));
 }
 
-TrainResult train_with_quantization(const Graph& model, const SampleSource& source,
-                                    const QuantizeSettings& settings, const TrainChoices& choices,
-                                    const RunSettings& run) {
+Trained train_with_quantization(const Graph& model, const SampleSource& source,
+                                const QuantizeSettings& settings, const TrainChoices& choices,
+                                const RunSettings& run) {
   if (settings.options.dynamic) {
     fail(ErrorCode::invalid_argument,
          "--dynamic: ranges found at run time cannot be trained; leave it out");
@@ -51,33 +77,48 @@ TrainResult train_with_quantization(const Graph& model, const SampleSource& sour
   require_quantized(start);
   const TrainingData data = open_training_data(source, &start.float_graph, run.seed);
   const LayerBits& bits = start.plan.fallback;
-  TrainOptions options = chosen(choices, qat_defaults(bits.weight_bits, bits.activation_bits), run);
+  TrainOptions options =
+      chosen_on(data, choices, qat_defaults(bits.weight_bits, bits.activation_bits), run);
   options.pair_orders = pair_orders(settings.options);
-  return train_quantized(start.graph, &start.float_graph, *data.training, *data.validation,
-                         options);
+  return judged(
+      train_quantized(start.graph, &start.float_graph, *data.training, *data.validation, options),
+      start.graph, &start.float_graph, *data.validation, run);
 }
 
-TrainResult finetune_model(Graph model, const std::string& name, const Target& target,
-                           const SampleSource& source, const TrainChoices& choices,
-                           const RunSettings& run) {
+Trained finetune_model(Finetuning start, const SampleSource& source, const TrainChoices& choices,
+                       const RunSettings& run) {
+  Graph& model = start.model;
   if (is_dynamic(model)) {
     fail(ErrorCode::invalid_argument,
-         "{} is quantized dynamically, which cannot be trained; quantize it statically", name);
+         "{} is quantized dynamically, which cannot be trained; quantize it statically",
+         start.name);
   }
   if (!is_quantized(model)) {
     fail(ErrorCode::invalid_argument,
-         "{} has no quantized weights; use `nibble qat` to start from a float model", name);
+         "{} has no quantized weights; use `nibble qat` to start from a float model", start.name);
   }
   // Training leaves the types as they are: what cannot be written is refused before it.
-  if (const auto reason = why_not_written(model, target)) {
-    fail(ErrorCode::unsupported, "{}: {}", name, *reason);
+  if (const auto reason = why_not_written(model, start.target)) {
+    fail(ErrorCode::unsupported, "{}: {}", start.name, *reason);
   }
-  source.settle({&model, 1});
-  const TrainingData data = open_training_data(source, &model, run.seed);
-  store_preprocess_of(model, *data.training);
-  TrainOptions options = chosen(choices, finetune_defaults(), run);
-  options.pair_orders = target.pair_orders;
-  return train_quantized(model, nullptr, *data.training, *data.validation, options);
+  std::vector<Graph> models = {std::move(model)};
+  if (start.teacher) models.push_back(std::move(*start.teacher));
+  source.settle(models);
+  const Graph* teacher = start.teacher ? &models[1] : nullptr;
+  const TrainingData data = open_training_data(source, &models[0], run.seed);
+  store_preprocess_of(models[0], *data.training);
+  TrainOptions usual = finetune_defaults();
+  if (teacher != nullptr) usual.distill = 0.5;
+  TrainOptions options = chosen_on(data, choices, usual, run);
+  options.pair_orders = start.target.pair_orders;
+  options.teacher = teacher;
+  if (options.distill > 0 && teacher == nullptr) {
+    fail(ErrorCode::invalid_argument,
+         "--distill: a share of the loss is to come from a teacher, and none is given: name the "
+         "float model with --teacher FLOAT.onnx");
+  }
+  return judged(train_quantized(models[0], nullptr, *data.training, *data.validation, options),
+                models[0], teacher, *data.validation, run);
 }
 
 }  // namespace nibble

@@ -4,8 +4,11 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
+#include <vector>
 
+#include "nibble/measure.h"
 #include "nibble/target.h"
 #include "nibble/train.h"
 #include "quant/settings.h"
@@ -26,21 +29,36 @@ TrainingData open_training_data(const SampleSource& data, const Graph* model, ui
 /// those of RunSettings.
 using TrainChoices = std::function<TrainOptions(TrainOptions usual)>;
 
+/// What training made, and without labels how near its outputs are to the teacher's.
+struct Trained : TrainResult {
+  /// Without labels, on the validation samples: the teacher, and the quantized model before and
+  /// after, both as integers. Else empty.
+  std::vector<std::string> models;
+  std::vector<MetricReport> outputs;  // their SQNR, for each output
+};
+
 TrainResult train_architecture(const std::string& architecture, const SampleSource& data,
                                const TrainChoices& choices, const RunSettings& run);
 
-/// Quantizes as quantize_model() does, then trains. Throws Error{invalid_argument} for dynamic
+/// Quantizes as quantize_model() does, then trains; without labels the float model is the teacher.
+/// Throws Error{invalid_argument} for dynamic
 /// quantization, Error{unsupported} if there is nothing to quantize.
-TrainResult train_with_quantization(const Graph& model, const SampleSource& data,
-                                    const QuantizeSettings& settings, const TrainChoices& choices,
-                                    const RunSettings& run);
+Trained train_with_quantization(const Graph& model, const SampleSource& data,
+                                const QuantizeSettings& settings, const TrainChoices& choices,
+                                const RunSettings& run);
 
-/// Trains on from a quantized model, whoever quantized it; `name` is what messages call it. Throws
-/// Error{invalid_argument} if it is not quantized, or dynamically; Error{unsupported} if the result
-/// could not be written for `target`.
-TrainResult finetune_model(Graph model, const std::string& name, const Target& target,
-                           const SampleSource& data, const TrainChoices& choices,
-                           const RunSettings& run);
+/// What fine-tuning starts from.
+struct Finetuning {
+  Graph model;
+  std::string name;  // what messages call it
+  const Target& target;
+  std::optional<Graph> teacher;  // the float model; with labels half of the loss is from it
+};
+/// Trains on from a quantized model, whoever quantized it. Throws Error{invalid_argument} if it is
+/// not quantized, or dynamically, if the teacher does not fit, or if there are neither labels nor a
+/// teacher; Error{unsupported} if the result could not be written for the target.
+Trained finetune_model(Finetuning start, const SampleSource& data, const TrainChoices& choices,
+                       const RunSettings& run);
 
 }  // namespace nibble
 #pragma GCC visibility pop

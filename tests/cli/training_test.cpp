@@ -3,6 +3,8 @@
 #include <cmath>
 
 #include "cli/command_line.h"
+#include "nibble/data.h"
+#include "support/tensors.h"
 
 namespace nibble {
 namespace {
@@ -48,6 +50,25 @@ TEST_F(training, the_same_seed_gives_the_same_file) {
   run("train --arch digits-cnn --data digits --epochs 1 --seed 5 --threads 1 -o a.onnx");
   run("train --arch digits-cnn --data digits --epochs 1 --seed 5 --threads 1 -o b.onnx");
   EXPECT_EQ(read_file(path("a.onnx")), read_file(path("b.onnx")));
+}
+
+TEST_F(training, without_labels_the_outputs_of_the_float_model_are_learned) {
+  run("train --arch digits-cnn --data digits --epochs 1 -o float.onnx");
+  save_npy(testing::random_tensor({80, 1, 8, 8}, 1, 0.3, 0.3), path("x.npy"));
+  run("quantize float.onnx --data x.npy --weights 3 -o w3.onnx");
+  const std::string tune = "finetune w3.onnx --data x.npy --epochs 4 --lr 0.02 -o tuned.onnx";
+  const auto alone = nibble(tune);
+  EXPECT_EQ(alone.status, 1);
+  EXPECT_NE(alone.err.find("--teacher FLOAT.onnx"), std::string::npos) << alone.err;
+  const auto told = nibble(tune + " --teacher float.onnx");
+  EXPECT_EQ(told.status, 0) << told.err;
+  EXPECT_NE(told.out.find("Measured against the float model."), std::string::npos) << told.out;
+  const auto report = json(tune + " --teacher float.onnx");
+  EXPECT_FALSE(report.contains("validation_accuracy"));
+  const auto& models = report.at("outputs").at(0).at("models");
+  EXPECT_EQ(models.at(0).at("model"), "before");
+  EXPECT_GT(models.at(1).at("difference").at("value"), 0) << models;
+  run("qat float.onnx --data x.npy --weights 3 --epochs 1 --loss mae -o qat.onnx");
 }
 
 TEST_F(training, the_demo_keeps_its_promises) {

@@ -75,3 +75,19 @@ def test_training_needs_labels_and_a_network_that_there_is(path):
         nibble.qat(path, "digits", dynamic=True)
     with pytest.raises(nibble.Error):
         nibble.train("digits-cnn", np.zeros((20, 1, 8, 8), np.float32))
+
+
+def test_without_labels_the_float_model_is_the_teacher(trained):
+    pictures = np.random.default_rng(0).normal(0.3, 0.3, (80, 1, 8, 8)).astype(np.float32)
+    small = nibble.quantize(trained.model, pictures, weights=3)
+    training = nibble.finetune(small, pictures, teacher=trained.model, epochs=4, learning_rate=0.02, threads=1)
+    assert training.validation_accuracy is None and training.interval is None
+    assert "validation_sqnr_db" in training.history[0] and "SQNR" in str(training)
+    (output,) = training.outputs
+    assert output["difference"]["value"] > 0 and output["samples"] == training.history[0]["validation_samples"]
+    assert output["after"]["value"] == pytest.approx(training.validation_sqnr_db, abs=0.5)
+    assert nibble.qat(trained.model, pictures, weights=3, epochs=1, threads=1).validation_sqnr_db > 0
+    with pytest.raises(nibble.Error, match="no labels.*teacher"):
+        nibble.finetune(small, pictures)
+    with pytest.raises(nibble.Error, match="cross_entropy"):
+        nibble.finetune(small, pictures, teacher=trained.model, loss="entropy")

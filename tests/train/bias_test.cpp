@@ -60,7 +60,7 @@ class BiasTraining : public ::testing::Test {
   /// The validation loss that training reported is that of the exported network.
   void expect_exported_as_trained(const TrainResult& result) const {
     const Tensor x = read_batch(validation_, 0, validation_.size(), 1)[0];
-    const double reported = result.epochs[static_cast<size_t>(result.best_epoch)].validation_loss;
+    const double reported = result.best().validation_loss;
     for (Arithmetic arithmetic : {Arithmetic::fake_quantize, Arithmetic::integer}) {
       Program program =
           compile(result.graph, {.arithmetic = arithmetic, .input_shapes = {{"x", x.shape()}}});

@@ -58,7 +58,7 @@ TEST_F(TrainerTest, learns_and_reports_each_epoch) {
   const TrainResult result = run(options);
   ASSERT_EQ(result.epochs.size(), 8U);
   EXPECT_LT(result.epochs.back().train_loss, result.epochs.front().train_loss);
-  const Epoch& best = result.epochs[static_cast<size_t>(result.best_epoch)];
+  const Epoch& best = result.best();
   EXPECT_GE(best.validation_accuracy, 0.95);
   EXPECT_EQ(best.validation_samples, 64);
   const Tensor x = read_batch(validation_, 0, 64, 1)[0];
@@ -69,7 +69,7 @@ TEST_F(TrainerTest, learns_and_reports_each_epoch) {
 
 TEST_F(TrainerTest, the_best_epoch_has_the_highest_accuracy_and_then_the_lowest_loss) {
   const TrainResult result = run(quick());
-  const Epoch& best = result.epochs[static_cast<size_t>(result.best_epoch)];
+  const Epoch& best = result.best();
   for (const Epoch& epoch : result.epochs) {
     EXPECT_GE(std::pair(best.validation_accuracy, -best.validation_loss),
               std::pair(epoch.validation_accuracy, -epoch.validation_loss));
@@ -91,7 +91,7 @@ TEST_F(TrainerTest, adamw_learns_too) {
   options.crop_padding = 0;
   options.epochs = 6;
   const TrainResult result = run(options);
-  EXPECT_GE(result.epochs[static_cast<size_t>(result.best_epoch)].validation_accuracy, 0.9);
+  EXPECT_GE(result.best().validation_accuracy, 0.9);
 }
 
 TEST_F(TrainerTest, a_single_sigmoid_output_tells_two_classes_apart) {
@@ -99,7 +99,7 @@ TEST_F(TrainerTest, a_single_sigmoid_output_tells_two_classes_apart) {
   TrainOptions options = quick();
   options.crop_padding = 0;
   const TrainResult result = train(small_network(1, true), training, validation, options);
-  EXPECT_GE(result.epochs[static_cast<size_t>(result.best_epoch)].validation_accuracy, 0.9);
+  EXPECT_GE(result.best().validation_accuracy, 0.9);
 }
 
 /// Asks to stop at the first step of epoch 3.

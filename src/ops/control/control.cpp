@@ -303,7 +303,7 @@ void eval_scan(EvalContext& context) {
 }
 
 constexpr OpRow row(std::string_view name, int min_inputs, int max_inputs, InferSignature* infer,
-                    EvalSignature* eval) {
+                    EvalSignature* eval, Gradient gradient = Gradient::none) {
   return {.name = name,
           .min_inputs = min_inputs,
           .max_inputs = max_inputs,
@@ -312,12 +312,13 @@ constexpr OpRow row(std::string_view name, int min_inputs, int max_inputs, Infer
           .eval = eval,
           .kernels = "the body is compiled by the runtime",
           .why_float = "the body is compiled by the runtime",
+          .gradient = gradient,
           .tolerance = 0};
 }
 
 // Loop may leave its trip count and its condition out.
 constexpr std::array kRows = {
-    row("If", 1, 1, infer_if, eval_if),
+    row("If", 1, 1, infer_if, eval_if, Gradient::autograd),
     row("Loop", 0, -1, infer_loop, eval_loop),
     row("Scan", 1, -1, infer_scan, eval_scan),
 };

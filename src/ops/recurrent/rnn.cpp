@@ -118,6 +118,7 @@ constexpr OpRow row(std::string_view name, int max_inputs, int max_outputs) {
                   .eval = eval<cell>,
                   .kernels = kPackedKernels<cell>,
                   .why_float = "states are kept in float: an error would grow with every step",
+                  .gradient = Gradient::autograd,
                   .tolerance = 1e-4};
   result.weights = {.axes = axes, .matrix = true, .second = 2, .stored = true};
   return result;

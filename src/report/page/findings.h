@@ -37,7 +37,8 @@ struct Making {
   std::vector<Skipped> skipped;
   std::vector<std::string> notes;
   std::vector<Epoch> epochs;
-  int64_t best_epoch = 0;  // from 1; 0: nothing was trained
+  bool labelled = true;    // the epochs were judged by labels, not by a teacher's outputs
+  int64_t best_epoch = 0;  // from 1; 0: no epoch was better than the start
 };
 
 /// A difference from another model on the same samples.

@@ -117,10 +117,12 @@ void Gatherer::add_training(const RunStep& step) {
   Making made = making(step.result, step.verb);
   note_bytes(made.to, bytes(step.result, "bytes"));
   for (const Json& epoch : items(step.result, "epochs")) {
+    made.labelled = made.labelled && !number(epoch, "validation_sqnr_db");
     made.epochs.push_back({.train_loss = number(epoch, "train_loss").value_or(0),
                            .validation_loss = number(epoch, "validation_loss").value_or(0),
                            .validation_accuracy = number(epoch, "validation_accuracy").value_or(0),
                            .validation_samples = count(epoch, "validation_samples"),
+                           .validation_sqnr_db = number(epoch, "validation_sqnr_db").value_or(0),
                            .learning_rate = number(epoch, "learning_rate").value_or(0)});
   }
   made.best_epoch =

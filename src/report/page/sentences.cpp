@@ -161,8 +161,19 @@ std::string Sentence::speed_change() const {
 }
 
 std::string Sentence::training() const {
-  if (making_ == nullptr || making_->epochs.empty() || making_->best_epoch < 1) return {};
+  if (making_ == nullptr || making_->epochs.empty()) return {};
+  if (making_->best_epoch < 1) {
+    return fmt::format("got no better in training ({} epochs) and is as it was",
+                       making_->epochs.size());
+  }
   const Epoch& best = making_->epochs[static_cast<size_t>(making_->best_epoch - 1)];
+  if (!making_->labelled) {
+    return fmt::format(
+        "was nearest to the float model in epoch {} of {}: SQNR {:.1f} dB on {} "
+        "validation samples",
+        making_->best_epoch, making_->epochs.size(), best.validation_sqnr_db,
+        group_digits(best.validation_samples));
+  }
   return fmt::format("had its best validation accuracy, {} of {} samples, in epoch {} of {}",
                      format_percent(best.validation_accuracy),
                      group_digits(best.validation_samples), making_->best_epoch,

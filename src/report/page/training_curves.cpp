@@ -68,11 +68,16 @@ std::string figure(const std::string& id, const std::string& caption, const std:
                      legend, svg.svg());
 }
 
+// What the epochs were judged by.
+std::string judged_by(const Making& made) {
+  return made.labelled ? "validation accuracy" : "validation SQNR (dB)";
+}
+
 std::string table_of(const Findings& findings, const Making& made) {
   HtmlTable table("Epochs of " + findings.label(made.to), {{"epoch"},
                                                            {"training loss", true},
                                                            {"validation loss", true},
-                                                           {"validation accuracy", true},
+                                                           {judged_by(made), true},
                                                            {"learning rate", true}});
   for (size_t i = 0; i < made.epochs.size(); ++i) {
     const Epoch& epoch = made.epochs[i];
@@ -80,7 +85,8 @@ std::string table_of(const Findings& findings, const Making& made) {
     table.add_row({{fmt::format("{}{}", i + 1, best ? " (best)" : "")},
                    {fmt::format("{:.4f}", epoch.train_loss)},
                    {fmt::format("{:.4f}", epoch.validation_loss)},
-                   {format_percent(epoch.validation_accuracy)},
+                   {made.labelled ? format_percent(epoch.validation_accuracy)
+                                  : fmt::format("{:.2f}", epoch.validation_sqnr_db)},
                    {fmt::format("{:.2g}", epoch.learning_rate)}});
   }
   return folded("All epochs as a table", table.html());
@@ -103,19 +109,21 @@ std::string training_section(const Findings& findings) {
   for (const Making& made : findings.makings) {
     if (made.epochs.empty()) continue;
     Series training{"training", "k0", {}}, validation{"validation", "k1", {}},
-        accuracy{"validation accuracy", "k1", {}};
+        judged{judged_by(made), "k1", {}};
     for (const Epoch& epoch : made.epochs) {
       training.values.push_back(epoch.train_loss);
       validation.values.push_back(epoch.validation_loss);
-      accuracy.values.push_back(epoch.validation_accuracy * 100);
+      judged.values.push_back(made.labelled ? epoch.validation_accuracy * 100
+                                            : epoch.validation_sqnr_db);
     }
     ++drawn;
     html += fmt::format("<h3>{}</h3>\n", escape(title_of(findings, made)));
     html += "<div class=\"charts\">\n" +
             figure(fmt::format("accuracy-{}", drawn),
-                   fmt::format("Accuracy on {} validation samples",
+                   fmt::format("{} on {} validation samples",
+                               made.labelled ? "Accuracy" : "SQNR against the float model",
                                made.epochs.front().validation_samples),
-                   "accuracy (%)", {accuracy}, made.best_epoch) +
+                   made.labelled ? "accuracy (%)" : "SQNR (dB)", {judged}, made.best_epoch) +
             figure(fmt::format("loss-{}", drawn), "Loss", "loss", {training, validation}, 0) +
             "</div>\n" + table_of(findings, made);
   }

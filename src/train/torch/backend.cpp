@@ -5,19 +5,16 @@
 #include <string_view>
 
 #include "base/check.h"
-#include "base/machine.h"
 #include "train/torch/tensors.h"
 #include "train/torch/trainer.h"
 
 namespace nibble {
 namespace {
 
-/// libtorch's number of threads while training, and as it was afterwards.
+/// libtorch's number of threads is as it was after training, which chooses its own.
 class ThreadCount {
  public:
-  explicit ThreadCount(int threads) : before_(torch::get_num_threads()) {
-    torch::set_num_threads(threads);
-  }
+  ThreadCount() : before_(torch::get_num_threads()) {}
   ~ThreadCount() { torch::set_num_threads(before_); }
   ThreadCount(const ThreadCount&) = delete;
   ThreadCount& operator=(const ThreadCount&) = delete;
@@ -25,22 +22,6 @@ class ThreadCount {
  private:
   int before_;
 };
-
-/// One thread per core, but one for a small network: a step of a few milliseconds gains little from
-/// OpenMP's teams, and they were measured to cost it a factor of 50 on a machine that is busy with
-/// something else. Depends on network, batch and cores only.
-int choose_threads(Network& network, const Dataset& data, const TrainOptions& options,
-                   torch::Device device) {
-  constexpr int64_t kWorthATeam = 500'000'000;  // multiply-adds of a batch
-  if (options.threads > 0) return options.threads;
-  const torch::NoGradGuard no_gradient;
-  std::vector<int64_t> shape{1};
-  const Shape sample = sample_shape(data, "training");
-  shape.insert(shape.end(), sample.begin(), sample.end());
-  network.forward({torch::zeros(shape).to(device)}, network.graph().outputs, {});
-  if (network.multiply_adds() * options.batch < kWorthATeam) return 1;
-  return cores();
-}
 
 torch::Device choose_device(Device device) {
   if (device == Device::cpu) return torch::kCPU;
@@ -94,7 +75,8 @@ class TorchBackend final : public TrainBackend {
   }
 
   bool runs(std::string_view op, std::string_view domain) const override {
-    return find_torch_op(op, domain) != nullptr;
+    const bool branches = op == "If" && domain.empty();  // networks of their own
+    return branches || find_torch_op(op, domain) != nullptr;
   }
 
   std::vector<Tensor> gradients(const Graph& graph, std::span<const Tensor> inputs,
@@ -144,18 +126,17 @@ class TorchBackend final : public TrainBackend {
                          const Dataset& validation, const TrainOptions& options) {
     return translated([&] {
       const torch::Device device = choose_device(options.device);
-      Network network(graph, float_graph, device, options.pair_orders);
+      Network network(graph, float_graph, device, Network::Use::training, options.pair_orders);
       if (network.parameters().empty()) {
         fail(ErrorCode::invalid_model, "the network has no weights that could be trained");
       }
-      TrainOptions chosen = options;
-      chosen.threads = choose_threads(network, training, options, device);
-      const ThreadCount threads(chosen.threads);
       std::optional<Network> teacher;
-      if (float_graph != nullptr && options.distill > 0) {
-        teacher.emplace(*float_graph, nullptr, device);
+      const bool taught = learns_from_teacher(options.loss, training.classes() > 0);
+      if (options.teacher != nullptr && (taught || options.distill > 0)) {
+        teacher.emplace(*options.teacher, nullptr, device, Network::Use::inference);
       }
-      return Trainer(network, teacher ? &*teacher : nullptr, training, validation, chosen, device)
+      const ThreadCount restored;
+      return Trainer(network, teacher ? &*teacher : nullptr, training, validation, options, device)
           .run();
     });
   }

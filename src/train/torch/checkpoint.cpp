@@ -10,7 +10,7 @@
 namespace nibble {
 namespace {
 
-constexpr int64_t kEpochFields = 5;
+constexpr int64_t kEpochFields = 6;
 
 torch::Tensor epochs_to_tensor(const std::vector<Epoch>& epochs) {
   torch::Tensor table =
@@ -18,7 +18,8 @@ torch::Tensor epochs_to_tensor(const std::vector<Epoch>& epochs) {
   auto* out = table.data_ptr<double>();
   for (const Epoch& epoch : epochs) {
     for (double field : {epoch.train_loss, epoch.validation_loss, epoch.validation_accuracy,
-                         static_cast<double>(epoch.validation_samples), epoch.learning_rate}) {
+                         static_cast<double>(epoch.validation_samples), epoch.learning_rate,
+                         epoch.validation_sqnr_db}) {
       *out++ = field;
     }
   }
@@ -33,6 +34,7 @@ std::vector<Epoch> epochs_from_tensor(const torch::Tensor& table) {
                       .validation_loss = in[1],
                       .validation_accuracy = in[2],
                       .validation_samples = static_cast<int64_t>(in[3]),
+                      .validation_sqnr_db = in[5],
                       .learning_rate = in[4]});
   }
   return epochs;
@@ -57,11 +59,12 @@ std::vector<torch::Tensor> read_all(torch::serialize::InputArchive& archive, con
 std::string Trainer::fingerprint() const {
   const TrainOptions& o = options_;
   std::string text = fmt::format(
-      "nibble checkpoint 1: optimizer {}, epochs {}, batch {}, rate {}, warm-up {}, momentum {}, "
+      "nibble checkpoint 2: optimizer {}, loss {}, epochs {}, batch {}, rate {}, warm-up {}, "
+      "momentum {}, "
       "decay {}, smoothing {}, flip {}, crop {}, distill {}, seed {}, samples {}+{}, network",
-      static_cast<int>(o.optimizer), o.epochs, o.batch, o.learning_rate, o.warmup_epochs,
-      o.momentum, o.weight_decay, o.label_smoothing, o.flip, o.crop_padding, o.distill, o.seed,
-      training_.size(), validation_.size());
+      static_cast<int>(o.optimizer), static_cast<int>(o.loss), o.epochs, o.batch, o.learning_rate,
+      o.warmup_epochs, o.momentum, o.weight_decay, o.label_smoothing, o.flip, o.crop_padding,
+      o.distill, o.seed, training_.size(), validation_.size());
   if (network_.keeps_pairs_safe()) text += " of safe pairs";
   for (const Parameter& parameter : network_.parameters()) {
     text += fmt::format(" {}[{}]", parameter.name, fmt::join(parameter.tensor.sizes(), ","));

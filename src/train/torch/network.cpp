@@ -8,6 +8,7 @@
 #include "base/random.h"
 #include "ops/op.h"
 #include "ops/roles.h"
+#include "passes/every_graph.h"
 #include "train/torch/tensors.h"
 
 namespace nibble {
@@ -23,35 +24,121 @@ uint64_t mix(uint64_t seed, uint64_t salt) {
 
 }  // namespace
 
-Network::Network(const Graph& graph, const Graph* float_graph, torch::Device device,
+Network::Network(const Graph& graph, const Graph* float_graph, torch::Device device, Use use,
                  std::span<const PairOrder> pair_orders)
-    : graph_(graph), device_(device) {
+    : Network(graph, float_graph, device, use, pair_orders, {}) {}
+
+Network::Network(const Graph& graph, const Graph* float_graph, torch::Device device, Use use,
+                 std::span<const PairOrder> pair_orders, const Names& learned_around)
+    : graph_(graph), device_(device), use_(use) {
+  hand_constants_to_bodies(graph_);
   const auto count = static_cast<size_t>(graph_.value_count());
   constants_.resize(count);
   quantizer_of_.assign(count, -1);
   already_on_grid_.assign(count, false);
-  for (NodeId id : graph_.nodes()) {
-    const Node& node = graph_.node(id);
-    if (find_torch_op(node.op, node.domain) == nullptr) {
-      fail(ErrorCode::unsupported, "{}: training does not support this operator", describe(node));
-    }
-  }
   add_constants(float_graph);
   add_activation_quantizers();
   add_bias_grids();
   add_pair_limits(pair_orders);
+  all_parameters_ = parameters_;
+  find_learned(float_graph, pair_orders, learned_around);
   widen_scales();
+  find_releases();
+}
 
-  std::vector<bool> seen(count, false);
+namespace {
+
+// The body of the node of the same name in another graph; nullptr if there is none.
+const Graph* counterpart_body(const Graph* other, const Node& node, const std::string& attribute) {
+  if (other == nullptr) return nullptr;
+  for (const NodeId id : other->nodes()) {
+    const Node& candidate = other->node(id);
+    if (candidate.name != node.name || candidate.op != node.op) continue;
+    const Attribute* found = candidate.attributes.find(attribute);
+    const auto* body =
+        found != nullptr ? std::get_if<std::shared_ptr<const Graph>>(found) : nullptr;
+    if (body != nullptr) return body->get();
+  }
+  return nullptr;
+}
+
+}  // namespace
+
+bool Network::needs_gradient(const Node& node) const {
+  const auto is_learned = [&](ValueId value) {
+    return value && learned_[static_cast<size_t>(value.index)];
+  };
+  const bool reads = std::ranges::any_of(node.inputs, is_learned) ||
+                     std::ranges::any_of(node.captures, is_learned);
+  return reads && std::ranges::any_of(node.outputs, [&](ValueId value) {
+           return value && is_float(graph_.value(value).type.dtype);
+         });
+}
+
+// Also makes the networks of branches, and refuses what has no gradient.
+void Network::find_learned(const Graph* float_graph, std::span<const PairOrder> pair_orders,
+                           const Names& learned_around) {
+  learned_.assign(constants_.size(), false);
+  for (int32_t i = 0; i < graph_.value_count(); ++i) {
+    const auto at = static_cast<size_t>(i);
+    learned_[at] =
+        use_ == Use::training &&
+        (quantizer_of_[at] >= 0 || (constants_[at].defined() && constants_[at].requires_grad()) ||
+         (is_free(graph_, {i}) && learned_around.contains(graph_.value({i}).name)));
+  }
+  for (const NodeId id : graph_.nodes()) {
+    const Node& node = graph_.node(id);
+    bool learned = needs_gradient(node);
+    if (node.op == "If" && node.domain.empty()) {
+      Names around;
+      for (const ValueId value : node.captures) {
+        if (learned_[static_cast<size_t>(value.index)]) around.insert(graph_.value(value).name);
+      }
+      for (const std::string attribute : {"then_branch", "else_branch"}) {
+        const auto& body = std::get<std::shared_ptr<const Graph>>(*node.attributes.find(attribute));
+        bodies_.push_back({id, attribute,
+                           std::unique_ptr<Network>(
+                               new Network(*body, counterpart_body(float_graph, node, attribute),
+                                           device_, use_, pair_orders, around))});
+        const Network& network = *bodies_.back().network;
+        all_parameters_.insert(all_parameters_.end(), network.all_parameters_.begin(),
+                               network.all_parameters_.end());
+        learned = learned || std::ranges::any_of(body->outputs, [&](ValueId output) {
+                    return network.learned_[static_cast<size_t>(output.index)];
+                  });
+      }
+    } else if (find_torch_op(node.op, node.domain) == nullptr) {
+      if (learned) {
+        fail(ErrorCode::unsupported,
+             "{}: training has no gradient for this operator, and what it reads depends on trained "
+             "weights",
+             describe(node));
+      }
+      evaluated_.emplace(id, Evaluated(graph_, node));
+    }
+    if (!learned) continue;
+    for (const ValueId out : node.outputs) {
+      if (out && is_float(graph_.value(out).type.dtype)) {
+        learned_[static_cast<size_t>(out.index)] = true;
+      }
+    }
+  }
+}
+
+void Network::find_releases() {
+  std::vector<bool> seen(constants_.size(), false);
   const std::vector<NodeId> nodes = graph_.nodes();
   released_after_.resize(nodes.size());
   for (size_t i = nodes.size(); i-- > 0;) {
-    for (ValueId value : graph_.node(nodes[i]).inputs) {
+    const Node& node = graph_.node(nodes[i]);
+    const auto release = [&](ValueId value) {
       if (!value || graph_.value(value).is_constant() || seen[static_cast<size_t>(value.index)])
-        continue;
+        return;
       seen[static_cast<size_t>(value.index)] = true;
       released_after_[i].push_back(value);
-    }
+    };
+    std::ranges::for_each(node.inputs, release);
+    std::ranges::for_each(node.captures, release);
   }
 }
 
@@ -82,7 +169,7 @@ void Network::add_constants(const Graph* float_graph) {
       statistics_.push_back(constant);
       statistics_values_.push_back(id);
     }
-    if (!role) return;
+    if (!role || use_ == Use::inference) return;
     parameters_.push_back({value.name, *role, constant.set_requires_grad(true)});
     if (!value.type.quant || value.type.quant->storage == DType::i32) return;
     const auto sizes = constant.sizes();
@@ -99,6 +186,16 @@ void Network::add_constants(const Graph* float_graph) {
       }
     }
   }
+  // What a body gives of the constants around it, and what the graph gives.
+  const auto load_plain = [&](ValueId id) {
+    const Value& value = graph_.value(id);
+    torch::Tensor& constant = constants_[static_cast<size_t>(id.index)];
+    if (constant.defined() || !value.is_constant()) return;
+    constant = to_torch(real_data(value),
+                        is_float(value.type.dtype) ? device_ : torch::Device(torch::kCPU));
+  };
+  for (NodeId id : graph_.nodes()) std::ranges::for_each(graph_.node(id).captures, load_plain);
+  std::ranges::for_each(graph_.outputs, load_plain);
 }
 
 void Network::add_activation_quantizers() {
@@ -233,6 +330,57 @@ void Network::load_constants(std::vector<torch::Tensor>& values) {
 
 std::vector<torch::Tensor> Network::forward(const std::vector<torch::Tensor>& inputs,
                                             std::span<const ValueId> wanted, const Mode& mode) {
+  return run(inputs, wanted, mode, {});
+}
+
+std::vector<torch::Tensor> Network::run_branch(const Node& node, NodeId id, bool condition,
+                                               const Mode& mode, const Around& around) {
+  const std::string_view wanted = condition ? "then_branch" : "else_branch";
+  for (Body& body : bodies_) {
+    if (body.owner != id || body.attribute != wanted) continue;
+    Network& network = *body.network;
+    std::vector<torch::Tensor> results = network.run({}, network.graph_.outputs, mode, around);
+    multiply_adds_ += network.multiply_adds_;
+    return results;
+  }
+  fail(ErrorCode::invalid_model, "{}: the branch {} is missing", describe(node), wanted);
+}
+
+std::vector<torch::Tensor> Network::run_node(NodeId id, const std::vector<torch::Tensor>& arguments,
+                                             const Mode& mode, const Around& around) {
+  const Node& node = graph_.node(id);
+  const auto evaluate = [&](Evaluated& evaluated) {
+    std::vector<torch::Tensor> read;
+    for (const ValueId value : evaluated.reads()) read.push_back(around(graph_.value(value).name));
+    return evaluated.run(read, device_);
+  };
+  if (const auto at = evaluated_.find(id); at != evaluated_.end()) return evaluate(at->second);
+  if (node.op == "If" && node.domain.empty()) {
+    return run_branch(node, id, arguments.at(0).item<bool>(), mode, around);
+  }
+  const TorchCall call(node, graph_.opset(), arguments, mode.training,
+                       mix(mode.seed, static_cast<uint64_t>(id.index)));
+  std::optional<Error> refusal;
+  try {
+    return find_torch_op(node.op, node.domain)->run(call);
+  } catch (const Error& error) {
+    const bool differentiated = torch::GradMode::is_enabled() &&
+                                std::ranges::any_of(arguments, [](const torch::Tensor& argument) {
+                                  return argument.defined() && argument.requires_grad();
+                                });
+    if (error.code() != ErrorCode::unsupported || needs_gradient(node) || differentiated) throw;
+    refusal = error;
+  }
+  try {
+    return evaluate(evaluated_.emplace(id, Evaluated(graph_, node)).first->second);
+  } catch (const Error&) {
+    throw *refusal;
+  }
+}
+
+std::vector<torch::Tensor> Network::run(const std::vector<torch::Tensor>& inputs,
+                                        std::span<const ValueId> wanted, const Mode& mode,
+                                        const Around& around) {
   std::vector<torch::Tensor> values;
   load_constants(values);
   multiply_adds_ = 0;
@@ -242,21 +390,31 @@ std::vector<torch::Tensor> Network::forward(const std::vector<torch::Tensor>& in
   for (size_t i = 0; i < graph_.inputs.size(); ++i) {
     slot(graph_.inputs[i]) = quantized(graph_.inputs[i], inputs.at(i));
   }
+  // What a body captures comes from around it.
+  const Around named = [&](const std::string& name) -> torch::Tensor {
+    const auto id = graph_.find_value(name);
+    if (id && slot(*id).defined()) return slot(*id);
+    check(static_cast<bool>(around), "a body captures a value that nothing around it has");
+    return around(name);
+  };
+  const auto read = [&](ValueId id) {
+    return slot(id).defined() || !is_free(graph_, id) ? slot(id) : named(graph_.value(id).name);
+  };
   const std::vector<NodeId> nodes = graph_.nodes();
   for (size_t i = 0; i < nodes.size(); ++i) {
     const Node& node = graph_.node(nodes[i]);
     std::vector<torch::Tensor> arguments;
-    for (ValueId input : node.inputs) arguments.push_back(input ? slot(input) : torch::Tensor());
-    const TorchCall call(node, graph_.opset(), arguments, mode.training, mix(mode.seed, i));
+    for (ValueId input : node.inputs) arguments.push_back(input ? read(input) : torch::Tensor());
     std::vector<torch::Tensor> results;
     try {
       results = with_context([&] { return describe(node); },
-                             [&] { return find_torch_op(node.op, node.domain)->run(call); });
+                             [&] { return run_node(nodes[i], arguments, mode, named); });
     } catch (const c10::Error& error) {
       fail(ErrorCode::invalid_model, "{}: {}", describe(node), error.what_without_backtrace());
     }
     if (parameter_role(graph_, node, 1) == ParameterRole::weight && results[0].dim() > 1) {
-      multiply_adds_ += results[0].numel() / results[0].size(1) * arguments[1].numel();
+      const int64_t channels = results[0].size(node.op == "MatMul" ? -1 : 1);
+      multiply_adds_ += results[0].numel() / std::max<int64_t>(channels, 1) * arguments[1].numel();
     }
     for (size_t out = 0; out < node.outputs.size() && out < results.size(); ++out) {
       if (node.outputs[out]) slot(node.outputs[out]) = quantized(node.outputs[out], results[out]);
@@ -267,18 +425,28 @@ std::vector<torch::Tensor> Network::forward(const std::vector<torch::Tensor>& in
   }
   std::vector<torch::Tensor> outputs;
   for (ValueId value : wanted) {
-    if (!slot(value).defined()) {
+    outputs.push_back(read(value));
+    if (!outputs.back().defined()) {
       fail(ErrorCode::unsupported, "training does not compute '{}'", graph_.value(value).name);
     }
-    outputs.push_back(slot(value));
   }
   return outputs;
+}
+
+bool Network::keeps_pairs_safe() const {
+  return !safe_weights_.empty() || std::ranges::any_of(bodies_, [](const Body& body) {
+    return body.network->keeps_pairs_safe();
+  });
 }
 
 std::vector<torch::Tensor> Network::state() const {
   std::vector<torch::Tensor> state;
   for (const Parameter& parameter : parameters_) state.push_back(parameter.tensor.detach());
   state.insert(state.end(), statistics_.begin(), statistics_.end());
+  for (const Body& body : bodies_) {
+    const std::vector<torch::Tensor> inner = body.network->state();
+    state.insert(state.end(), inner.begin(), inner.end());
+  }
   return state;
 }
 
@@ -287,9 +455,14 @@ void Network::set_state(const std::vector<torch::Tensor>& state) {
   const std::vector<torch::Tensor> mine = this->state();
   check(mine.size() == state.size(), "set_state: the state is of another network");
   for (size_t i = 0; i < mine.size(); ++i) mine[i].copy_(state[i]);
+  remember_scales();
+}
+
+void Network::remember_scales() {
   for (Quantizer& quantizer : quantizers_) {
     quantizer.previous.copy_(parameters_[quantizer.parameter].tensor);
   }
+  for (Body& body : bodies_) body.network->remember_scales();
 }
 
 void Network::project_scales() {
@@ -301,9 +474,10 @@ void Network::project_scales() {
     quantizer.previous.copy_(scale);
   }
   widen_scales();
+  for (Body& body : bodies_) body.network->project_scales();
 }
 
-Graph Network::to_graph() const {
+Graph Network::inner_graph() const {
   Graph graph = graph_;
   const auto scales_of = [](const torch::Tensor& tensor) {
     const Tensor flat = from_torch(tensor);
@@ -327,6 +501,22 @@ Graph Network::to_graph() const {
   for (size_t i = 0; i < statistics_.size(); ++i) {
     graph.value(statistics_values_[i]).data = from_torch(statistics_[i]);
   }
+  for (const Body& body : bodies_) {
+    Graph inner = body.network->inner_graph();
+    // A captured value has the grid that it has around the body.
+    for (int32_t i = 0; i < inner.value_count(); ++i) {
+      Value& value = inner.value({i});
+      const auto outer = is_free(inner, {i}) ? graph.find_value(value.name) : std::nullopt;
+      if (outer && value.type.quant) value.type.quant = graph.value(*outer).type.quant;
+    }
+    graph.node(body.owner)
+        .attributes.set(body.attribute, std::make_shared<const Graph>(std::move(inner)));
+  }
+  return graph;
+}
+
+Graph Network::to_graph() const {
+  Graph graph = inner_graph();
   graph.validate();
   return graph;
 }

@@ -4,12 +4,17 @@
 
 #include <torch/torch.h>
 
+#include <functional>
+#include <map>
+#include <memory>
 #include <optional>
+#include <set>
 #include <span>
 #include <string>
 #include <vector>
 
 #include "nibble/graph.h"
+#include "train/torch/evaluated.h"
 #include "train/torch/fake_quantize.h"
 #include "train/torch/op.h"
 #include "train/torch/pair_limit.h"
@@ -27,10 +32,16 @@ class Network {
  public:
   /// Parameters are the float or quantized constants that weigh, shift or normalise. Quantized ones
   /// start from `float_graph` (same node names) if it is given, else from their dequantized codes.
-  /// Throws Error{unsupported} naming a node that libtorch cannot run here.
+  /// Throws Error{unsupported} naming a node that has no gradient here and lies behind something
+  /// that is learned. Nodes that nothing learned leads to, and those that give no reals, are run as
+  /// the runtime runs them where there is no row for them.
   /// No learned scale leaves a pair of weights that could saturate in one of `pair_orders`.
+  enum class Use : uint8_t {
+    training,
+    inference,  // of a teacher: nothing is learned
+  };
   Network(const Graph& graph, const Graph* float_graph, torch::Device device,
-          std::span<const PairOrder> pair_orders = {});
+          Use use = Use::training, std::span<const PairOrder> pair_orders = {});
 
   struct Mode {
     bool training = false;  // batch statistics (which update the running ones) and dropout
@@ -44,8 +55,9 @@ class Network {
   int64_t multiply_adds() const { return multiply_adds_; }
 
   const Graph& graph() const { return graph_; }
-  bool keeps_pairs_safe() const { return !safe_weights_.empty(); }
-  const std::vector<Parameter>& parameters() const { return parameters_; }
+  bool keeps_pairs_safe() const;
+  /// Those of bodies included.
+  const std::vector<Parameter>& parameters() const { return all_parameters_; }
   /// All that training changes: parameters and running statistics, in a fixed order.
   std::vector<torch::Tensor> state() const;
   void set_state(const std::vector<torch::Tensor>& state);
@@ -55,6 +67,18 @@ class Network {
   Graph to_graph() const;
 
  private:
+  /// A body of a node: a network of its own, which captures values of this one by name.
+  struct Body {
+    NodeId owner;
+    std::string attribute;
+    std::unique_ptr<Network> network;
+  };
+  using Names = std::set<std::string>;
+  /// What a body sees of the values around it, by name.
+  using Around = std::function<torch::Tensor(const std::string&)>;
+
+  Network(const Graph& graph, const Graph* float_graph, torch::Device device, Use use,
+          std::span<const PairOrder> pair_orders, const Names& learned_around);
   /// What shares one set of learned scales: a constant, or activations with the same codes.
   struct Quantizer {
     std::vector<ValueId> values;
@@ -71,6 +95,19 @@ class Network {
     int weight = -1;
   };
 
+  std::vector<torch::Tensor> run(const std::vector<torch::Tensor>& inputs,
+                                 std::span<const ValueId> wanted, const Mode& mode,
+                                 const Around& around);
+  std::vector<torch::Tensor> run_node(NodeId id, const std::vector<torch::Tensor>& arguments,
+                                      const Mode& mode, const Around& around);
+  std::vector<torch::Tensor> run_branch(const Node& node, NodeId id, bool condition,
+                                        const Mode& mode, const Around& around);
+  void find_learned(const Graph* float_graph, std::span<const PairOrder> pair_orders,
+                    const Names& learned_around);
+  bool needs_gradient(const Node& node) const;
+  void find_releases();
+  void remember_scales();
+  Graph inner_graph() const;
   /// A weight whose pairs must be safe for the codes that the layer's data can take.
   struct SafeWeight {
     ValueId weight;
@@ -96,7 +133,12 @@ class Network {
   Graph graph_;
   torch::Device device_;
   int64_t multiply_adds_ = 0;
+  Use use_ = Use::training;
   std::vector<Parameter> parameters_;
+  std::vector<Parameter> all_parameters_;
+  std::vector<Body> bodies_;
+  std::vector<bool> learned_;  // by value: reals that depend on a parameter
+  std::map<NodeId, Evaluated> evaluated_;
   std::vector<torch::Tensor> statistics_;  // of batch normalisations
   std::vector<ValueId> statistics_values_;
   std::vector<torch::Tensor> constants_;  // by value: parameters and all other constants

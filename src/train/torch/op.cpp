@@ -30,8 +30,9 @@ int64_t TorchCall::axis(std::string_view name, int64_t fallback) const {
 const TorchOpRow* find_torch_op(std::string_view op, std::string_view domain) {
   static const auto table = [] {
     std::unordered_map<std::string_view, const TorchOpRow*> rows;
-    for (const auto& family : {torch_function_ops(), torch_index_ops(), torch_layer_ops(),
-                               torch_math_ops(), torch_reduce_ops(), torch_shape_ops()}) {
+    for (const auto& family :
+         {torch_function_ops(), torch_index_ops(), torch_layer_ops(), torch_math_ops(),
+          torch_recurrent_ops(), torch_reduce_ops(), torch_shape_ops()}) {
       for (const TorchOpRow& row : family) rows.emplace(row.name, &row);
     }
     return rows;

@@ -48,6 +48,7 @@ struct TorchOpRow {
 std::span<const TorchOpRow> torch_function_ops();
 std::span<const TorchOpRow> torch_index_ops();
 std::span<const TorchOpRow> torch_math_ops();
+std::span<const TorchOpRow> torch_recurrent_ops();
 std::span<const TorchOpRow> torch_reduce_ops();
 std::span<const TorchOpRow> torch_layer_ops();
 std::span<const TorchOpRow> torch_shape_ops();

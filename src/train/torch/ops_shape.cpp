@@ -86,21 +86,57 @@ Outputs space_to_depth(const Call& call) {
 
 Outputs identity(const Call& call) { return {call.in(0)}; }
 
+/// Where position `at` of an axis of `extent`, perhaps beyond its ends, takes its element from.
+int64_t padded_from(const std::string& mode, int64_t at, int64_t extent) {
+  if (mode == "edge") return std::clamp<int64_t>(at, 0, extent - 1);
+  if (mode == "wrap") return ((at % extent) + extent) % extent;
+  if (mode != "reflect") fail(ErrorCode::unsupported, "training has no Pad with mode '{}'", mode);
+  const int64_t period = std::max<int64_t>(2 * (extent - 1), 1);
+  const int64_t within = ((at % period) + period) % period;
+  return std::min(within, period - within);
+}
+
+// Pads before and after each axis of `x`, from input 1 on the axes of input 3.
+Extents pads_of(const Call& call) {
+  const auto rank = static_cast<size_t>(call.in(0).dim());
+  const Extents given = call.attribute_or_input("pads", 1);
+  if (!call.has(3)) return given;
+  const Extents axes = call.integers(3);
+  Extents pads(2 * rank, 0);
+  for (size_t i = 0; i < axes.size(); ++i) {
+    const auto axis =
+        static_cast<size_t>(axes[i] < 0 ? axes[i] + static_cast<int64_t>(rank) : axes[i]);
+    pads.at(axis) = given.at(i);
+    pads.at(rank + axis) = given.at(axes.size() + i);
+  }
+  return pads;
+}
+
 Outputs pad(const Call& call) {
-  const Tensor& x = call.in(0);
-  const Extents pads = call.attribute_or_input("pads", 1);
+  Tensor x = call.in(0);
+  const auto rank = static_cast<size_t>(x.dim());
+  const Extents pads = pads_of(call);
   double value = call.node.attributes.real("value", 0);
   if (call.has(2)) value = call.in(2).item<double>();
   const std::string mode = call.node.attributes.text("mode", "constant");
-  if (mode != "constant" || call.has(3)) {
-    fail(ErrorCode::unsupported, "training supports Pad with mode 'constant' over all axes only");
+  if (mode == "constant") {
+    Extents widths;  // libtorch: from the last axis on
+    for (size_t i = rank; i-- > 0;) {
+      widths.push_back(pads[i]);
+      widths.push_back(pads[rank + i]);
+    }
+    return {torch::constant_pad_nd(x, widths, value)};
   }
-  Extents widths;
-  for (size_t i = static_cast<size_t>(x.dim()); i-- > 0;) {
-    widths.push_back(pads[i]);
-    widths.push_back(pads[static_cast<size_t>(x.dim()) + i]);
+  for (size_t axis = 0; axis < rank; ++axis) {
+    if (pads[axis] == 0 && pads[rank + axis] == 0) continue;
+    const int64_t extent = x.size(static_cast<int64_t>(axis));
+    Extents from;
+    for (int64_t at = -pads[axis]; at < extent + pads[rank + axis]; ++at) {
+      from.push_back(padded_from(mode, at, extent));
+    }
+    x = x.index_select(static_cast<int64_t>(axis), torch::tensor(from).to(x.device()));
   }
-  return {torch::constant_pad_nd(x, widths, value)};
+  return {x};
 }
 
 Outputs reshape(const Call& call) {

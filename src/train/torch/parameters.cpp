@@ -31,6 +31,16 @@ constexpr std::array kParameterSlots = {
     ParameterSlot{"GroupNormalization", 1, ParameterRole::norm},
     ParameterSlot{"GroupNormalization", 2, ParameterRole::norm},
     ParameterSlot{"PRelu", 1, ParameterRole::norm},
+    ParameterSlot{"GRU", 1, ParameterRole::weight},
+    ParameterSlot{"GRU", 2, ParameterRole::weight},
+    ParameterSlot{"GRU", 3, ParameterRole::bias},
+    ParameterSlot{"LSTM", 1, ParameterRole::weight},
+    ParameterSlot{"LSTM", 2, ParameterRole::weight},
+    ParameterSlot{"LSTM", 3, ParameterRole::bias},
+    ParameterSlot{"LSTM", 7, ParameterRole::norm},
+    ParameterSlot{"RNN", 1, ParameterRole::weight},
+    ParameterSlot{"RNN", 2, ParameterRole::weight},
+    ParameterSlot{"RNN", 3, ParameterRole::bias},
 };
 
 /// The constant in the same place of the same node of another graph; nullptr if the node takes none
@@ -55,6 +65,10 @@ std::optional<ParameterRole> parameter_role(const Graph& graph, const Node& node
   if (!value.is_constant() || value.type.dtype != DType::f32) return {};
   for (const ParameterSlot& row : kParameterSlots) {
     if (row.op == node.op && row.input == slot) return row.role;
+  }
+  // A table of embeddings; a list is one of settings.
+  if (node.op == "Gather" && slot == 0 && value.data.shape().rank() > 1) {
+    return ParameterRole::weight;
   }
   if (node.op != "Add" || node.inputs.size() != 2 || value.data.elements() < 2) return {};
   const auto other = graph.producer(node.inputs[1 - slot]);

@@ -5,6 +5,7 @@
 #include <numbers>
 
 #include "base/check.h"
+#include "base/machine.h"
 
 namespace nibble {
 namespace {
@@ -31,7 +32,13 @@ std::unique_ptr<torch::optim::OptimizerOptions> group_options(const TrainOptions
                                                         .weight_decay(decay));
 }
 
-Groups make_groups(const Network& network, const TrainOptions& options) {
+// What a rate of a thousandth means for a tensor that is trained on to be a little better: a
+// thousandth of its entries, whatever their units. Zeros have none.
+double size_of(const torch::Tensor& tensor) {
+  return std::max(tensor.detach().square().mean().sqrt().item<double>(), 1e-3);
+}
+
+Groups make_groups(const Network& network, const TrainOptions& options, bool taught) {
   Groups result;
   std::vector<torch::Tensor> weights, others;
   const auto add = [&](const std::vector<torch::Tensor>& tensors, bool decays, double factor) {
@@ -40,9 +47,12 @@ Groups make_groups(const Network& network, const TrainOptions& options) {
     result.factors.push_back(factor);
   };
   for (const Parameter& parameter : network.parameters()) {
-    if (parameter.role == ParameterRole::weight) {
+    const bool is_scale = parameter.role == ParameterRole::scale;
+    if (taught && !is_scale && options.optimizer == Optimizer::adamw) {
+      add({parameter.tensor}, parameter.role == ParameterRole::weight, size_of(parameter.tensor));
+    } else if (parameter.role == ParameterRole::weight) {
       weights.push_back(parameter.tensor);
-    } else if (parameter.role == ParameterRole::scale && options.optimizer == Optimizer::adamw) {
+    } else if (is_scale && options.optimizer == Optimizer::adamw) {
       add({parameter.tensor}, false, parameter.tensor.mean().item<double>());
     } else {
       others.push_back(parameter.tensor);
@@ -68,6 +78,12 @@ std::string stage_name(int epoch, const TrainOptions& options) {
 
 }  // namespace
 
+int choose_threads(int64_t multiply_adds, const TrainOptions& options) {
+  constexpr int64_t kWorthATeam = 500'000'000;
+  if (options.threads > 0) return options.threads;
+  return multiply_adds < kWorthATeam ? 1 : cores();
+}
+
 Trainer::Trainer(Network& network, Network* teacher, const Dataset& training,
                  const Dataset& validation, const TrainOptions& options, torch::Device device)
     : network_(network),
@@ -76,14 +92,25 @@ Trainer::Trainer(Network& network, Network* teacher, const Dataset& training,
       validation_(validation),
       options_(options),
       device_(device),
-      head_(find_head(network.graph())) {
-  const Shape shape = sample_shape(training, "training");
-  if ((options.flip || options.crop_padding > 0) && shape.rank() != 3) {
-    fail(ErrorCode::invalid_argument, "flip and crop are for images [C,H,W], the samples are {}",
-         shape.to_string());
+      feed_(Feed::of(network.graph(), training, options.batch, options.threads)),
+      validation_feed_(
+          Feed::of(network.graph(), validation, std::max(options.batch, 64), options.threads)),
+      objective_(network.graph(), teacher != nullptr ? &teacher->graph() : nullptr, training,
+                 options),
+      student_(network, network.graph(), feed_, objective_.wanted()) {
+  if (options.flip || options.crop_padding > 0) {
+    const Shape shape = sample_shape(training, "augmentation by flip and crop");
+    if (shape.rank() != 3) {
+      fail(ErrorCode::invalid_argument, "flip and crop are for images [C,H,W], the samples are {}",
+           shape.to_string());
+    }
   }
+  if (teacher != nullptr) {
+    teacher_player_.emplace(*teacher, network.graph(), feed_, objective_.wanted_of_teacher());
+  }
+  result_.labelled = objective_.labelled();
   steps_per_epoch_ = (training.size() + options.batch - 1) / options.batch;
-  Groups groups = make_groups(network, options);
+  Groups groups = make_groups(network, options, !objective_.labelled());
   rate_factors_ = groups.factors;
   optimizer_ = make_optimizer(std::move(groups), options);
 }
@@ -97,38 +124,72 @@ double Trainer::learning_rate(int64_t step) const {
   return options_.learning_rate * 0.5 * (1 + std::cos(std::numbers::pi * progress));
 }
 
-void Trainer::step(const Batch& batch, int epoch, int64_t number, double& loss_sum) {
-  const int64_t global = epoch * steps_per_epoch_ + number;
-  for (size_t i = 0; i < rate_factors_.size(); ++i) {
-    optimizer_->param_groups()[i].options().set_lr(learning_rate(global) * rate_factors_[i]);
-  }
-  torch::Tensor teacher_logits;
+std::vector<torch::Tensor> Trainer::ask_teacher(Player& teacher, const Batch& batch) const {
+  const torch::NoGradGuard no_gradient;
+  return teacher.run(batch, {});
+}
+
+// What cannot be trained is said before anything is.
+void Trainer::try_out() {
+  const torch::NoGradGuard no_gradient;
+  const auto batch = Batches::in_order(training_, feed_, 1, options_.threads, device_).next();
+  Player student(network_, network_.graph(), feed_, objective_.wanted());
+  const auto outputs = student.run(*batch, {});
+  options_.threads = choose_threads(
+      network_.multiply_adds() / std::max<int64_t>(batch->count, 1) * feed_.batch, options_);
+  torch::set_num_threads(options_.threads);
+  std::vector<torch::Tensor> wanted;
   if (teacher_ != nullptr) {
-    const torch::NoGradGuard no_gradient;
-    const Head head = find_head(teacher_->graph());
-    teacher_logits =
-        teacher_->forward({batch.samples}, std::span(&head.logits, 1), {})[0].flatten(1);
+    Player teacher(*teacher_, network_.graph(), feed_, objective_.wanted_of_teacher());
+    wanted = ask_teacher(teacher, *batch);
   }
-  const Network::Mode mode{.training = true,
-                           .seed = options_.seed * 1'000'003 + static_cast<uint64_t>(global)};
-  const torch::Tensor logits =
-      check_logits(network_.forward({batch.samples}, std::span(&head_.logits, 1), mode)[0], head_,
-                   training_.classes());
-  const torch::Tensor loss =
-      classification_loss(logits, batch.labels, teacher_logits, head_, options_);
-  const double value = loss.item<double>();
-  if (!std::isfinite(value)) {
+  objective_.loss(outputs, wanted, *batch);
+}
+
+// Powers of the teacher's outputs: of the first samples, in order.
+void Trainer::measure_teacher() {
+  constexpr int64_t kEnough = 256;
+  if (!objective_.needs_measuring()) return;
+  Player teacher(*teacher_, network_.graph(), feed_, objective_.wanted_of_teacher());
+  Batches batches = Batches::in_order(training_, feed_, options_.batch, options_.threads, device_);
+  int64_t seen = 0;
+  while (const auto batch = batches.next()) {
+    objective_.measure(ask_teacher(teacher, *batch), *batch);
+    seen += batch->count;
+    report_progress(options_.progress, "asking the teacher", std::min(seen, kEnough), kEnough);
+    if (seen >= kEnough) break;
+  }
+  objective_.settle();
+}
+
+torch::Tensor Trainer::loss_of(const Batch& batch, int64_t step) {
+  std::vector<torch::Tensor> wanted;
+  if (teacher_player_) wanted = ask_teacher(*teacher_player_, batch);
+  // Statistics of part of a step would be those of too few samples; and what a teacher is learned
+  // by is the network as it will run.
+  const bool whole = batch.count == batch.step_samples;
+  const Network::Mode mode{.training = objective_.labelled() && whole,
+                           .seed = options_.seed * 1'000'003 + static_cast<uint64_t>(step)};
+  const torch::Tensor loss = objective_.loss(student_.run(batch, mode), wanted, batch);
+  if (whole) return loss;
+  return loss * (static_cast<double>(batch.count) / static_cast<double>(batch.step_samples));
+}
+
+void Trainer::update(double loss, int epoch, int64_t number) {
+  if (!std::isfinite(loss)) {
     fail(ErrorCode::invalid_argument,
          "the loss became {} in epoch {}, step {}: lower the learning rate (now {}), lengthen the "
          "warm-up, or look for NaN and infinities in the data",
-         value, epoch + 1, number + 1, options_.learning_rate);
+         loss, epoch + 1, number + 1, options_.learning_rate);
   }
-  optimizer_->zero_grad();
-  loss.backward();
+  const int64_t step = epoch * steps_per_epoch_ + number;
+  for (size_t i = 0; i < rate_factors_.size(); ++i) {
+    optimizer_->param_groups()[i].options().set_lr(learning_rate(step) * rate_factors_[i]);
+  }
   clip_gradients();
   optimizer_->step();
+  optimizer_->zero_grad();
   network_.project_scales();
-  loss_sum += value * static_cast<double>(batch.labels.size(0));
 }
 
 // Without batch normalisation, which is folded by then, one bad step can end a quantized network
@@ -142,13 +203,28 @@ void Trainer::clip_gradients() {
 }
 
 double Trainer::train_epoch(int epoch) {
-  Batches batches = Batches::shuffled(training_, options_, epoch, device_);
+  Batches batches = Batches::shuffled(training_, feed_, options_, epoch, device_);
   const std::string stage = stage_name(epoch, options_);
-  double loss_sum = 0;
+  double loss_sum = 0, step_loss = 0;
   int64_t number = 0;
+  torch::Tensor open;  // of a step through a sequence: differentiated at its end
   report_progress(options_.progress, stage, 0, steps_per_epoch_);
+  optimizer_->zero_grad();
   while (const auto batch = batches.next()) {
-    step(*batch, epoch, number++, loss_sum);
+    const torch::Tensor loss = loss_of(*batch, epoch * steps_per_epoch_ + number);
+    step_loss += loss.item<double>();
+    if (feed_.in_sequence()) {
+      open = open.defined() ? open + loss : loss;
+    } else if (std::isfinite(step_loss)) {
+      loss.backward();
+    }
+    if (!batch->ends_step) continue;
+    if (open.defined() && std::isfinite(step_loss)) open.backward();
+    open = torch::Tensor();
+    student_.detach();
+    update(step_loss, epoch, number++);
+    loss_sum += step_loss * static_cast<double>(batch->step_samples);
+    step_loss = 0;
     report_progress(options_.progress, stage, number, steps_per_epoch_);
   }
   return loss_sum / static_cast<double>(training_.size());
@@ -156,41 +232,52 @@ double Trainer::train_epoch(int epoch) {
 
 void Trainer::validate(Epoch& epoch) {
   const torch::NoGradGuard no_gradient;
-  Batches batches =
-      Batches::in_order(validation_, std::max(options_.batch, 64), options_.threads, device_);
-  int64_t correct = 0;
-  double loss_sum = 0;
-  while (const auto batch = batches.next()) {
-    const torch::Tensor logits =
-        check_logits(network_.forward({batch->samples}, std::span(&head_.logits, 1), {})[0], head_,
-                     validation_.classes());
-    correct += count_correct(logits, batch->labels, head_);
-    loss_sum += classification_loss(logits, batch->labels, {}, head_, options_).item<double>() *
-                static_cast<double>(batch->labels.size(0));
+  Batches batches = Batches::in_order(validation_, validation_feed_, std::max(options_.batch, 64),
+                                      options_.threads, device_);
+  Player student(network_, network_.graph(), validation_feed_, objective_.wanted());
+  std::optional<Player> teacher;
+  if (teacher_ != nullptr && !objective_.labelled()) {
+    teacher.emplace(*teacher_, network_.graph(), validation_feed_, objective_.wanted_of_teacher());
   }
-  epoch.validation_samples = validation_.size();
-  epoch.validation_accuracy =
-      static_cast<double>(correct) / static_cast<double>(validation_.size());
-  epoch.validation_loss = loss_sum / static_cast<double>(validation_.size());
+  Tally tally;
+  while (const auto batch = batches.next()) {
+    report_progress(options_.progress, "validation", tally.samples, validation_.size());
+    std::vector<torch::Tensor> wanted;
+    if (teacher) wanted = ask_teacher(*teacher, *batch);
+    objective_.judge(student.run(*batch, {}), wanted, *batch, tally);
+  }
+  const auto samples = static_cast<double>(tally.samples);
+  epoch.validation_samples = tally.samples;
+  epoch.validation_accuracy = static_cast<double>(tally.correct) / samples;
+  epoch.validation_loss = tally.loss / samples;
+  epoch.validation_sqnr_db = tally.sqnr_db();
+}
+
+void Trainer::keep_best() {
+  best_.clear();
+  for (const torch::Tensor& tensor : network_.state()) best_.push_back(tensor.clone());
 }
 
 TrainResult Trainer::run() {
+  try_out();
+  measure_teacher();
+  validate(result_.start);
+  keep_best();
   if (!options_.checkpoint.empty()) resume();
   for (auto epoch = static_cast<int>(result_.epochs.size()); epoch < options_.epochs; ++epoch) {
     Epoch done;
     done.train_loss = train_epoch(epoch);
     done.learning_rate = learning_rate((epoch + 1) * steps_per_epoch_ - 1);
     validate(done);
+    // Without labels all accuracies are zero. What got no better than it was stays as it was.
     const auto rank = [](const Epoch& e) {
       return std::pair(e.validation_accuracy, -e.validation_loss);
     };
-    const bool best = result_.epochs.empty() ||
-                      rank(done) > rank(result_.epochs[static_cast<size_t>(result_.best_epoch)]);
+    const bool best = rank(done) > rank(result_.best());
     result_.epochs.push_back(done);
     if (best) {
       result_.best_epoch = epoch;
-      best_.clear();
-      for (const torch::Tensor& tensor : network_.state()) best_.push_back(tensor.clone());
+      keep_best();
     }
     if (!options_.checkpoint.empty()) save_checkpoint();
   }

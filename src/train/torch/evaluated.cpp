@@ -1,0 +1,54 @@
+#include "train/torch/evaluated.h"
+
+#include "train/torch/tensors.h"
+
+namespace nibble {
+
+// A graph of the node alone, whose inputs are the node's.
+Evaluated::Evaluated(const Graph& graph, const Node& node) {
+  Graph alone;
+  alone.opsets = graph.opsets;
+  Node copy = node;
+  const auto add = [&](ValueId& id) {
+    if (!id) return;
+    const Value& value = graph.value(id);
+    if (const auto known = alone.find_value(value.name)) {
+      id = *known;
+      return;
+    }
+    reads_.push_back(id);
+    id = alone.add_value(value.name, {.dtype = value.type.dtype, .shape = Shape::unknown_rank()});
+    alone.inputs.push_back(id);
+    types_.push_back(value.type.dtype);
+  };
+  for (ValueId& input : copy.inputs) add(input);
+  for (ValueId& capture : copy.captures) add(capture);
+  // What nobody wants stays without a value.
+  for (ValueId& output : copy.outputs) {
+    if (!output) continue;
+    const Value& value = graph.value(output);
+    output =
+        alone.add_value(value.name, {.dtype = value.type.dtype, .shape = Shape::unknown_rank()});
+    alone.outputs.push_back(output);
+  }
+  alone.add_node(std::move(copy));
+  program_ =
+      std::make_unique<Program>(compile(alone, {.arithmetic = Arithmetic::f32, .optimize = false}));
+}
+
+std::vector<torch::Tensor> Evaluated::run(const std::vector<torch::Tensor>& arguments,
+                                          torch::Device device) {
+  std::vector<Tensor> inputs;
+  for (const torch::Tensor& argument : arguments) {
+    const DType dtype = types_.at(inputs.size());
+    const Tensor given = from_torch(argument);
+    inputs.push_back(given.dtype() == dtype ? given : convert(given, dtype));
+  }
+  std::vector<torch::Tensor> outputs;
+  for (const Tensor& output : program_->run(inputs)) {
+    outputs.push_back(to_torch(output, is_float(output.dtype()) ? device : torch::kCPU));
+  }
+  return outputs;
+}
+
+}  // namespace nibble
