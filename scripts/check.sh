@@ -2,8 +2,7 @@
 # The checks that take long. Usage: scripts/check.sh CHECK [ARGUMENT...], CHECK being one of
 #   asan [TEST...]      AddressSanitizer and UndefinedBehaviorSanitizer over all test programs, or those named (ops, cli, ...)
 #   tsan [TEST...]      ThreadSanitizer (clang 16) over all test programs but train
-#   clang [TEST...]     clang 16: builds all but train without a warning, and passes the tests (libtorch 1.13's headers hold
-#                       vectors of an incomplete type, which C++20 forbids and clang rejects)
+#   clang [TEST...]     clang 16: builds everything without a warning, and passes the tests
 #   tidy [FILE...]      clang-tidy with the checks of .clang-tidy, over src/ or the files named
 #   isa [TEST...]       the tests with the kernels of NIBBLE_ISA=avx2 and portable
 #   fuzz [SECONDS] [TARGET...]   libFuzzer for SECONDS (600) on each target of fuzz/, or those named

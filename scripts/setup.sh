@@ -29,7 +29,7 @@ for flag in "$@"; do
       ;;
     --checks)
       checks=true
-      packages+=(clang-16 libclang-rt-16-dev clang-tidy-16 chromium python3-venv)
+      packages+=(clang-16 libclang-rt-16-dev clang-tidy-16 libstdc++-11-dev chromium python3-venv)
       # Node.js from elsewhere brings npm along, and Debian's package then conflicts with it.
       command -v npm >/dev/null || packages+=(npm)
       ;;

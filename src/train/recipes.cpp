@@ -28,7 +28,7 @@ TrainOptions finetune_defaults() {
 
 TrainOptions without_labels(TrainOptions usual) {
   usual.optimizer = Optimizer::adamw;
-  usual.learning_rate = 0.003;
+  usual.learning_rate = 0.001;
   usual.weight_decay = 0;
   usual.batch = 16;
   return usual;

@@ -5,6 +5,7 @@
 
 #include "nibble/error.h"
 #include "ops/op.h"
+#include "support/networks.h"
 #include "support/op_case.h"
 #include "train/fixtures.h"
 
@@ -151,6 +152,26 @@ bool expect_gradients(const OpCase& original) {
     }
   }
   return compared;
+}
+
+TEST(Gradients, are_zero_where_a_slope_is_infinite_though_the_value_is_not) {
+  NIBBLE_NEEDS_TRAINING();
+  struct Case {
+    std::string op;
+    std::vector<float> at;
+  };
+  for (const Case& c :
+       {Case{"Sqrt", {0, 4}}, Case{"Acos", {1, 0}}, Case{"Asin", {-1, 0}}, Case{"Acosh", {1, 2}}}) {
+    testing::NetworkBuilder net({2});
+    net.add({.op = c.op, .name = "singular", .inputs = {net.last}});
+    const Graph graph = net.finish();
+    const Tensor x = Tensor::of<float>({2}, c.at);
+    const std::vector<Tensor> upstream = {Tensor::of<float>({2}, {1, 1})};
+    const Tensor gradient = train_backend().gradients(graph, std::span(&x, 1), upstream)[0];
+    EXPECT_EQ(gradient.data<float>()[0], 0) << c.op;
+    EXPECT_NE(gradient.data<float>()[1], 0) << c.op;
+    EXPECT_TRUE(std::isfinite(gradient.data<float>()[1])) << c.op;
+  }
 }
 
 TEST(Gradients, the_op_table_says_what_training_can_do) {

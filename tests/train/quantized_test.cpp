@@ -150,7 +150,7 @@ TEST_F(QuantizedTraining, leaves_no_pair_that_could_saturate_and_exports_what_it
     const Tensor y = read_batch(*validation, 0, validation->size(), 1)[0];
     const Tensor outputs = train_backend().forward(result.graph, std::span(&y, 1))[0];
     EXPECT_DOUBLE_EQ(testing::accuracy(outputs.data<float>(), *validation),
-                     result.epochs[0].validation_accuracy);
+                     result.best().validation_accuracy);
     options.pair_orders = {};
     const Graph free =
         train_quantized(bare, start, *digits(Split::train), *digits(Split::validation), options)

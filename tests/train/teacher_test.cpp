@@ -28,7 +28,7 @@ TEST_F(TeacherTest, outputs_in_different_units_all_come_nearer_to_the_float_netw
   const Unlabelled training = normal_samples(128, {2, 8, 8}, 1);
   const Unlabelled validation = normal_samples(32, {2, 8, 8}, 2);
   const Unlabelled test = normal_samples(64, {2, 8, 8}, 3);
-  const Graph start = quantized(teacher, training, {3, 8});
+  const Graph start = shrunk(quantized(teacher, training, {3, 8}));
   const TrainResult result =
       train_quantized(start, nullptr, training, validation, taught(teacher, 12));
   EXPECT_FALSE(result.labelled);
@@ -40,7 +40,7 @@ TEST_F(TeacherTest, the_sqnr_that_is_told_is_the_mean_over_the_outputs_of_the_ex
   const Graph teacher = two_outputs();
   const Unlabelled training = normal_samples(64, {2, 8, 8}, 1);
   const Unlabelled validation = normal_samples(32, {2, 8, 8}, 2);
-  const Graph start = quantized(teacher, training, {4, 8});
+  const Graph start = shrunk(quantized(teacher, training, {4, 8}));
   const TrainResult result =
       train_quantized(start, nullptr, training, validation, taught(teacher, 2));
   const std::vector<double> each = sqnr_of(teacher, result.graph, validation);
@@ -55,7 +55,7 @@ TEST_F(TeacherTest, training_from_the_float_network_needs_no_other_teacher) {
   const Graph teacher = two_outputs();
   const Unlabelled training = normal_samples(128, {2, 8, 8}, 1);
   const Unlabelled test = normal_samples(64, {2, 8, 8}, 3);
-  const Graph start = quantized(teacher, training, {3, 8});
+  const Graph start = shrunk(quantized(teacher, training, {3, 8}));
   TrainOptions options = taught(teacher, 12);
   options.teacher = nullptr;
   const TrainResult result = train_quantized(start, &teacher, training, training, options);
@@ -69,7 +69,7 @@ TEST_F(TeacherTest, a_table_of_embeddings_and_two_inputs_are_trained) {
     const Unlabelled training = token_samples(128, 7, 20, ragged, 1);
     const Unlabelled validation = token_samples(32, 7, 20, ragged, 2);
     const Unlabelled test = token_samples(64, 7, 20, ragged, 3);
-    const Graph start = quantized(teacher, training, {3, 8});
+    const Graph start = shrunk(quantized(teacher, training, {3, 8}));
     const ValueId table = *start.find_value("table");
     ASSERT_TRUE(start.value(table).type.quant.has_value());
     const TrainResult result =
@@ -85,7 +85,7 @@ TEST_F(TeacherTest, states_are_carried_from_sample_to_sample_and_start_anew_with
   Unlabelled validation = normal_samples(40, {4}, 2, "x");
   Unlabelled test = normal_samples(80, {4}, 3, "x");
   training.sequence = validation.sequence = test.sequence = 20;
-  const Graph start = quantized(teacher, training, {3, 8});
+  const Graph start = shrunk(quantized(teacher, training, {3, 8}));
   const TrainResult result =
       train_quantized(start, nullptr, training, validation, taught(teacher, 15));
   expect_nearer(sqnr_of(teacher, start, test), sqnr_of(teacher, result.graph, test), 1);
@@ -123,7 +123,7 @@ TEST_F(TeacherTest, a_network_for_one_sample_at_a_time_adds_up_the_gradients_of_
 TEST_F(TeacherTest, every_loss_that_learns_from_a_teacher_can_be_asked_for) {
   const Graph teacher = two_outputs();
   const Unlabelled training = normal_samples(64, {2, 8, 8}, 1);
-  const Graph start = quantized(teacher, training, {3, 8});
+  const Graph start = shrunk(quantized(teacher, training, {3, 8}));
   for (const Loss loss : {Loss::mse, Loss::mae, Loss::sqnr, Loss::distill}) {
     TrainOptions options = taught(teacher, 6);
     options.loss = loss;
@@ -137,7 +137,7 @@ TEST_F(TeacherTest, every_loss_that_learns_from_a_teacher_can_be_asked_for) {
 TEST_F(TeacherTest, a_labelled_loss_can_be_left_for_the_teacher) {
   const StripedImages training(64, 4, 1), validation(32, 4, 2);
   const Graph teacher = build_architecture("digits-cnn", {1, 8, 8}, 4, 0);
-  const Graph start = quantized(teacher, training, {4, 8});
+  const Graph start = shrunk(quantized(teacher, training, {4, 8}));
   TrainOptions options = taught(teacher, 1);
   options.loss = Loss::sqnr;
   EXPECT_FALSE(train_quantized(start, nullptr, training, validation, options).labelled);
@@ -163,7 +163,7 @@ TEST_F(TeacherTest, the_branch_of_an_if_is_trained_and_gives_its_gradient_to_wha
   Graph teacher = net.finish();
   infer_types(teacher);
   const Unlabelled training = normal_samples(128, {6}, 1);
-  const Graph start = quantized(teacher, training, {3, 8});
+  const Graph start = shrunk(quantized(teacher, training, {3, 8}));
   const TrainResult result =
       train_quantized(start, nullptr, training, training, taught(teacher, 10));
   expect_nearer(sqnr_of(teacher, start, training), sqnr_of(teacher, result.graph, training), 1);
@@ -213,7 +213,7 @@ TEST_F(TeacherTest, an_operator_without_a_gradient_behind_trained_weights_is_ref
 TEST_F(TeacherTest, an_operator_without_a_gradient_that_nothing_learned_leads_to_is_run) {
   const Graph teacher = with_hardmax(false);
   const Unlabelled training = normal_samples(64, {6}, 1);
-  const Graph start = quantized(teacher, training, {2, 0});
+  const Graph start = shrunk(quantized(teacher, training, {3, 0}));
   const TrainResult result =
       train_quantized(start, nullptr, training, training, taught(teacher, 10));
   expect_nearer(sqnr_of(teacher, start, training), sqnr_of(teacher, result.graph, training), 1);
@@ -222,7 +222,7 @@ TEST_F(TeacherTest, an_operator_without_a_gradient_that_nothing_learned_leads_to
 TEST_F(TeacherTest, a_teacher_that_does_not_fit_is_refused_in_a_sentence) {
   const Graph teacher = two_outputs();
   const Unlabelled training = normal_samples(16, {2, 8, 8}, 1);
-  const Graph start = quantized(teacher, training, {4, 8});
+  const Graph start = shrunk(quantized(teacher, training, {4, 8}));
   const auto refusal = [&](const Graph& other) {
     return error_of([&] { train_quantized(start, nullptr, training, training, taught(other, 1)); });
   };
@@ -274,7 +274,7 @@ TEST_F(TeacherTest, training_from_scratch_has_no_teacher) {
 TEST_F(TeacherTest, resuming_gives_the_bits_of_an_unbroken_run) {
   const Graph teacher = with_state();
   const Unlabelled training = normal_samples(64, {4}, 1, "x");
-  const Graph start = quantized(teacher, training, {4, 8});
+  const Graph start = shrunk(quantized(teacher, training, {4, 8}));
   TrainOptions options = taught(teacher, 3);
   const TrainResult whole = train_quantized(start, nullptr, training, training, options);
 

@@ -63,7 +63,7 @@ class TorchBackend final : public TrainBackend {
   std::vector<Tensor> forward(const Graph& graph, std::span<const Tensor> inputs) const override {
     return translated([&] {
       const torch::NoGradGuard no_gradient;
-      Network network(graph, nullptr, torch::kCPU);
+      Network network(graph, {}, torch::kCPU);
       std::vector<torch::Tensor> arguments;
       for (const Tensor& input : inputs) arguments.push_back(to_torch(input));
       std::vector<Tensor> outputs;
@@ -82,7 +82,7 @@ class TorchBackend final : public TrainBackend {
   std::vector<Tensor> gradients(const Graph& graph, std::span<const Tensor> inputs,
                                 std::span<const Tensor> upstream) const override {
     return translated([&] {
-      Network network(graph, nullptr, torch::kCPU);
+      Network network(graph, {}, torch::kCPU);
       std::vector<torch::Tensor> arguments;
       for (const Tensor& input : inputs) {
         arguments.push_back(to_torch(input).set_requires_grad(is_float(input.dtype())));
@@ -126,14 +126,17 @@ class TorchBackend final : public TrainBackend {
                          const Dataset& validation, const TrainOptions& options) {
     return translated([&] {
       const torch::Device device = choose_device(options.device);
-      Network network(graph, float_graph, device, Network::Use::training, options.pair_orders);
+      // A network that is trained on from its codes has what was rounded to them in its teacher.
+      const bool keeps_codes = float_graph == nullptr;
+      const Network::Origin origin{keeps_codes ? options.teacher : float_graph, keeps_codes};
+      Network network(graph, origin, device, Network::Use::training, options.pair_orders);
       if (network.parameters().empty()) {
         fail(ErrorCode::invalid_model, "the network has no weights that could be trained");
       }
       std::optional<Network> teacher;
       const bool taught = learns_from_teacher(options.loss, training.classes() > 0);
       if (options.teacher != nullptr && (taught || options.distill > 0)) {
-        teacher.emplace(*options.teacher, nullptr, device, Network::Use::inference);
+        teacher.emplace(*options.teacher, Network::Origin{}, device, Network::Use::inference);
       }
       const ThreadCount restored;
       return Trainer(network, teacher ? &*teacher : nullptr, training, validation, options, device)

@@ -6,7 +6,7 @@ namespace nibble {
 
 // A graph of the node alone, whose inputs are the node's.
 Evaluated::Evaluated(const Graph& graph, const Node& node) {
-  Graph alone;
+  Graph& alone = alone_;
   alone.opsets = graph.opsets;
   Node copy = node;
   const auto add = [&](ValueId& id) {
@@ -19,7 +19,6 @@ Evaluated::Evaluated(const Graph& graph, const Node& node) {
     reads_.push_back(id);
     id = alone.add_value(value.name, {.dtype = value.type.dtype, .shape = Shape::unknown_rank()});
     alone.inputs.push_back(id);
-    types_.push_back(value.type.dtype);
   };
   for (ValueId& input : copy.inputs) add(input);
   for (ValueId& capture : copy.captures) add(capture);
@@ -32,17 +31,21 @@ Evaluated::Evaluated(const Graph& graph, const Node& node) {
     alone.outputs.push_back(output);
   }
   alone.add_node(std::move(copy));
-  program_ =
-      std::make_unique<Program>(compile(alone, {.arithmetic = Arithmetic::f32, .optimize = false}));
 }
 
 std::vector<torch::Tensor> Evaluated::run(const std::vector<torch::Tensor>& arguments,
                                           torch::Device device) {
   std::vector<Tensor> inputs;
   for (const torch::Tensor& argument : arguments) {
-    const DType dtype = types_.at(inputs.size());
+    DType& dtype = alone_.value(alone_.inputs.at(inputs.size())).type.dtype;
     const Tensor given = from_torch(argument);
+    // What a body takes from around it has no type of its own.
+    if (dtype == DType::undefined) dtype = given.dtype();
     inputs.push_back(given.dtype() == dtype ? given : convert(given, dtype));
+  }
+  if (!program_) {
+    program_ = std::make_unique<Program>(
+        compile(alone_, {.arithmetic = Arithmetic::f32, .optimize = false}));
   }
   std::vector<torch::Tensor> outputs;
   for (const Tensor& output : program_->run(inputs)) {

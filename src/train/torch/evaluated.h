@@ -25,7 +25,7 @@ class Evaluated {
 
  private:
   std::vector<ValueId> reads_;
-  std::vector<DType> types_;  // of reads(), as the graph has them
+  Graph alone_;  // of the node
   std::unique_ptr<Program> program_;
 };
 

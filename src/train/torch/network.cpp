@@ -24,11 +24,11 @@ uint64_t mix(uint64_t seed, uint64_t salt) {
 
 }  // namespace
 
-Network::Network(const Graph& graph, const Graph* float_graph, torch::Device device, Use use,
+Network::Network(const Graph& graph, const Origin& origin, torch::Device device, Use use,
                  std::span<const PairOrder> pair_orders)
-    : Network(graph, float_graph, device, use, pair_orders, {}) {}
+    : Network(graph, origin, device, use, pair_orders, {}) {}
 
-Network::Network(const Graph& graph, const Graph* float_graph, torch::Device device, Use use,
+Network::Network(const Graph& graph, const Origin& origin, torch::Device device, Use use,
                  std::span<const PairOrder> pair_orders, const Names& learned_around)
     : graph_(graph), device_(device), use_(use) {
   hand_constants_to_bodies(graph_);
@@ -36,12 +36,12 @@ Network::Network(const Graph& graph, const Graph* float_graph, torch::Device dev
   constants_.resize(count);
   quantizer_of_.assign(count, -1);
   already_on_grid_.assign(count, false);
-  add_constants(float_graph);
+  add_constants(origin);
   add_activation_quantizers();
   add_bias_grids();
   add_pair_limits(pair_orders);
   all_parameters_ = parameters_;
-  find_learned(float_graph, pair_orders, learned_around);
+  find_learned(origin, pair_orders, learned_around);
   widen_scales();
   find_releases();
 }
@@ -76,7 +76,7 @@ bool Network::needs_gradient(const Node& node) const {
 }
 
 // Also makes the networks of branches, and refuses what has no gradient.
-void Network::find_learned(const Graph* float_graph, std::span<const PairOrder> pair_orders,
+void Network::find_learned(const Origin& origin, std::span<const PairOrder> pair_orders,
                            const Names& learned_around) {
   learned_.assign(constants_.size(), false);
   for (int32_t i = 0; i < graph_.value_count(); ++i) {
@@ -96,10 +96,11 @@ void Network::find_learned(const Graph* float_graph, std::span<const PairOrder> 
       }
       for (const std::string attribute : {"then_branch", "else_branch"}) {
         const auto& body = std::get<std::shared_ptr<const Graph>>(*node.attributes.find(attribute));
-        bodies_.push_back({id, attribute,
-                           std::unique_ptr<Network>(
-                               new Network(*body, counterpart_body(float_graph, node, attribute),
-                                           device_, use_, pair_orders, around))});
+        bodies_.push_back(
+            {id, attribute,
+             std::unique_ptr<Network>(new Network(
+                 *body, {counterpart_body(origin.graph, node, attribute), origin.keeps_codes},
+                 device_, use_, pair_orders, around))});
         const Network& network = *bodies_.back().network;
         all_parameters_.insert(all_parameters_.end(), network.all_parameters_.begin(),
                                network.all_parameters_.end());
@@ -155,14 +156,29 @@ int Network::add_quantizer(ValueId value, const QuantParams& params) {
   return quantizer_of_[static_cast<size_t>(value.index)] = static_cast<int>(quantizers_.size()) - 1;
 }
 
-void Network::add_constants(const Graph* float_graph) {
+// From the middle of each code's cell towards `real`, but not across its border, nor up to the
+// outermost codes, from where on no gradient comes through.
+void Network::move_within_cells(torch::Tensor& constant, const torch::Tensor& real,
+                                const Quantizer& quantizer) const {
+  constexpr double kInside = 0.49, kEdge = 0.01;  // of a step
+  const torch::NoGradGuard no_gradient;
+  const torch::Tensor step =
+      spread_groups(parameters_[quantizer.parameter].tensor, quantizer.params, constant.sizes())
+          .expand_as(constant);
+  const torch::Tensor moved =
+      constant + torch::clamp(real - constant, -kInside * step, kInside * step);
+  constant.copy_(torch::clamp(moved, (quantizer.range.low + kEdge) * step,
+                              (quantizer.range.high - kEdge) * step));
+}
+
+void Network::add_constants(const Origin& origin) {
   const auto load = [&](ValueId id, const Node& node, size_t slot) {
     const Value& value = graph_.value(id);
     torch::Tensor& constant = constants_[static_cast<size_t>(id.index)];
     if (constant.defined()) return;
     const auto role = parameter_role(graph_, node, slot);
-    constant = to_torch(role && float_graph != nullptr
-                            ? starting_point(*float_graph, value, node, slot, *role)
+    constant = to_torch(role && origin.graph != nullptr && !origin.keeps_codes
+                            ? starting_point(*origin.graph, value, node, slot, *role)
                             : real_data(value),
                         is_float(value.type.dtype) ? device_ : torch::Device(torch::kCPU));
     if (is_running_statistic(node, slot)) {
@@ -177,6 +193,10 @@ void Network::add_constants(const Graph* float_graph) {
     quantizer.range = clamp_range(quantizer.params, sizes, device_);
     const auto groups = static_cast<int64_t>(quantizer.params.scale.size());
     quantizer.gradient_scale = lsq_gradient_scale(constant.numel() / groups, quantizer.params);
+    if (!origin.keeps_codes || origin.graph == nullptr) return;
+    if (const auto real = reals_behind(*origin.graph, value, node, slot)) {
+      move_within_cells(constant, to_torch(*real).to(device_), quantizer);
+    }
   };
   for (NodeId id : graph_.nodes()) {
     const Node& node = graph_.node(id);
@@ -358,11 +378,10 @@ std::vector<torch::Tensor> Network::run_node(NodeId id, const std::vector<torch:
   if (node.op == "If" && node.domain.empty()) {
     return run_branch(node, id, arguments.at(0).item<bool>(), mode, around);
   }
-  const TorchCall call(node, graph_.opset(), arguments, mode.training,
-                       mix(mode.seed, static_cast<uint64_t>(id.index)));
   std::optional<Error> refusal;
   try {
-    return find_torch_op(node.op, node.domain)->run(call);
+    return run_torch_op(*find_torch_op(node.op, node.domain), node, graph_.opset(), arguments,
+                        mode.training, mix(mode.seed, static_cast<uint64_t>(id.index)));
   } catch (const Error& error) {
     const bool differentiated = torch::GradMode::is_enabled() &&
                                 std::ranges::any_of(arguments, [](const torch::Tensor& argument) {

@@ -30,8 +30,16 @@ struct Parameter {
 
 class Network {
  public:
+  /// What quantized parameters start from, in another graph whose nodes have the same names.
+  struct Origin {
+    const Graph* graph = nullptr;
+    /// The codes stay what they are, however they were rounded: a parameter starts from its real
+    /// where that rounds to its code, else as near to it as does. Where the other graph has no
+    /// counterpart, from the dequantized codes.
+    bool keeps_codes = false;
+  };
   /// Parameters are the float or quantized constants that weigh, shift or normalise. Quantized ones
-  /// start from `float_graph` (same node names) if it is given, else from their dequantized codes.
+  /// start from their origin if it is given, else from their dequantized codes.
   /// Throws Error{unsupported} naming a node that has no gradient here and lies behind something
   /// that is learned. Nodes that nothing learned leads to, and those that give no reals, are run as
   /// the runtime runs them where there is no row for them.
@@ -40,8 +48,8 @@ class Network {
     training,
     inference,  // of a teacher: nothing is learned
   };
-  Network(const Graph& graph, const Graph* float_graph, torch::Device device,
-          Use use = Use::training, std::span<const PairOrder> pair_orders = {});
+  Network(const Graph& graph, const Origin& origin, torch::Device device, Use use = Use::training,
+          std::span<const PairOrder> pair_orders = {});
 
   struct Mode {
     bool training = false;  // batch statistics (which update the running ones) and dropout
@@ -77,7 +85,7 @@ class Network {
   /// What a body sees of the values around it, by name.
   using Around = std::function<torch::Tensor(const std::string&)>;
 
-  Network(const Graph& graph, const Graph* float_graph, torch::Device device, Use use,
+  Network(const Graph& graph, const Origin& origin, torch::Device device, Use use,
           std::span<const PairOrder> pair_orders, const Names& learned_around);
   /// What shares one set of learned scales: a constant, or activations with the same codes.
   struct Quantizer {
@@ -102,7 +110,7 @@ class Network {
                                       const Mode& mode, const Around& around);
   std::vector<torch::Tensor> run_branch(const Node& node, NodeId id, bool condition,
                                         const Mode& mode, const Around& around);
-  void find_learned(const Graph* float_graph, std::span<const PairOrder> pair_orders,
+  void find_learned(const Origin& origin, std::span<const PairOrder> pair_orders,
                     const Names& learned_around);
   bool needs_gradient(const Node& node) const;
   void find_releases();
@@ -118,7 +126,9 @@ class Network {
 
   void add_pair_limits(std::span<const PairOrder> orders);
   void widen_scales();
-  void add_constants(const Graph* float_graph);
+  void add_constants(const Origin& origin);
+  void move_within_cells(torch::Tensor& constant, const torch::Tensor& real,
+                         const Quantizer& quantizer) const;
   void add_activation_quantizers();
   void add_bias_grids();
   Quantizer& quantizer(ValueId value) {

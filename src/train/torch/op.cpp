@@ -27,6 +27,21 @@ int64_t TorchCall::axis(std::string_view name, int64_t fallback) const {
   return axis < 0 ? axis + in(0).dim() : axis;
 }
 
+std::vector<torch::Tensor> run_torch_op(const TorchOpRow& row, const Node& node, int opset,
+                                        const TorchCall::Tensors& inputs, bool training,
+                                        uint64_t seed) {
+  if (!row.singular) return row.run(TorchCall(node, opset, inputs, training, seed));
+  TorchCall::Tensors guarded = inputs;
+  for (torch::Tensor& input : guarded) {
+    if (!input.defined() || !input.requires_grad()) continue;
+    input = input.view_as(input);
+    input.register_hook([](const torch::Tensor& gradient) {
+      return torch::where(gradient.isfinite(), gradient, torch::zeros_like(gradient));
+    });
+  }
+  return row.run(TorchCall(node, opset, guarded, training, seed));
+}
+
 const TorchOpRow* find_torch_op(std::string_view op, std::string_view domain) {
   static const auto table = [] {
     std::unordered_map<std::string_view, const TorchOpRow*> rows;

@@ -43,7 +43,16 @@ class TorchCall {
 struct TorchOpRow {
   std::string_view name;
   std::vector<torch::Tensor> (*run)(const TorchCall&);
+  /// Its slope is infinite at numbers where it has a value, such as that of a root at 0: no
+  /// gradient is passed on from there.
+  bool singular = false;
 };
+inline constexpr bool kSingular = true;
+
+/// What the row computes, with gradients that are finite as far as those behind it are.
+std::vector<torch::Tensor> run_torch_op(const TorchOpRow& row, const Node& node, int opset,
+                                        const TorchCall::Tensors& inputs, bool training,
+                                        uint64_t seed);
 
 std::span<const TorchOpRow> torch_function_ops();
 std::span<const TorchOpRow> torch_index_ops();

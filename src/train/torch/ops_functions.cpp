@@ -46,9 +46,9 @@ Outputs mod(const Call& call) {
 }
 
 constexpr std::array kRows = {
-    TorchOpRow{"Acos", unary<&Tensor::acos>},
-    TorchOpRow{"Acosh", unary<&Tensor::acosh>},
-    TorchOpRow{"Asin", unary<&Tensor::asin>},
+    TorchOpRow{"Acos", unary<&Tensor::acos>, kSingular},
+    TorchOpRow{"Acosh", unary<&Tensor::acosh>, kSingular},
+    TorchOpRow{"Asin", unary<&Tensor::asin>, kSingular},
     TorchOpRow{"Asinh", unary<&Tensor::asinh>},
     TorchOpRow{"Atan", unary<&Tensor::atan>},
     TorchOpRow{"Atanh", unary<&Tensor::atanh>},

@@ -253,9 +253,9 @@ constexpr std::array kRows = {
     TorchOpRow{"InstanceNormalization", instance_normalization},
     TorchOpRow{"LRN", local_response_normalization},
     TorchOpRow{"LayerNormalization", layer_normalization},
-    TorchOpRow{"LpNormalization", lp_normalization},
+    TorchOpRow{"LpNormalization", lp_normalization, kSingular},
     TorchOpRow{"MaxPool", max_pool},
-    TorchOpRow{"MeanVarianceNormalization", mean_variance_normalization},
+    TorchOpRow{"MeanVarianceNormalization", mean_variance_normalization, kSingular},
     TorchOpRow{"RMSNormalization", rms_normalization},
 };
 

@@ -122,7 +122,7 @@ constexpr std::array kRows = {
     TorchOpRow{"Mul", [](const Call& c) -> Outputs { return {c.in(0) * c.in(1)}; }},
     TorchOpRow{"Neg", [](const Call& c) -> Outputs { return {-c.in(0)}; }},
     TorchOpRow{"PRelu", prelu},
-    TorchOpRow{"Pow", [](const Call& c) -> Outputs { return {c.in(0).pow(c.in(1))}; }},
+    TorchOpRow{"Pow", [](const Call& c) -> Outputs { return {c.in(0).pow(c.in(1))}; }, kSingular},
     TorchOpRow{"Reciprocal", [](const Call& c) -> Outputs { return {c.in(0).reciprocal()}; }},
     TorchOpRow{"Relu", [](const Call& c) -> Outputs { return {torch::relu(c.in(0))}; }},
     TorchOpRow{"Selu", [](const Call& c) -> Outputs { return {torch::selu(c.in(0))}; }},
@@ -132,7 +132,7 @@ constexpr std::array kRows = {
     TorchOpRow{"Softplus", [](const Call& c) -> Outputs { return {torch::softplus(c.in(0))}; }},
     TorchOpRow{"Softsign",
                [](const Call& c) -> Outputs { return {c.in(0) / (1 + c.in(0).abs())}; }},
-    TorchOpRow{"Sqrt", [](const Call& c) -> Outputs { return {c.in(0).sqrt()}; }},
+    TorchOpRow{"Sqrt", [](const Call& c) -> Outputs { return {c.in(0).sqrt()}; }, kSingular},
     TorchOpRow{"Sub", [](const Call& c) -> Outputs { return {c.in(0) - c.in(1)}; }},
     TorchOpRow{"Sum",
                [](const Call& c) -> Outputs {

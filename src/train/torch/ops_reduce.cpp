@@ -69,7 +69,7 @@ Outputs top_k(const Call& call) {
 constexpr std::array kRows = {
     TorchOpRow{"CumSum", cum_sum},
     TorchOpRow{"ReduceL1", reduced<l1>},
-    TorchOpRow{"ReduceL2", reduced<l2>},
+    TorchOpRow{"ReduceL2", reduced<l2>, kSingular},
     TorchOpRow{"ReduceLogSum", reduced<log_sum>},
     TorchOpRow{"ReduceLogSumExp", reduced<log_sum_exp>},
     TorchOpRow{"ReduceMax", reduced<maximum>},

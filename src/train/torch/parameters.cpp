@@ -43,18 +43,21 @@ constexpr std::array kParameterSlots = {
     ParameterSlot{"RNN", 3, ParameterRole::bias},
 };
 
-/// The constant in the same place of the same node of another graph; nullptr if the node takes none
-/// there.
-const Value* counterpart(const Graph& other, const Node& node, size_t slot) {
+struct Counterpart {
+  bool found = false;            // a node of the same name, which has a constant there, or nothing
+  const Value* value = nullptr;  // nullptr: nothing
+};
+
+/// The constant in the same place of the same node of another graph.
+Counterpart counterpart(const Graph& other, const Node& node, size_t slot) {
   for (NodeId id : other.nodes()) {
     const Node& candidate = other.node(id);
     if (candidate.name != node.name || candidate.op != node.op) continue;
-    if (!candidate.input(slot)) return nullptr;
+    if (!candidate.input(slot)) return {true, nullptr};
     const Value& value = other.value(candidate.inputs[slot]);
-    if (value.is_constant()) return &value;
+    if (value.is_constant()) return {true, &value};
   }
-  fail(ErrorCode::invalid_argument, "the float network has no counterpart of input {} of {}", slot,
-       describe(node));
+  return {};
 }
 
 }  // namespace
@@ -87,7 +90,11 @@ Tensor real_data(const Value& value) {
 Tensor starting_point(const Graph& float_graph, const Value& mine, const Node& node, size_t slot,
                       ParameterRole role) {
   const Shape& shape = mine.data.shape();
-  const Value* value = counterpart(float_graph, node, slot);
+  const auto [found, value] = counterpart(float_graph, node, slot);
+  if (!found) {
+    fail(ErrorCode::invalid_argument, "the float network has no counterpart of input {} of {}",
+         slot, describe(node));
+  }
   const bool bias = role == ParameterRole::bias;
   Tensor start(DType::f32, shape);  // zeros
   if (value == nullptr && bias) return start;
@@ -103,6 +110,14 @@ Tensor starting_point(const Graph& float_graph, const Value& mine, const Node& n
   fail(ErrorCode::invalid_argument, "'{}' of {} is {}, but {} in the float network", mine.name,
        describe(node), shape.to_string(),
        value == nullptr ? "absent" : value->data.shape().to_string());
+}
+
+std::optional<Tensor> reals_behind(const Graph& float_graph, const Value& mine, const Node& node,
+                                   size_t slot) {
+  const Value* value = counterpart(float_graph, node, slot).value;
+  if (value == nullptr || value->type.dtype != DType::f32) return {};
+  if (!(value->data.shape() == mine.data.shape())) return {};
+  return real_data(*value);
 }
 
 }  // namespace nibble

@@ -24,4 +24,9 @@ Tensor real_data(const Value& value);
 Tensor starting_point(const Graph& float_graph, const Value& mine, const Node& node, size_t slot,
                       ParameterRole role);
 
+/// The reals in the same place of `float_graph`, if it has a node of this name and they have this
+/// shape: what was quantized, unless the graphs have other things under the same names.
+std::optional<Tensor> reals_behind(const Graph& float_graph, const Value& mine, const Node& node,
+                                   size_t slot);
+
 }  // namespace nibble
