@@ -62,6 +62,30 @@ TEST_F(TeacherTest, training_from_the_float_network_needs_no_other_teacher) {
   expect_nearer(sqnr_of(teacher, start, test), sqnr_of(teacher, result.graph, test), 1);
 }
 
+TEST_F(TeacherTest, it_starts_from_the_very_codes_however_they_were_rounded) {
+  const Graph teacher = two_outputs();
+  const Unlabelled training = normal_samples(16, {2, 8, 8}, 1);
+  const Graph start = shrunk(quantized(teacher, training, {3, 8}));
+  TrainOptions options = taught(teacher, 1);
+  options.learning_rate = 1e-12;
+  const TrainResult result = train_quantized(start, nullptr, training, training, options);
+  EXPECT_EQ(constants_of(result.graph), constants_of(start));
+  const std::vector<double> each = sqnr_of(teacher, start, training);
+  EXPECT_NEAR(result.start.validation_sqnr_db, (each[0] + each[1]) / 2, 0.2);
+}
+
+TEST_F(TeacherTest, what_gets_no_better_stays_as_it_was) {
+  const Graph teacher = two_outputs();
+  const Unlabelled training = normal_samples(16, {2, 8, 8}, 1);
+  const Graph start = quantized(teacher, training, {8, 8});
+  TrainOptions options = taught(teacher, 2);
+  options.learning_rate = 0.5;
+  const TrainResult result = train_quantized(start, nullptr, training, training, options);
+  EXPECT_EQ(result.best_epoch, -1);
+  EXPECT_EQ(constants_of(result.graph), constants_of(start));
+  EXPECT_EQ(result.best().validation_loss, result.start.validation_loss);
+}
+
 TEST_F(TeacherTest, a_table_of_embeddings_and_two_inputs_are_trained) {
   const Graph teacher = of_tokens();
   for (const bool ragged : {false, true}) {
