@@ -13,6 +13,7 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
+from onnxruntime.capi.onnxruntime_pybind11_state import InvalidGraph
 
 from against_float import Feed, session, sqnr
 from onnxruntime_files import FORMS
@@ -34,6 +35,13 @@ def nearness(model, path, arrays):
     wanted = [floats.run(None, sample) for sample in samples]
     given = [mine.run(None, sample) for sample in samples]
     return [sqnr([w[k] for w in wanted], [g[k] for g in given]) for k in range(len(wanted[0]))]
+
+
+def told(model, path, arrays):
+    try:
+        return ", ".join(f"{x:.1f}" for x in nearness(model, path, arrays))
+    except InvalidGraph:  # quantize_static leaves such files where scales are per channel and the opset is below 13
+        return "not a valid file for ONNX Runtime"
 
 
 def main():
@@ -59,7 +67,7 @@ def main():
                     failed += 1
                     print(f"| {Path(model).stem} | {form} | refused: {done.stderr.strip()[-300:]} | |", flush=True)
                     continue
-                texts = [", ".join(f"{x:.1f}" for x in nearness(model, p, test)) for p in (path, out)]
+                texts = [told(model, p, test) for p in (path, out)]
                 print(f"| {Path(model).stem} | {form} | {texts[0]} | {texts[1]} |", flush=True)
     sys.exit(failed > 0)
 

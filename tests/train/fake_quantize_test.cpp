@@ -28,6 +28,17 @@ Tensor ones(const Shape& shape) {
   return tensor;
 }
 
+TEST(FakeQuantize, makes_the_lowest_code_of_nan_and_passes_no_gradient_on) {
+  NIBBLE_NEEDS_TRAINING();
+  const float nan = std::numeric_limits<float>::quiet_NaN();
+  const Tensor x = Tensor::of<float>({2}, {nan, 0.3F});
+  const FakeQuantized result = run(x, per_tensor(0.1F, 3, 0, 15), ones({2}));
+  EXPECT_EQ(result.output.data<float>()[0], 0.1F * -3);
+  EXPECT_EQ(result.input_gradient.data<float>()[0], 0);
+  EXPECT_EQ(result.input_gradient.data<float>()[1], 1);
+  EXPECT_TRUE(std::isfinite(result.scale_gradient.data<float>()[0]));
+}
+
 TEST(FakeQuantize, gives_the_bits_of_quantize_tensor_at_every_tie_and_beyond_both_ends) {
   NIBBLE_NEEDS_TRAINING();
   for (const QuantParams& params : {per_tensor(0.1F, 0, -7, 7), per_tensor(0.037F, 3, 0, 15),

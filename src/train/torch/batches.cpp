@@ -57,6 +57,16 @@ Feed Feed::of(const Graph& graph, const Dataset& data, int64_t wanted, int threa
   return feed;
 }
 
+Feed Feed::of(const Graph& graph, const Graph* teacher, const Dataset& data, int64_t wanted,
+              int threads) {
+  Feed feed = of(graph, data, wanted, threads);
+  if (teacher == nullptr) return feed;
+  const Feed theirs = of(*teacher, data, feed.batch, threads);
+  feed.batch = std::min(feed.batch, theirs.batch);
+  feed.fills = feed.batch > 1 && (feed.fills || theirs.fills);
+  return feed;
+}
+
 void augment_image(std::span<float> image, const Shape& shape, bool flip, int64_t dy, int64_t dx) {
   const int64_t height = shape[1], width = shape[2];
   const std::vector<float> source(image.begin(), image.end());

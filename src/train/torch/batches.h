@@ -21,6 +21,9 @@ struct Feed {
   /// As bind_samples() and SampleRunner have it, but that a first dimension of 1 that the network
   /// does not depend on is no limit. `wanted` samples are in a step.
   static Feed of(const Graph& graph, const Dataset& data, int64_t wanted, int threads);
+  /// What both networks take; `teacher` may be null.
+  static Feed of(const Graph& graph, const Graph* teacher, const Dataset& data, int64_t wanted,
+                 int threads);
   bool in_sequence() const { return binding.carries(); }
 };
 

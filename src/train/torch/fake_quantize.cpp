@@ -9,13 +9,21 @@ namespace {
 using torch::autograd::AutogradContext;
 using torch::autograd::tensor_list;
 
+// Within [low, high]; NaN, which infinities of a mask times zero give, becomes low, as in
+// inference.
+torch::Tensor& clamp_codes_(torch::Tensor& codes, const torch::Tensor& low,
+                            const torch::Tensor& high) {
+  return torch::fmax_out(codes, codes, low).clamp_max_(high);
+}
+
 struct LearnedStep : torch::autograd::Function<LearnedStep> {
   static torch::Tensor forward(AutogradContext* context, const torch::Tensor& x,
                                const torch::Tensor& scale, const torch::Tensor& low,
                                const torch::Tensor& high, double gradient_scale) {
     context->save_for_backward({x, scale, low, high});
     context->saved_data["gradient_scale"] = gradient_scale;
-    return torch::div(x, scale).round_().clamp_(low, high).mul_(scale);
+    torch::Tensor codes = torch::div(x, scale).round_();
+    return clamp_codes_(codes, low, high).mul_(scale);
   }
 
   static tensor_list backward(AutogradContext* context, const tensor_list& upstream) {
@@ -23,7 +31,9 @@ struct LearnedStep : torch::autograd::Function<LearnedStep> {
     const torch::Tensor &x = saved[0], &scale = saved[1], &low = saved[2], &high = saved[3];
     const torch::Tensor v = x / scale;
     const torch::Tensor inside = (v > low).logical_and_(v < high);
-    const torch::Tensor slope = torch::where(inside, v.round().sub_(v), v.clamp(low, high));
+    torch::Tensor outside = v.clone();
+    const torch::Tensor slope =
+        torch::where(inside, v.round().sub_(v), clamp_codes_(outside, low, high));
     const torch::Tensor scale_gradient = slope.mul_(upstream[0]).sum_to_size(scale.sizes());
     return {upstream[0] * inside, scale_gradient * context->saved_data["gradient_scale"].toDouble(),
             torch::Tensor(), torch::Tensor(), torch::Tensor()};

@@ -15,8 +15,8 @@ struct ClampRange {
 };
 
 /// scale * clamp(round_half_to_even(x / scale), low, high), in f32 with the same bits as
-/// quantize_tensor and dequantize_tensor. `scale` broadcasts against x.
-/// Gradients, with v = x / scale and the straight-through estimator for the rounding:
+/// quantize_tensor and dequantize_tensor; NaN gives low, as in inference. `scale` broadcasts
+/// against x. Gradients, with v = x / scale and the straight-through estimator for the rounding:
 ///   d/dx     = 1 if low < v < high, else 0
 ///   d/dscale = round(v) - v inside; low for v <= low; high for v >= high; times `gradient_scale`
 ///              and summed over the elements that share a scale.

@@ -76,6 +76,10 @@ std::unique_ptr<torch::optim::Optimizer> make_optimizer(Groups groups,
                                              torch::optim::SGDOptions(options.learning_rate));
 }
 
+const Graph* graph_of(const Network* teacher) {
+  return teacher != nullptr ? &teacher->graph() : nullptr;
+}
+
 std::string stage_name(int epoch, const TrainOptions& options) {
   return fmt::format("training, epoch {} of {}", epoch + 1, options.epochs);
 }
@@ -96,11 +100,10 @@ Trainer::Trainer(Network& network, Network* teacher, const Dataset& training,
       validation_(validation),
       options_(options),
       device_(device),
-      feed_(Feed::of(network.graph(), training, options.batch, options.threads)),
-      validation_feed_(
-          Feed::of(network.graph(), validation, std::max(options.batch, 64), options.threads)),
-      objective_(network.graph(), teacher != nullptr ? &teacher->graph() : nullptr, training,
-                 options),
+      feed_(Feed::of(network.graph(), graph_of(teacher), training, options.batch, options.threads)),
+      validation_feed_(Feed::of(network.graph(), graph_of(teacher), validation,
+                                std::max(options.batch, 64), options.threads)),
+      objective_(network.graph(), graph_of(teacher), training, options),
       student_(network, network.graph(), feed_, objective_.wanted()) {
   if (options.flip || options.crop_padding > 0) {
     const Shape shape = sample_shape(training, "augmentation by flip and crop");
