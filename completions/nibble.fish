@@ -176,7 +176,7 @@ complete -c nibble -n '__fish_seen_subcommand_from qat' -l crop-padding -x -d 'A
 complete -c nibble -n '__fish_seen_subcommand_from qat' -l device -x -a 'cpu cuda best' -d 'Where to train (best: CUDA where there is one)'
 complete -c nibble -n '__fish_seen_subcommand_from qat' -l checkpoint -r -d 'File written after each epoch'
 complete -c nibble -n '__fish_seen_subcommand_from finetune' -s h -l help -d 'Print this help message and exit'
-complete -c nibble -n '__fish_seen_subcommand_from finetune' -s o -l output -r -d 'ONNX file to write, in QDQ form'
+complete -c nibble -n '__fish_seen_subcommand_from finetune' -s o -l output -r -d 'ONNX file to write, quantized as MODEL'
 complete -c nibble -n '__fish_seen_subcommand_from finetune' -l teacher -r -d 'Float ONNX model that this one was made from'
 complete -c nibble -n '__fish_seen_subcommand_from finetune' -l target -x -a 'onnxruntime openvino tensorrt native' -d 'The runtime that the file is meant for'
 complete -c nibble -n '__fish_seen_subcommand_from finetune' -l data -r -a 'digits' -d 'Samples'

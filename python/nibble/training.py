@@ -212,7 +212,7 @@ def finetune(
     """Fine-tunes a model that is quantized already, whoever quantized it.
 
     Args:
-        model: quantized (QDQ).
+        model: quantized, by whatever tool.
         teacher: the float model that it was made from. Its outputs are what is learned where the data have no labels; with
             labels they are half of the loss (`distill`).
         target: the runtime that the result is meant for; None: that of the model.

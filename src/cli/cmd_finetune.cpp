@@ -39,10 +39,10 @@ int run(const Arguments& arguments) {
 
 std::function<int()> declare_finetune(CLI::App& app) {
   auto arguments = std::make_shared<Arguments>();
-  app.add_option("MODEL", arguments->model, "Quantized ONNX model (QDQ)")
+  app.add_option("MODEL", arguments->model, "Quantized ONNX model, whoever made it")
       ->type_name("FILE")
       ->required();
-  app.add_option("-o,--output", arguments->output, "ONNX file to write, in QDQ form")
+  app.add_option("-o,--output", arguments->output, "ONNX file to write, quantized as MODEL")
       ->type_name("FILE")
       ->required();
   app.add_option("--teacher", arguments->teacher,

@@ -31,7 +31,10 @@ class Rewriter {
     QuantParams params = weight_params(weight, {.axis = axis}, layer.bits.weight_bits,
                                        find_observer(options_.weight_observer), pool_);
     const int64_t channels = weight.shape()[axis];
-    const Tensor codes = round_within_32_bits(weight, pair_guard(node, weight.shape()), params);
+    const PairGuard pairs = dynamic_pair_guard(conv, weight.shape(), find_target(options_.target),
+                                               pair_orders(options_));
+    const Tensor codes =
+        dynamic_codes(find_rounding(options_.rounding), weight, pairs, params, pool_);
     const DynamicData& data = quantized_data(node.inputs[0]);
     Node product{.op = conv ? "ConvInteger" : "MatMulInteger", .name = name("integer")};
     product.inputs = {data.codes, constant("weight", codes), data.zero_point};
@@ -59,43 +62,6 @@ class Rewriter {
   }
 
  private:
-  // Any data may come: codes up to 255, which a runtime may add to others in pairs of 16 bits.
-  PairGuard pair_guard(const Node& node, const Shape& weight) const {
-    std::vector<WeightPairs> pairs;
-    if (node.op == "Conv" || !find_target(options_.target).pairs_in_dynamic_products) return {};
-    const WeightAxes axes{.output = weight.rank() - 1, .reduction = weight.rank() - 2};
-    for (const PairOrder order : pair_orders(options_)) {
-      pairs.emplace_back(axes, true, weight, order);
-    }
-    return {std::move(pairs), 255};
-  }
-
-  // The codes as int8. The scale of a channel whose sum with any data might leave int32 gets
-  // coarser, as it must where more than 66,000 products are summed and many weights are large; so
-  // does that of a channel with a pair that might leave 16 bits.
-  Tensor round_within_32_bits(const Tensor& weight, const PairGuard& pairs,
-                              QuantParams& params) const {
-    constexpr double kLargestSum = 2147483647.0 / 255;
-    const RoundingRow& rounding = find_rounding(options_.rounding);
-    for (;;) {
-      const Tensor rounded = round_weight(rounding, weight, params, pool_);
-      if (pairs.widen(weight, rounded, params)) continue;
-      const std::vector<int32_t> codes = unpack_integers(rounded);
-      std::vector<double> sums(params.scale.size(), 0);
-      for (size_t i = 0; i < codes.size(); ++i) {
-        const auto c = quant_group(params, weight.shape(), static_cast<int64_t>(i));
-        sums[static_cast<size_t>(c)] += std::abs(codes[i]);
-      }
-      bool changed = false;
-      for (size_t c = 0; c < sums.size(); ++c) {
-        if (sums[c] <= kLargestSum) continue;
-        params.scale[c] = static_cast<float>(params.scale[c] * (sums[c] / kLargestSum) * 1.01);
-        changed = true;
-      }
-      if (!changed) return pack_integers(DType::i8, weight.shape(), codes);
-    }
-  }
-
   struct DynamicData {
     ValueId codes, scale, zero_point;
   };
@@ -155,6 +121,37 @@ class Rewriter {
 };
 
 }  // namespace
+
+PairGuard dynamic_pair_guard(bool conv, const Shape& weight, const Target& target,
+                             std::span<const PairOrder> orders) {
+  if (conv || !target.pairs_in_dynamic_products) return {};
+  const WeightAxes axes{.output = weight.rank() - 1, .reduction = weight.rank() - 2};
+  std::vector<WeightPairs> pairs;
+  for (const PairOrder order : orders) pairs.emplace_back(axes, true, weight, order);
+  return {std::move(pairs), 255};
+}
+
+Tensor dynamic_codes(const RoundingRow& rounding, const Tensor& weight, const PairGuard& pairs,
+                     QuantParams& params, ThreadPool& pool) {
+  constexpr double kLargestSum = 2147483647.0 / 255;
+  for (;;) {
+    const Tensor rounded = round_weight(rounding, weight, params, pool);
+    if (pairs.widen(weight, rounded, params)) continue;
+    const std::vector<int32_t> codes = unpack_integers(rounded);
+    std::vector<double> sums(params.scale.size(), 0);
+    for (size_t i = 0; i < codes.size(); ++i) {
+      const auto c = quant_group(params, weight.shape(), static_cast<int64_t>(i));
+      sums[static_cast<size_t>(c)] += std::abs(codes[i]);
+    }
+    bool changed = false;
+    for (size_t c = 0; c < sums.size(); ++c) {
+      if (sums[c] <= kLargestSum) continue;
+      params.scale[c] = static_cast<float>(params.scale[c] * (sums[c] / kLargestSum) * 1.01);
+      changed = true;
+    }
+    if (!changed) return pack_integers(DType::i8, weight.shape(), codes);
+  }
+}
 
 void quantize_dynamically(Graph& graph, const std::vector<Layer>& layers,
                           const QuantizeOptions& options) {

@@ -7,6 +7,7 @@
 #include "base/file.h"
 #include "passes/insert_qdq.h"
 #include "quant/scale_guards.h"
+#include "train/dynamic.h"
 
 namespace nibble {
 namespace {
@@ -88,12 +89,8 @@ Trained train_with_quantization(const Graph& model, const SampleSource& source,
 Trained finetune_model(Finetuning start, const SampleSource& source, const TrainChoices& choices,
                        const RunSettings& run) {
   Graph& model = start.model;
-  if (is_dynamic(model)) {
-    fail(ErrorCode::invalid_argument,
-         "{} is quantized dynamically, which cannot be trained; quantize it statically",
-         start.name);
-  }
-  if (!is_quantized(model)) {
+  const bool dynamic = is_dynamic(model);
+  if (!dynamic && !is_quantized(model)) {
     fail(ErrorCode::invalid_argument,
          "{} has no quantized weights; use `nibble qat` to start from a float model", start.name);
   }
@@ -117,8 +114,22 @@ Trained finetune_model(Finetuning start, const SampleSource& source, const Train
          "--distill: a share of the loss is to come from a teacher, and none is given: name the "
          "float model with --teacher FLOAT.onnx");
   }
-  return judged(train_quantized(models[0], nullptr, *data.training, *data.validation, options),
-                models[0], teacher, *data.validation, run);
+  TrainResult result;
+  if (dynamic) {
+    const DynamicTraining layers(models[0]);
+    if (layers.size() == 0) {
+      fail(ErrorCode::unsupported,
+           "{} is quantized dynamically, but has no ConvInteger or MatMulInteger that could be "
+           "trained; quantize it statically",
+           start.name);
+    }
+    result =
+        train_quantized(layers.trainable(), nullptr, *data.training, *data.validation, options);
+    result.graph = layers.put_back(result.graph, start.target, options.pair_orders);
+  } else {
+    result = train_quantized(models[0], nullptr, *data.training, *data.validation, options);
+  }
+  return judged(std::move(result), models[0], teacher, *data.validation, run);
 }
 
 }  // namespace nibble

@@ -54,9 +54,10 @@ struct Finetuning {
   const Target& target;
   std::optional<Graph> teacher;  // the float model; with labels half of the loss is from it
 };
-/// Trains on from a quantized model, whoever quantized it. Throws Error{invalid_argument} if it is
-/// not quantized, or dynamically, if the teacher does not fit, or if there are neither labels nor a
-/// teacher; Error{unsupported} if the result could not be written for the target.
+/// Trains on from a quantized model, whoever quantized it; of a dynamically quantized one the
+/// weights. Throws Error{invalid_argument} if it is not quantized, if the teacher does not fit, or
+/// if there are neither labels nor a teacher; Error{unsupported} if the result could not be written
+/// for the target.
 Trained finetune_model(Finetuning start, const SampleSource& data, const TrainChoices& choices,
                        const RunSettings& run);
 

@@ -69,6 +69,9 @@ TEST_F(training, without_labels_the_outputs_of_the_float_model_are_learned) {
   EXPECT_EQ(models.at(0).at("model"), "before");
   EXPECT_GT(models.at(1).at("difference").at("value"), 0) << models;
   run("qat float.onnx --data x.npy --weights 3 --epochs 1 --loss mae -o qat.onnx");
+  run("quantize float.onnx --dynamic -o dynamic.onnx");
+  run("finetune dynamic.onnx --teacher float.onnx --data x.npy --epochs 1 -o learned.onnx");
+  EXPECT_NE(nibble("inspect learned.onnx").out.find("ConvInteger"), std::string::npos);
 }
 
 TEST_F(training, the_demo_keeps_its_promises) {

@@ -59,7 +59,7 @@ def main():
             np.savez(scratch / "training.npz", **training)
             for form in FORMS:
                 path, out = folder / f"{Path(model).stem}.{form}.onnx", scratch / "out.onnx"
-                if form == "dynamic" or not path.exists():
+                if not path.exists():
                     continue
                 command = [nibble, "finetune", path, "--teacher", model, "--data", scratch / "training.npz", "--epochs", "1", "-o", out]
                 done = subprocess.run([str(word) for word in command], capture_output=True, text=True)
