@@ -1,7 +1,6 @@
 #include "train/dynamic.h"
 
 #include <algorithm>
-#include <array>
 
 #include "base/check.h"
 #include "passes/pass.h"
@@ -9,6 +8,11 @@
 
 namespace nibble {
 namespace {
+
+bool is_symmetric(const QuantParams& params) {
+  return params.storage == DType::i8 &&
+         std::ranges::all_of(params.zero_point, [](int32_t point) { return point == 0; });
+}
 
 // How the weight of a layer is quantized, by its constants of scales and zero points.
 QuantParams params_of(const Tensor& codes, const Tensor& scale, const Tensor* zero_point,
@@ -27,8 +31,7 @@ QuantParams params_of(const Tensor& codes, const Tensor& scale, const Tensor* ze
   }
   // Of symmetric codes, -128 is none that Nibble gives, but may be there.
   const std::vector<int32_t> all = unpack_integers(codes);
-  const bool symmetric = std::ranges::all_of(params.zero_point, [](int32_t z) { return z == 0; });
-  if (is_signed && symmetric && std::ranges::find(all, -128) == all.end()) params.qmin = -127;
+  if (is_symmetric(params) && std::ranges::find(all, -128) == all.end()) params.qmin = -127;
   if (params.scale.size() > 1) {
     params.granularity = Granularity::per_channel;
     params.axis = conv ? 0 : 1;
@@ -40,10 +43,8 @@ QuantParams params_of(const Tensor& codes, const Tensor& scale, const Tensor* ze
 std::string float_name(const Graph& graph, const std::string& name) {
   for (const std::string_view suffix : {"_integer", "_quant"}) {
     if (!name.ends_with(suffix)) continue;
-    std::string stem = name.substr(0, name.size() - suffix.size());
-    const bool taken =
-        std::ranges::any_of(graph.nodes(), [&](NodeId id) { return graph.node(id).name == stem; });
-    if (!taken) return stem;
+    const std::string stem = name.substr(0, name.size() - suffix.size());
+    if (graph.unique_node_name(stem) == stem) return stem;
   }
   return name;
 }
@@ -71,11 +72,16 @@ void DynamicTraining::open(NodeId id) {
   if (zero != nullptr && zero->elements() > scales.elements()) return;
   const QuantParams params = params_of(weight.data, scales, zero, conv);
   const std::string scale = trainable_.value(fused.inputs[2]).name;
+  const auto with_scale = std::ranges::find(layers_, scale, &DynamicLayer::scale);
   if (!weight.type.quant) {
+    // A scale that another weight has too could not be learned for both.
+    if (with_scale != layers_.end()) return;
     weight.type = {.dtype = DType::f32, .shape = weight.data.shape(), .quant = params};
     layers_.push_back({weight.name, scale, conv});
+  } else if (with_scale == layers_.end() || with_scale->weight != weight.name ||
+             *weight.type.quant != params) {
+    return;  // the same codes stand for other numbers here
   }
-  check(*weight.type.quant == params, "layers that share codes share their scale");
   Node layer{.op = conv ? "Conv" : "MatMul",
              .name = float_name(trainable_, fused.name),
              .inputs = {fused.inputs[0], fused.inputs[1]},
@@ -103,10 +109,7 @@ Graph DynamicTraining::put_back(const Graph& trained, const Target& target,
     const Value& weight = trained.value(*trained.find_value(layer.weight));
     QuantParams params = *weight.type.quant;
     Tensor codes = weight.data;
-    const bool symmetric =
-        params.storage == DType::i8 &&
-        std::ranges::all_of(params.zero_point, [](int32_t point) { return point == 0; });
-    if (symmetric) {
+    if (is_symmetric(params)) {
       codes = dynamic_codes(find_rounding("nearest"), dequantize_tensor(weight.data, params),
                             dynamic_pair_guard(layer.conv, weight.data.shape(), target, orders),
                             params, pool);

@@ -16,7 +16,8 @@ namespace nibble {
 /// little beside what weights lose, and is left out in training.
 class DynamicTraining {
  public:
-  /// A ConvInteger or MatMulInteger with its scaling becomes a Conv or MatMul; the rest stays.
+  /// A ConvInteger or MatMulInteger with its scaling becomes a Conv or MatMul; the rest stays, and
+  /// so do layers that share their scales or codes with others in a way that learning would break.
   explicit DynamicTraining(const Graph& dynamic);
 
   const Graph& trainable() const { return trainable_; }

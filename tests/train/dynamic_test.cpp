@@ -68,6 +68,17 @@ TEST(DynamicTraining, calls_layers_by_the_names_that_the_float_network_has) {
   EXPECT_TRUE(has(theirs.trainable(), "MatMul", "fc"));
 }
 
+TEST(DynamicTraining, leaves_a_layer_alone_whose_scale_is_that_of_another_weight) {
+  Graph dynamic = dynamic_of(three_convs());
+  const auto scale_of = [&](const char* name) { return *dynamic.find_value(name); };
+  const ValueId first = scale_of("conv1_weight_scale"), second = scale_of("conv2_weight_scale");
+  for (const NodeId id : dynamic.nodes()) {
+    std::ranges::replace(dynamic.node(id).inputs, second, first);
+  }
+  const DynamicTraining all(dynamic_of(three_convs())), training(dynamic);
+  EXPECT_EQ(training.size(), all.size() - 1);
+}
+
 TEST(DynamicTraining, leaves_a_network_without_such_layers_alone) {
   EXPECT_EQ(DynamicTraining(two_outputs()).size(), 0U);
 }
