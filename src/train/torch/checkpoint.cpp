@@ -75,6 +75,7 @@ std::string Trainer::fingerprint() const {
 void Trainer::save_checkpoint() {
   torch::serialize::OutputArchive archive, optimizer;
   archive.write("fingerprint", c10::IValue(fingerprint()));
+  archive.write("start", epochs_to_tensor({result_.start}));
   archive.write("epochs", epochs_to_tensor(result_.epochs));
   archive.write("best_epoch", torch::tensor(result_.best_epoch, torch::kLong));
   write_all(archive, "state", network_.state());
@@ -100,7 +101,8 @@ bool Trainer::resume() {
            "another file",
            options_.checkpoint);
     }
-    torch::Tensor epochs, best_epoch;
+    torch::Tensor start, epochs, best_epoch;
+    archive.read("start", start);
     archive.read("epochs", epochs);
     archive.read("best_epoch", best_epoch);
     const size_t count = network_.state().size();
@@ -108,6 +110,7 @@ bool Trainer::resume() {
     best_ = read_all(archive, "best", count);
     archive.read("optimizer", optimizer);
     optimizer_->load(optimizer);
+    result_.start = epochs_from_tensor(start)[0];
     result_.epochs = epochs_from_tensor(epochs);
     result_.best_epoch = static_cast<int>(best_epoch.item<int64_t>());
   } catch (const c10::Error&) {

@@ -6,19 +6,18 @@ namespace nibble {
 
 // A graph of the node alone, whose inputs are the node's.
 Evaluated::Evaluated(const Graph& graph, const Node& node) {
-  Graph& alone = alone_;
-  alone.opsets = graph.opsets;
+  alone_.opsets = graph.opsets;
   Node copy = node;
   const auto add = [&](ValueId& id) {
     if (!id) return;
     const Value& value = graph.value(id);
-    if (const auto known = alone.find_value(value.name)) {
+    if (const auto known = alone_.find_value(value.name)) {
       id = *known;
       return;
     }
     reads_.push_back(id);
-    id = alone.add_value(value.name, {.dtype = value.type.dtype, .shape = Shape::unknown_rank()});
-    alone.inputs.push_back(id);
+    id = alone_.add_value(value.name, {.dtype = value.type.dtype, .shape = Shape::unknown_rank()});
+    alone_.inputs.push_back(id);
   };
   for (ValueId& input : copy.inputs) add(input);
   for (ValueId& capture : copy.captures) add(capture);
@@ -27,10 +26,10 @@ Evaluated::Evaluated(const Graph& graph, const Node& node) {
     if (!output) continue;
     const Value& value = graph.value(output);
     output =
-        alone.add_value(value.name, {.dtype = value.type.dtype, .shape = Shape::unknown_rank()});
-    alone.outputs.push_back(output);
+        alone_.add_value(value.name, {.dtype = value.type.dtype, .shape = Shape::unknown_rank()});
+    alone_.outputs.push_back(output);
   }
-  alone.add_node(std::move(copy));
+  alone_.add_node(std::move(copy));
 }
 
 std::vector<torch::Tensor> Evaluated::run(const std::vector<torch::Tensor>& arguments,

@@ -3,9 +3,7 @@
 
 #include <torch/torch.h>
 
-#include <map>
 #include <memory>
-#include <string>
 #include <vector>
 
 #include "nibble/graph.h"
@@ -15,7 +13,7 @@ namespace nibble {
 
 class Evaluated {
  public:
-  /// `node` of `graph`, which must outlive this.
+  /// `node` of `graph`.
   Evaluated(const Graph& graph, const Node& node);
 
   /// The values that the node reads (inputs and captures), each once.

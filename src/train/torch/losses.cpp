@@ -46,8 +46,6 @@ constexpr std::array kRows = {
 
 }  // namespace
 
-std::span<const LossRow> losses() { return kRows; }
-
 const LossRow& find_loss(Loss loss) {
   const auto row = std::ranges::find(kRows, loss, &LossRow::loss);
   check(row != kRows.end(), "a loss without a row");

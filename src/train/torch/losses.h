@@ -27,7 +27,6 @@ struct LossRow {
 };
 
 /// A row for each Loss but `automatic`.
-std::span<const LossRow> losses();
 const LossRow& find_loss(Loss loss);
 
 }  // namespace nibble

@@ -270,9 +270,10 @@ void Trainer::keep_best() {
 TrainResult Trainer::run() {
   try_out();
   measure_teacher();
-  validate(result_.start);
-  keep_best();
-  if (!options_.checkpoint.empty()) resume();
+  if (options_.checkpoint.empty() || !resume()) {
+    validate(result_.start);
+    keep_best();
+  }
   for (auto epoch = static_cast<int>(result_.epochs.size()); epoch < options_.epochs; ++epoch) {
     Epoch done;
     done.train_loss = train_epoch(epoch);
