@@ -8,6 +8,7 @@
 
 #include "ranges/sample_runner.h"
 #include "support/errors.h"
+#include "support/synthetic_data.h"
 
 namespace nibble {
 namespace {
@@ -19,15 +20,17 @@ bool contains(const std::string& text, const std::string& part) {
 }
 
 // Sample i of field k holds i + k everywhere.
-class Fields : public Dataset {
+class Fields : public testing::Unlabelled {
  public:
-  Fields(int64_t size, std::vector<Field> fields) : size_(size), fields_(std::move(fields)) {}
-  int64_t size() const override { return size_; }
-  std::vector<Field> fields() const override { return fields_; }
-  std::vector<Tensor> sample(int64_t index) const override {
+  Fields(int64_t size, const std::vector<Field>& fields)
+      : Unlabelled(size, fields, [fields](int64_t index) { return made(fields, index); }) {}
+  std::string describe() const override { return "fields"; }
+
+ private:
+  static std::vector<Tensor> made(const std::vector<Field>& fields, int64_t index) {
     std::vector<Tensor> tensors;
-    for (size_t k = 0; k < fields_.size(); ++k) {
-      Shape shape = fields_[k].shape;
+    for (size_t k = 0; k < fields.size(); ++k) {
+      Shape shape = fields[k].shape;
       for (int axis = 0; axis < shape.rank(); ++axis) {
         if (shape[axis] < 0) shape[axis] = 1 + index;
       }
@@ -35,17 +38,10 @@ class Fields : public Dataset {
       for (float& value : values.data<float>()) {
         value = static_cast<float>(index) + static_cast<float>(k);
       }
-      tensors.push_back(convert(values, fields_[k].dtype));
+      tensors.push_back(convert(values, fields[k].dtype));
     }
     return tensors;
   }
-  bool starts_sequence(int64_t index) const override { return index % sequence == 0; }
-  std::string describe() const override { return "fields"; }
-  int64_t sequence = 1000;
-
- private:
-  int64_t size_;
-  std::vector<Field> fields_;
 };
 
 struct Net {

@@ -2,13 +2,34 @@
 #pragma once
 
 #include <cmath>
+#include <functional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "base/random.h"
 #include "nibble/data.h"
 
 namespace nibble::testing {
+
+/// Samples without labels, made by a function of their number.
+class Unlabelled : public Dataset {
+ public:
+  using Make = std::function<std::vector<Tensor>(int64_t index)>;
+  Unlabelled(int64_t size, std::vector<Field> fields, Make make)
+      : size_(size), fields_(std::move(fields)), make_(std::move(make)) {}
+  int64_t size() const override { return size_; }
+  std::vector<Field> fields() const override { return fields_; }
+  std::vector<Tensor> sample(int64_t index) const override { return make_(index); }
+  bool starts_sequence(int64_t index) const override { return index % sequence == 0; }
+  std::string describe() const override { return "unlabelled samples"; }
+  int64_t sequence = 1000;
+
+ private:
+  int64_t size_;
+  std::vector<Field> fields_;
+  Make make_;
+};
 
 // Sample i: channel c is normal around c, all from the seed i.
 class Synthetic : public RealDataset {

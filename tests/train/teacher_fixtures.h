@@ -11,28 +11,10 @@
 #include "passes/pass.h"
 #include "support/errors.h"
 #include "support/networks.h"
+#include "support/synthetic_data.h"
 #include "train/fixtures.h"
 
 namespace nibble::testing {
-
-/// Samples without labels, made by a function of their number.
-class Unlabelled final : public Dataset {
- public:
-  using Make = std::function<std::vector<Tensor>(int64_t index)>;
-  Unlabelled(int64_t size, std::vector<Field> fields, Make make)
-      : size_(size), fields_(std::move(fields)), make_(std::move(make)) {}
-  int64_t size() const override { return size_; }
-  std::vector<Field> fields() const override { return fields_; }
-  std::vector<Tensor> sample(int64_t index) const override { return make_(index); }
-  bool starts_sequence(int64_t index) const override { return index % sequence == 0; }
-  std::string describe() const override { return "unlabelled samples"; }
-  int64_t sequence = 1000;
-
- private:
-  int64_t size_;
-  std::vector<Field> fields_;
-  Make make_;
-};
 
 /// One field of normal values; other samples for another seed.
 inline Unlabelled normal_samples(int64_t count, const Shape& shape, uint64_t seed,
