@@ -9,6 +9,7 @@
 #include "kernels/depthwise.h"
 #include "kernels/micro.h"
 #include "kernels/packed_float.h"
+#include "kernels/packed_int16.h"
 #include "kernels/row_kernels.h"
 #include "kernels/survey.h"
 #include "nibble/isa.h"
@@ -21,6 +22,7 @@ struct IsaRow {
   bool (*is_supported)() = nullptr;
   const RowKernels& (*rows)() = nullptr;
   const PackedKernels& (*packed)() = nullptr;
+  const Int16Kernels& (*int16)() = nullptr;
   const SurveyKernels& (*survey)() = nullptr;
   const MicroKernels& (*micro)() = nullptr;          // nullptr: products are plain loops
   const DepthwiseKernels& (*depthwise)() = nullptr;  // nullptr: likewise

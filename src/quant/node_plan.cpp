@@ -7,7 +7,7 @@
 namespace nibble {
 namespace {
 
-constexpr std::string_view kStored = "weights in few bits, computed in float";
+constexpr std::string_view kStored = "weights in few bits, data in float";
 constexpr std::string_view kNeverRan = "its body ran for none of the samples";
 
 std::map<ValueId, ValueId> copy_outputs_that_are_read(Graph& graph) {

@@ -202,33 +202,6 @@ class PackedConv : public Kernel {
 
 }  // namespace
 
-std::unique_ptr<PackedFloat> pack_matrix(const Tensor& codes, const QuantParams& grid,
-                                         int64_t start, int64_t outputs, int64_t length,
-                                         std::span<const float> bias) {
-  const bool blocks = grid.granularity == Granularity::per_block;
-  if (bits_of(grid.storage) > 8) return nullptr;
-  if (blocks ? grid.axis != 2 : grid.granularity == Granularity::per_channel && grid.axis != 1) {
-    return nullptr;
-  }
-  const int64_t block = blocks ? std::min(grid.block_size, length) : length;
-  const std::vector<int32_t> all = unpack_integers(codes);
-  std::vector<int32_t> zero;
-  std::vector<float> scale;
-  for (int64_t n = 0; n < outputs; ++n) {
-    for (int64_t i = 0; i < length; i += block) {
-      const auto group =
-          static_cast<size_t>(quant_group(grid, codes.shape(), start + n * length + i));
-      scale.push_back(grid.scale[group]);
-      zero.push_back(grid.zero_point[group]);
-    }
-  }
-  constexpr Clamp kNone;
-  return std::make_unique<PackedFloat>(
-      PackedShape{outputs, 1, length, block}, grid.bits() <= 4 ? 4 : 8,
-      std::span(all).subspan(static_cast<size_t>(start), static_cast<size_t>(outputs * length)),
-      scale, zero, bias, kNone.low, kNone.high);
-}
-
 std::unique_ptr<Kernel> packed_conv(const KernelSpec& spec) {
   const Shape& weight = spec.types.shape(1);
   if (spec.types.input(0).dtype != DType::f32) return spec.refuse("its data are not f32");

@@ -9,13 +9,6 @@ namespace nibble {
 std::unique_ptr<Kernel> packed_conv(const KernelSpec& spec);
 std::unique_ptr<Kernel> packed_gemm(const KernelSpec& spec);
 std::unique_ptr<Kernel> packed_matmul(const KernelSpec& spec);
-
-/// A matrix of a quantized constant, `outputs` rows of `length` from element `start` on; its rows
-/// lie along axis 1 of [matrices, rows, length]. nullptr unless its codes have 8 bits at most, and
-/// its scales lie along the rows or in blocks along the length.
-std::unique_ptr<PackedFloat> pack_matrix(const Tensor& codes, const QuantParams& grid,
-                                         int64_t start, int64_t outputs, int64_t length,
-                                         std::span<const float> bias);
 std::unique_ptr<Kernel> packed_gather(const KernelSpec& spec);
 
 /// How such a kernel stands in an operator's list.

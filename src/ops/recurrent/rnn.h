@@ -16,9 +16,9 @@ constexpr int64_t gates_of(RecurrentCell cell) {
 
 /// One of the activations of a gate, or of a state.
 struct RecurrentActivation {
-  float (*function)(float x, float alpha, float beta) = nullptr;
+  void (*function)(float* x, int64_t count, float alpha, float beta) = nullptr;
   float alpha = 0, beta = 0;
-  float operator()(float x) const { return function(x, alpha, beta); }
+  void operator()(float* x, int64_t count) const { function(x, count, alpha, beta); }
 };
 
 /// A layer for known shapes.
@@ -62,7 +62,8 @@ size_t recurrent_workspace(const RecurrentProblem& problem);
 void run_recurrent(EvalContext& context, const RecurrentProblem& problem,
                    const RecurrentWeights& weights, void* workspace);
 
-/// Both weights packed: 8 bits and fewer, per tensor, per gate row, or in blocks along the sum.
+/// Both weights packed: 8 bits and fewer, per tensor, per gate row, or in blocks along the sum. Its
+/// products are in integers (kernels/packed_int16.h): of the inputs, and of the state at each step.
 template <RecurrentCell cell>
 std::unique_ptr<Kernel> packed_recurrent(const KernelSpec& spec);
 extern template std::unique_ptr<Kernel> packed_recurrent<RecurrentCell::lstm>(const KernelSpec&);

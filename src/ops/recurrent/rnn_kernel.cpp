@@ -1,64 +1,61 @@
-// Recurrent layers whose weights stay packed in 4 or 8 bits.
+// Recurrent layers whose weights stay packed in 4 or 8 bits, with integer products.
 #include <algorithm>
 
-#include "kernels/packed_float.h"
-#include "ops/quantization/packed_kernels.h"
+#include "kernels/packed_int16.h"
+#include "ops/quantization/integer_support.h"
 #include "ops/recurrent/rnn.h"
 
 namespace nibble {
 namespace {
 
-// Rows [first, first + outputs) of one direction of a weight [directions, rows, length].
-std::unique_ptr<PackedFloat> pack_rows(const KernelSpec& spec, size_t input, int direction,
-                                       int64_t first, int64_t outputs,
-                                       std::span<const float> zeros) {
-  const QuantParams& grid = *spec.grid(input);
-  const Shape& shape = spec.types.shape(input);
-  const int64_t start = (direction * shape[1] + first) * shape[2];
-  return pack_matrix(*spec.types.constant(input), grid, start, outputs, shape[2],
-                     zeros.first(static_cast<size_t>(outputs)));
-}
+// Data in fewer bits than these would no longer be as good as real numbers.
+constexpr int32_t kLeastLimit = (1 << 12) - 1;
 
 class PackedRecurrent : public Kernel, public RecurrentWeights {
  public:
   explicit PackedRecurrent(RecurrentProblem problem) : p_(std::move(problem)) {}
 
-  // False, with the reason left in spec, if the weights are of another form.
+  // False, with the reason left in spec, if there is no kernel for such weights.
   bool pack(const KernelSpec& spec) {
     const int64_t n = p_.hidden, width = p_.width();
-    const std::vector<float> none(static_cast<size_t>(width), 0.0F);
     // The rows of R that are multiplied by one state.
     std::vector<int64_t> parts = {0, width};
     if (p_.cell == RecurrentCell::gru) parts = {0, 2 * n, 3 * n};
+    per_direction_ = parts.size() - 1;
     for (int d = 0; d < p_.directions; ++d) {
-      w_.push_back(pack_rows(spec, 1, d, 0, width, none));
-      for (size_t i = 0; i + 1 < parts.size(); ++i) {
-        r_.push_back(pack_rows(spec, 2, d, parts[i], parts[i + 1] - parts[i], none));
+      if (!pack_rows(spec, 1, d, 0, width, w_)) return false;
+      for (size_t i = 0; i < per_direction_; ++i) {
+        if (!pack_rows(spec, 2, d, parts[i], parts[i + 1] - parts[i], r_)) return false;
       }
     }
-    per_direction_ = parts.size() - 1;
-    const auto missing = [](const auto& packed) { return packed == nullptr; };
-    if (std::ranges::none_of(w_, missing) && std::ranges::none_of(r_, missing)) return true;
-    spec.refuse("its scales lie neither along the gates nor along the sum");
-    return false;
+    // The directions run at the same time, each in a part of its own.
+    for (const auto& packed : r_) scratch_ = std::max(scratch_, packed->scratch_bytes(1));
+    return true;
   }
 
   void run(EvalContext& context) const override {
     run_recurrent(context, p_, *this, context.workspace);
   }
-  size_t workspace_bytes() const override { return recurrent_workspace(p_); }
+  size_t workspace_bytes() const override {
+    size_t inputs = 0;
+    for (const auto& packed : w_) {
+      inputs = std::max(inputs, packed->scratch_bytes(p_.steps * p_.batch));
+    }
+    return recurrent_workspace(p_) +
+           static_cast<size_t>(p_.directions) * std::max(inputs, scratch_);
+  }
   size_t constant_bytes() const override {
     size_t bytes = 0;
     for (const auto& packed : w_) bytes += packed->constant_bytes();
     for (const auto& packed : r_) bytes += packed->constant_bytes();
     return bytes;
   }
-  std::string describe() const override { return "recurrent f32, " + w_[0]->describe(); }
+  std::string describe() const override { return "recurrent s16, " + w_[0]->describe(); }
 
   void project(EvalContext& context, int direction, float* out) const override {
     const int64_t rows = p_.steps * p_.batch, width = p_.width();
     w_[static_cast<size_t>(direction)]->run(context.input(0).data<float>().data(), p_.inputs, rows,
-                                            out, width, context.pool);
+                                            out, width, scratch(context, 0), context.pool);
     if (!context.has(3)) return;
     const float* bias = context.input(3).data<float>().data() + 2 * direction * width;
     for (int64_t row = 0; row < rows; ++row) {
@@ -69,14 +66,56 @@ class PackedRecurrent : public Kernel, public RecurrentWeights {
   void recur(EvalContext& context, int direction, int64_t begin, int64_t end, const float* state,
              float* sums) const override {
     const size_t part = begin == 0 ? 0 : 1;
-    r_[static_cast<size_t>(direction) * per_direction_ + part]->run(state, p_.hidden, 1, sums,
-                                                                    end - begin, context.pool);
+    r_[static_cast<size_t>(direction) * per_direction_ + part]->run(
+        state, p_.hidden, 1, sums, end - begin, scratch(context, direction), context.pool);
   }
 
  private:
+  std::byte* scratch(EvalContext& context, int direction) const {
+    return static_cast<std::byte*>(context.workspace) + recurrent_workspace(p_) +
+           static_cast<size_t>(direction) * scratch_;
+  }
+
+  // Adds rows [first, first + outputs) of one direction of a weight [directions, rows, length].
+  static bool pack_rows(const KernelSpec& spec, size_t input, int direction, int64_t first,
+                        int64_t outputs, std::vector<std::unique_ptr<PackedInt16>>& to) {
+    const QuantParams& grid = *spec.grid(input);
+    const Shape& shape = spec.types.shape(input);
+    const bool blocks = grid.granularity == Granularity::per_block;
+    if (bits_of(grid.storage) > 8) {
+      spec.refuse("its weights have more than 8 bits");
+      return false;
+    }
+    if (blocks ? grid.axis != 2 : grid.granularity == Granularity::per_channel && grid.axis != 1) {
+      spec.refuse("its scales lie neither along the gates nor along the sum");
+      return false;
+    }
+    const int64_t length = shape[2], block = blocks ? std::min(grid.block_size, length) : length;
+    const int64_t start = (direction * shape[1] + first) * length;
+    const std::vector<int32_t> all = unpack_integers(*spec.types.constant(input));
+    std::vector<int32_t> zero;
+    std::vector<float> scale;
+    for (int64_t n = 0; n < outputs; ++n) {
+      for (int64_t i = 0; i < length; i += block) {
+        const auto group = static_cast<size_t>(quant_group(grid, shape, start + n * length + i));
+        scale.push_back(grid.scale[group]);
+        zero.push_back(grid.zero_point[group]);
+      }
+    }
+    const std::vector<float> no_bias(static_cast<size_t>(outputs), 0.0F);
+    to.push_back(std::make_unique<PackedInt16>(
+        PackedShape{outputs, 1, length, block}, grid.bits() <= 4 ? 4 : 8,
+        std::span(all).subspan(static_cast<size_t>(start), static_cast<size_t>(outputs * length)),
+        scale, zero, no_bias));
+    if (to.back()->limit() >= kLeastLimit) return true;
+    spec.refuse("it sums over so many numbers that 16 bits would not hold its data");
+    return false;
+  }
+
   RecurrentProblem p_;
-  std::vector<std::unique_ptr<PackedFloat>> w_, r_;
+  std::vector<std::unique_ptr<PackedInt16>> w_, r_;
   size_t per_direction_ = 1;
+  size_t scratch_ = 0;  // bytes for the state of one direction
 };
 
 }  // namespace

@@ -52,7 +52,11 @@ struct Direction {
     std::fill_n(c, p.batch * p.hidden, 0.0F);
   }
 
-  float clipped(float x) const { return p.clip > 0 ? std::clamp(x, -p.clip, p.clip) : x; }
+  // The activation of `count` neighbouring numbers, after the clip.
+  void activate(const Activation& function, float* x, int64_t count) const {
+    for (int64_t i = 0; p.clip > 0 && i < count; ++i) x[i] = std::clamp(x[i], -p.clip, p.clip);
+    function(x, count);
+  }
 
   // gates[begin, end) += R[begin, end) state (+ Rb)
   void add_recurrence(int64_t begin, int64_t end, const float* state) {
@@ -73,9 +77,8 @@ struct Direction {
         return gru(state);
       case Cell::rnn:
         add_recurrence(0, p.hidden, state);
-        for (int64_t j = 0; j < p.hidden; ++j) {
-          state[j] = activation[0](clipped(gates[j]));
-        }
+        activate(activation[0], gates, p.hidden);
+        std::copy_n(gates, p.hidden, state);
         return;
     }
   }
@@ -83,40 +86,43 @@ struct Direction {
   void lstm(float* state, float* cell) {
     const int64_t n = p.hidden;
     add_recurrence(0, 4 * n, state);
-    const float* gate = gates;
-    for (int64_t j = 0; j < n; ++j) {
-      float in = gate[j], out = gate[n + j], forget = gate[2 * n + j];
-      if (peephole != nullptr) {
-        in += peephole[j] * cell[j];
-        forget += peephole[2 * n + j] * cell[j];
-      }
-      in = activation[0](clipped(in));
-      forget = p.input_forget ? 1 - in : activation[0](clipped(forget));
-      cell[j] = forget * cell[j] + in * activation[1](clipped(gate[3 * n + j]));
-      if (peephole != nullptr) out += peephole[n + j] * cell[j];
-      state[j] = activation[0](clipped(out)) * activation[2](cell[j]);
+    float *in = gates, *out = gates + n, *forget = gates + 2 * n, *candidate = gates + 3 * n;
+    for (int64_t j = 0; peephole != nullptr && j < n; ++j) {
+      in[j] += peephole[j] * cell[j];
+      forget[j] += peephole[2 * n + j] * cell[j];
     }
+    activate(activation[0], in, n);
+    if (p.input_forget) {
+      for (int64_t j = 0; j < n; ++j) forget[j] = 1 - in[j];
+    } else {
+      activate(activation[0], forget, n);
+    }
+    activate(activation[1], candidate, n);
+    for (int64_t j = 0; j < n; ++j) cell[j] = forget[j] * cell[j] + in[j] * candidate[j];
+    for (int64_t j = 0; peephole != nullptr && j < n; ++j) out[j] += peephole[n + j] * cell[j];
+    activate(activation[0], out, n);
+    std::copy_n(cell, n, state);
+    activation[2](state, n);
+    for (int64_t j = 0; j < n; ++j) state[j] *= out[j];
   }
 
   void gru(float* state) {
     const int64_t n = p.hidden;
     add_recurrence(0, 2 * n, state);
-    float* gate = gates;
-    for (int64_t j = 0; j < 2 * n; ++j) gate[j] = activation[0](clipped(gate[j]));
+    float *update = gates, *keep = gates + n, *candidate = gates + 2 * n;
+    activate(activation[0], gates, 2 * n);
     if (p.linear_before_reset) {  // h = g(X Wh + r * (H Rh + Rbh) + Wbh)
-      std::copy_n(gate + 2 * n, n, reset);
-      std::fill_n(gate + 2 * n, n, 0.0F);
+      std::copy_n(candidate, n, reset);
+      std::fill_n(candidate, n, 0.0F);
       add_recurrence(2 * n, 3 * n, state);
-      for (int64_t j = 0; j < n; ++j) {
-        gate[2 * n + j] = reset[j] + gate[n + j] * gate[2 * n + j];
-      }
+      for (int64_t j = 0; j < n; ++j) candidate[j] = reset[j] + keep[j] * candidate[j];
     } else {  // h = g(X Wh + (r * H) Rh + Rbh + Wbh)
-      for (int64_t j = 0; j < n; ++j) reset[j] = gate[n + j] * state[j];
+      for (int64_t j = 0; j < n; ++j) reset[j] = keep[j] * state[j];
       add_recurrence(2 * n, 3 * n, reset);
     }
+    activate(activation[1], candidate, n);
     for (int64_t j = 0; j < n; ++j) {
-      const float candidate = activation[1](clipped(gate[2 * n + j]));
-      state[j] = (1 - gate[j]) * candidate + gate[j] * state[j];
+      state[j] = (1 - update[j]) * candidate[j] + update[j] * state[j];
     }
   }
 };
