@@ -200,6 +200,10 @@ def attention():
         yield Case("GroupQueryAttention", "q k v l t", {**groups, **first}, outputs=3, label=f"prompt {label}", **sizes)
         packed = {"q": np.concatenate([groups[name] for name in "qkv"], axis=2), "k": None, "v": None}
         yield Case("GroupQueryAttention", "q l t", {**packed, **first}, outputs=3, label=f"packed {label}", **sizes)
+        if not settings:
+            more = {"c": None, "s": None, "p": None, "bias": reals(batch, 4, tokens, tokens), "sink": reals(4)}
+            yield Case("GroupQueryAttention", "q k v l t", {**groups, **first, **more}, outputs=3, label="bias and sink of each head", **sizes)
+            yield Case("GroupQueryAttention", "q k v l t", {**groups, **first}, outputs=3, label="smooth softmax", smooth_softmax=1, **sizes)
         one = {name: array[:, :1] for name, array in groups.items()}
         later = {"pk": reals(batch, 2, 5, width), "pv": reals(batch, 2, 5, width), "l": np.array([5, 5], np.int32), "t": number(6, np.int32), **turn}
         yield Case("GroupQueryAttention", "q k v pk pv l t", {**one, **later}, outputs=3, label=f"one more {label}", **sizes)

@@ -137,14 +137,33 @@ bool quantized_attention(Expansion& e) {
   return true;
 }
 
+// Queries, keys and values of their own, [B,S,H] each: packed, they lie side by side in each head,
+// [B,S,N,3,D] all of them, or [B,S,N,2,D] the last two.
+std::array<ValueId, 3> unpacked(Expansion& e) {
+  std::array<ValueId, 3> parts = {e.in(0), e.in(1), e.in(2)};
+  if (parts[1] && parts[2]) return parts;
+  const ValueId packed = parts[1] ? parts[1] : parts[0];
+  const size_t count = parts[1] ? 2 : 3;
+  const int64_t extent = e.rank(packed) == 5 ? e.type(packed).shape[3] : -1;
+  if (extent >= 0 ? extent != static_cast<int64_t>(count) : e.rank(packed) >= 0) {
+    e.refuse(
+        fmt::format("it has no {}, and what is packed is not [batch, tokens, heads, {}, width]",
+                    count == 2 ? "values" : "keys and values", count));
+  }
+  for (size_t i = 0; i < count; ++i) {
+    const ValueId which = e.constant(Tensor::scalar(static_cast<int64_t>(i)));
+    const ValueId one = e.op("Gather", {packed, which}, attributes_of({{"axis", int64_t{3}}}));
+    parts[3 - count + i] = reshaped(e, one, {0, 0, -1});
+  }
+  return parts;
+}
+
 // query, key, value, bias, key_padding_mask, attention_bias, past_key, past_value,
 // past_sequence_length, cache_indirection -> output, present_key, present_value, scores
 bool multi_head_attention(Expansion& e) {
   if (e.has(8) || e.has(9) || e.wants(3)) e.refuse("its caches of several beams are not supported");
   const int64_t count = e.node.attributes.required_integer("num_heads");
-  std::array<ValueId, 3> parts = {e.in(0), e.in(1), e.in(2)};
-  if (!parts[1] || !parts[2])
-    e.refuse("queries, keys and values packed into one are not supported");
+  std::array<ValueId, 3> parts = unpacked(e);
   if (e.has(3)) {
     const std::array<int64_t, 3> widths = {last_extent(e, parts[0]), last_extent(e, parts[1]),
                                            last_extent(e, parts[2])};

@@ -11,13 +11,12 @@ namespace {
 
 void require_plain(Expansion& e) {
   const Attributes& attributes = e.node.attributes;
-  for (size_t input = 11; input <= 16; ++input) {
-    if (e.has(input)) e.refuse("sinks, quantized caches and norms of heads are not supported");
+  for (size_t input = 12; input <= 16; ++input) {
+    if (e.has(input)) e.refuse("quantized caches and norms of heads are not supported");
   }
-  if (e.wants(3) || attributes.integer("smooth_softmax", 0) > 0 ||
-      attributes.integer("sliding_window_cache", 0) != 0 ||
+  if (e.wants(3) || attributes.integer("sliding_window_cache", 0) != 0 ||
       attributes.integer("kv_cache_bit_width", 0) != 0) {
-    e.refuse("its scores, smooth softmax and quantized or sliding caches are not supported");
+    e.refuse("its scores, and quantized or sliding caches, are not supported");
   }
 }
 
@@ -44,11 +43,33 @@ ValueId hidden_keys(Expansion& e, const Heads& heads, ValueId before) {
   return hidden;
 }
 
+// Softmax along the keys. With a sink, one more key without a value takes its share: of a score for
+// each head (head_sink), or of score 0 (smooth_softmax).
+ValueId shares_of(Expansion& e, ValueId scores, const Heads& heads, int64_t count, int64_t groups) {
+  const auto softmax = [&](ValueId of) {
+    return e.op("Softmax", {of}, attributes_of({{"axis", int64_t{-1}}}));
+  };
+  ValueId sink;
+  if (e.has(11)) {
+    sink = reshaped(e, e.in(11), {1, groups, count / groups, 1, 1});
+  } else if (e.node.attributes.integer("smooth_softmax", 0) > 0) {
+    sink = e.scalar_like(heads.q, 0);
+  } else {
+    return softmax(scores);
+  }
+  const ValueId batch = extent(e, heads.q, 0), steps = extent(e, heads.q, 2);
+  const ValueId shape =
+      concat(e, concat(e, concat(e, batch, e.integers({groups, count / groups}), 0), steps, 0),
+             e.integers({1}), 0);
+  const ValueId shares = softmax(concat(e, scores, e.op("Expand", {sink, shape}), 4));
+  return sliced(e, shares, 4, e.integers({0}), extent(e, heads.k, 2));
+}
+
 }  // namespace
 
 // query, key, value, past_key, past_value, seqlens_k, total_sequence_length, cos_cache, sin_cache,
-// position_ids, attention_bias -> output, present_key, present_value. The cache grows: it holds as
-// many tokens as there were before.
+// position_ids, attention_bias, head_sink -> output, present_key, present_value. The cache grows:
+// it holds as many tokens as there were before.
 bool group_query_attention(Expansion& e) {
   require_plain(e);
   const Attributes& attributes = e.node.attributes;
@@ -102,7 +123,8 @@ bool group_query_attention(Expansion& e) {
   // The queries of one key beside each other: [B,G,N/G,S,D] x [B,G,1,D,T].
   const ValueId shape =
       concat(e, concat(e, e.integers({0, groups, count / groups}), steps, 0), e.integers({-1}), 0);
-  const ValueId queries = e.op("Reshape", {heads.q, shape});
+  const auto grouped = [&](ValueId value) { return e.op("Reshape", {value, shape}); };
+  const ValueId queries = grouped(heads.q);
   const ValueId keys = unsqueezed(e, transposed(e, heads.k, {0, 1, 3, 2}), {2});
   ValueId scores = e.op("Mul", {e.op("MatMul", {queries, keys}), scale_of(e, heads.q)});
   const float cap = attributes.real("softcap", 0);
@@ -111,17 +133,17 @@ bool group_query_attention(Expansion& e) {
     scores = e.op("Mul", {e.op("Tanh", {e.op("Div", {scores, limit})}), limit});
   }
   if (e.has(10)) {
-    if (e.rank(e.in(10)) != 4 || e.type(e.in(10)).shape[1] != 1) {
-      e.refuse("a bias for each head is not supported");
-    }
-    scores = e.op("Add", {scores, unsqueezed(e, e.in(10), {1})});
+    const ValueId bias = e.in(10);  // [1 or B, 1 or N, S, T]
+    const int64_t of = e.rank(bias) == 4 ? e.type(bias).shape[1] : -1;
+    if (of != 1 && of != count) e.refuse("of how many heads its bias is, is not known");
+    scores = e.op("Add", {scores, of == 1 ? unsqueezed(e, bias, {1}) : grouped(bias)});
   }
   const ValueId hidden = hidden_keys(e, heads, tokens);
   if (hidden) {
     scores = e.op("Add",
                   {scores, added_where(e, hidden, heads.q, std::numeric_limits<float>::lowest())});
   }
-  const ValueId shares = e.op("Softmax", {scores}, attributes_of({{"axis", int64_t{-1}}}));
+  const ValueId shares = shares_of(e, scores, heads, count, groups);
   const ValueId result = e.op("MatMul", {shares, unsqueezed(e, heads.v, {2})});  // [B,G,N/G,S,D]
   e.give(0, reshaped(e, transposed(e, result, {0, 3, 1, 2, 4}), {0, 0, -1}));
   return true;

@@ -18,7 +18,8 @@ double zero(size_t, size_t, size_t, size_t) { return 0; }
 // q [B,S,N,D], k and v [B,T,groups,D] -> [B,S,N,D]
 std::vector<double> attend(const Size& size, size_t groups, const std::vector<double>& q,
                            const std::vector<double>& k, const std::vector<double>& v,
-                           const Added& added, double cap = 0) {
+                           const Added& added, double cap = 0,
+                           const std::vector<double>& sinks = {}) {
   const auto [batch, heads, queries, keys, width] = size;
   std::vector<double> y(batch * queries * heads * width);
   for (size_t b = 0; b < batch; ++b) {
@@ -26,7 +27,7 @@ std::vector<double> attend(const Size& size, size_t groups, const std::vector<do
       const size_t g = h / (heads / groups);
       for (size_t s = 0; s < queries; ++s) {
         std::vector<double> share(keys);
-        double sum = 0;
+        double sum = sinks.empty() ? 0 : std::exp(sinks[h]);
         for (size_t t = 0; t < keys; ++t) {
           double score = 0;
           for (size_t d = 0; d < width; ++d) {
@@ -204,6 +205,25 @@ void add_multi_head(std::vector<ExpansionCase>& cases) {
                     [](size_t, size_t, size_t s, size_t t) { return t <= s + 2 ? 0 : kHidden; })),
        cache(all_k, 5), cache(all_v, 5)},
       {heads, {"unidirectional", int64_t{1}}}));
+  // Packed: what each head needs lies side by side, [B,S,N,3,D], or [B,S,N,2,D] without queries.
+  const auto packed = [](std::initializer_list<const std::vector<double>*> parts) {
+    std::vector<double> all;
+    for (size_t row = 0; row < kBatch * kTokens * kHeads; ++row) {
+      for (const std::vector<double>* one : parts) {
+        const auto begin = one->begin() + static_cast<int>(row * kWidth);
+        all.insert(all.end(), begin, begin + static_cast<int>(kWidth));
+      }
+    }
+    return reals({2, 3, 2, static_cast<int64_t>(parts.size()), 4}, all);
+  };
+  const Tensor want = reals(shape, attend(kSize, 2, q, k, v, zero));
+  cases.push_back(case_of("MultiHeadAttention", {packed({&q, &k, &v})}, {want}, {heads}));
+  cases.push_back(case_of("MultiHeadAttention", {qkv[0], packed({&k, &v})}, {want}, {heads}));
+  cases.push_back(case_of("MultiHeadAttention",
+                          {packed({&q, &k, &v}), none, none, reals({24}, bias)},
+                          {reals(shape, attend(kSize, 2, plus_row(q, part(0)), plus_row(k, part(1)),
+                                               plus_row(v, part(2)), zero))},
+                          {heads}, {false, false, false, true}));
 }
 
 // [B,S,N,D]: each pair (d, d + D/2) turned by the angle of its position; or neighbours,
@@ -285,6 +305,35 @@ void add_groups(std::vector<ExpansionCase>& cases) {
                                                     })),
                            cache(all_k, 4), cache(all_v, 4)},
                           step));
+  // A key without a value takes a share: of a score for each head, or of score 0.
+  const auto sinks = numbers(4, 27), per_head = numbers(4 * 3 * 3, 28);
+  const auto causal = [&](size_t, size_t h, size_t i, size_t t) {
+    return t <= i ? per_head[(h * 3 + i) * 3 + t] : kHidden;
+  };
+  std::vector<Tensor> inputs = {reals({2, 3, 16}, q),
+                                reals({2, 3, 8}, k),
+                                reals({2, 3, 8}, v),
+                                none,
+                                none,
+                                i32({2}, {2, 2}),
+                                i32({}, {3}),
+                                none,
+                                none,
+                                none,
+                                reals({1, 4, 3, 3}, per_head),
+                                reals({4}, sinks)};
+  const Size size{2, 4, 3, 3, 4};
+  cases.push_back(case_of(
+      "GroupQueryAttention", inputs,
+      {reals({2, 3, 16}, attend(size, 2, q, k, v, causal, 0, sinks)), cache(k, 3), cache(v, 3)},
+      heads));
+  inputs.pop_back();
+  auto smooth = heads;
+  smooth.emplace_back("smooth_softmax", int64_t{1});
+  cases.push_back(case_of("GroupQueryAttention", inputs,
+                          {reals({2, 3, 16}, attend(size, 2, q, k, v, causal, 0, {0, 0, 0, 0})),
+                           cache(k, 3), cache(v, 3)},
+                          smooth));
 }
 
 }  // namespace
