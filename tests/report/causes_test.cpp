@@ -36,8 +36,8 @@ LayerFigures layer_of(const TensorFigures& tensor, Place place) {
   LayerFigures layer{.node = "conv1",
                      .op = "Conv",
                      .weight_bits = 8,
-                     .sqnr_before_db = 40,
-                     .sqnr_db = 20,
+                     .sqnr_before_db = 31,
+                     .sqnr_db = 29.5,
                      .share = 0.5};
   if (place == Place::weight) layer.weight = tensor;
   if (place == Place::input) layer.input = tensor;
@@ -146,6 +146,41 @@ TEST(causes, the_tensor_that_loses_most_is_the_one_that_is_asked) {
   expect_part(cause_of(layer)->sentence, "'w'");
   layer.result->sqnr_db = 15;
   expect_part(cause_of(layer)->sentence, "'x'");
+}
+
+// The noise that arrives, at 31 dB, and that of 8 bits, at 35 dB, are 29.5 dB together.
+TEST(causes, a_layer_whose_signal_cancels_is_named) {
+  LayerFigures layer = layer_of(sound_tensor(), Place::result);
+  layer.sqnr_db = 27.9;
+  EXPECT_FALSE(cause_of(layer));
+  layer.sqnr_db = 27.6;
+  auto cause = cause_of(layer);
+  ASSERT_TRUE(cause);
+  EXPECT_EQ(cause->name, "cancelled signal");
+  expect_part(cause->sentence, "would leave 29.5 dB");
+  expect_part(cause->remedy, "finetune --teacher");
+  // Also where no tensor of the layer loses much.
+  layer.result->sqnr_db = 70;
+  layer.sqnr_db = 27;
+  cause = cause_of(layer);
+  ASSERT_TRUE(cause);
+  EXPECT_EQ(cause->name, "cancelled signal");
+  // Its own rounding is what can be left out.
+  layer.result->sqnr_db = 30;
+  layer.sqnr_before_db = 60;
+  layer.sqnr_db = 25;
+  expect_part(cause_of(layer)->remedy, "--skip conv1");
+}
+
+TEST(causes, eight_bits_are_named_where_they_make_half_of_the_noise) {
+  LayerFigures layer = layer_of(sound_tensor(), Place::result);
+  layer.sqnr_before_db = 60;
+  layer.sqnr_db = 34;
+  const auto cause = cause_of(layer);
+  ASSERT_TRUE(cause);
+  EXPECT_EQ(cause->name, "8 bits");
+  EXPECT_EQ(cause->sentence,
+            "rounding 'x' to 8 bits alone leaves 35.0 dB, and nothing stands out in it");
 }
 
 TEST(causes, a_layer_that_adds_nothing_has_none) {

@@ -16,6 +16,7 @@ constexpr double kFewCodes = 0.5;       // of the codes are used
 constexpr double kNarrowBulk = 0.2;     // of the range that the codes cover
 constexpr double kWideChannel = 6;      // times the median channel's reach
 constexpr double kNoisyChannel = 0.25;  // of the noise, and four times its fair share
+constexpr double kCancelled = 1.5;      // times the noise that there would be
 constexpr double kLeastShare = 0.05;    // of the noise that all layers add
 constexpr double kGoodEnough = 50;      // dB: nothing worth a remedy
 
@@ -131,6 +132,37 @@ std::optional<Finding> few_bits(const LayerFigures& layer, const TensorFigures& 
                      ", or training with the rounding in the loop: `nibble qat`"};
 }
 
+double noise_of(double db) { return std::pow(10.0, -db / 10); }
+
+// Relative to the signal, of rounding the layer's own tensors.
+double own_noise(const LayerFigures& layer) {
+  double noise = 0;
+  for (const auto* tensor : {&layer.weight, &layer.input, &layer.result}) {
+    if (*tensor) noise += noise_of((*tensor)->sqnr_db);
+  }
+  return noise;
+}
+
+std::optional<Finding> cancelled_signal(const LayerFigures& layer, const TensorFigures&, Place) {
+  const double arrives = noise_of(layer.sqnr_before_db), own = own_noise(layer);
+  if (noise_of(layer.sqnr_db) < kCancelled * (arrives + own)) return std::nullopt;
+  return Finding{
+      fmt::format("what reaches it and the rounding of its own numbers would leave {:.1f} dB: it "
+                  "cancels more of the signal than of the noise, in differences of large numbers",
+                  -10 * std::log10(arrives + own)),
+      arrives > own ? "better layers before it, or training with the float network as the teacher: "
+                      "`nibble finetune --teacher`"
+                    : fmt::format("`nibble quantize --skip {}`", layer.node)};
+}
+
+std::optional<Finding> eight_bits(const LayerFigures& layer, const TensorFigures& tensor, Place) {
+  if (noise_of(tensor.sqnr_db) < noise_of(layer.sqnr_db) / 2) return std::nullopt;
+  return Finding{fmt::format("rounding '{}' to {} bits alone leaves {:.1f} dB, and nothing stands "
+                             "out in it",
+                             tensor.name, tensor.bits, tensor.sqnr_db),
+                 fmt::format("`nibble quantize --skip {}`", layer.node)};
+}
+
 constexpr std::array kCauses = {
     CauseRow{"lost in the step", "all values are smaller than half a step of the codes",
              lost_in_the_step},
@@ -145,6 +177,11 @@ constexpr std::array kCauses = {
     CauseRow{"depthwise in few bits", "a depthwise layer has weights of 4 bits or fewer",
              depthwise_in_few_bits},
     CauseRow{"few bits", "a tensor has fewer than 8 bits, and nothing else stands out", few_bits},
+    CauseRow{"cancelled signal",
+             "half as much noise again as arrives and its own rounding makes: the signal cancels",
+             cancelled_signal, false},
+    CauseRow{"8 bits", "rounding a tensor makes half of the noise, and nothing else stands out",
+             eight_bits},
 };
 
 // The tensor of the layer that loses most by rounding alone.
@@ -167,8 +204,9 @@ std::span<const CauseRow> causes() { return kCauses; }
 
 std::optional<Cause> cause_of(const LayerFigures& layer) {
   const auto [tensor, place] = worst_tensor(layer);
-  if (tensor == nullptr || layer.share <= 0 || tensor->sqnr_db >= kGoodEnough) return std::nullopt;
+  if (tensor == nullptr || layer.share <= 0) return std::nullopt;
   for (const CauseRow& row : kCauses) {
+    if (row.of_a_tensor && tensor->sqnr_db >= kGoodEnough) continue;
     if (auto found = row.test(layer, *tensor, place)) {
       return Cause{row.name, std::move(found->sentence), std::move(found->remedy)};
     }

@@ -33,6 +33,7 @@ struct CauseRow {
   std::string_view summary;  // for lists: when it is named
   std::optional<Finding> (*test)(const LayerFigures& layer, const TensorFigures& tensor,
                                  Place place);
+  bool of_a_tensor = true;  // false: of the layer as a whole, even if no tensor of it loses much
 };
 std::span<const CauseRow> causes();
 

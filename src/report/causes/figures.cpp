@@ -16,6 +16,8 @@ namespace {
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
 constexpr double kTail = 0.001;  // on each side of the bulk
 
+double noise(double db) { return std::pow(10.0, -db / 10); }
+
 double reach_of(const Moments& moments) {
   return std::max(
       {0.0, -static_cast<double>(moments.minimum), static_cast<double>(moments.maximum)});
@@ -184,12 +186,17 @@ LayerFigures Collector::figures_of(const Node& node, ValueId result) const {
   LayerFigures figures{.node = node.name, .op = node.op, .value = reference_.value(result).name};
   figures.sqnr_db = sqnr_.at(figures.value);
   figures.sqnr_before_db = kInfinity;
+  // The relative errors of factors add up.
+  const bool is_product = multiplies_activations(reference_, node);
   for (const ValueId input : node.inputs) {
     if (!input || reference_.value(input).is_constant()) continue;
     const std::string& name = reference_.value(input).name;
     const auto before = sqnr_.find(name);
     if (before != sqnr_.end()) {
-      figures.sqnr_before_db = std::min(figures.sqnr_before_db, before->second);
+      const double worse = std::min(figures.sqnr_before_db, before->second);
+      figures.sqnr_before_db =
+          is_product ? -10 * std::log10(noise(figures.sqnr_before_db) + noise(before->second))
+                     : worse;
     } else if (!figures.input && reference_.is_input(input)) {
       figures.input = activation(name);
     }
@@ -211,14 +218,12 @@ std::vector<LayerFigures> Collector::collect() {
     const ValueId result = result_of(node);
     const std::string& name = reference_.value(result).name;
     if (!layer && quant_of(name) == nullptr) continue;
-    // A view, or one whose codes are those of what it reads, adds nothing.
-    const double lost = sqnr_.at(name);
     covered.insert(result);
+    // What moves or picks codes adds nothing, though the noise may be larger where it picks.
+    if (!layer && require_op(node, reference_.opset()).quant == QuantRole::same_codes) continue;
     LayerFigures figures = figures_of(node, result);
-    if (!layer && figures.sqnr_before_db == lost) continue;
     all.push_back(std::move(figures));
   }
-  const auto noise = [](double db) { return std::pow(10.0, -db / 10); };
   double sum = 0;
   for (LayerFigures& figures : all) {
     figures.share = std::max(0.0, noise(figures.sqnr_db) - noise(figures.sqnr_before_db));

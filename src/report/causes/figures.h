@@ -43,8 +43,8 @@ struct LayerFigures {
   int activation_bits = 0;  // of its result; 0: float
   bool depthwise = false;
   int64_t terms = 0;  // products that a result is the sum of; 0: no weighted layer
-  /// Of the value it reads (the worst of them) and of its result, both in the quantized network:
-  /// infinite where nothing is lost.
+  /// Of what it reads (the worst of them; factors together) and of its result, both in the
+  /// quantized network: infinite where nothing is lost.
   double sqnr_before_db = 0;
   double sqnr_db = 0;
   /// Of the noise that all layers add, relative to the signal; in [0, 1], and 0 where it adds none.
