@@ -39,6 +39,13 @@ std::string layer_setting(const LayerFigures& layer, std::string_view what, std:
       layer.node, what, to);
 }
 
+// 8 bits for what has fewer; else none at all.
+std::string more_bits(const LayerFigures& layer, const TensorFigures& tensor,
+                      std::string_view what) {
+  if (tensor.bits < 8) return layer_setting(layer, what, "8");
+  return fmt::format("`nibble quantize --skip {}`", layer.node);
+}
+
 std::optional<Finding> lost_in_the_step(const LayerFigures& layer, const TensorFigures& tensor,
                                         Place) {
   const double reach = std::max(std::abs(tensor.minimum), std::abs(tensor.maximum));
@@ -86,7 +93,7 @@ std::optional<Finding> outlier_channel(const LayerFigures& layer, const TensorFi
                     "the median channel {}",
                     tensor.channel, tensor.channels, tensor.name, percent(tensor.channel_noise),
                     number(tensor.channel_reach), number(tensor.median_reach)),
-        layer_setting(layer, "weights", "8")};
+        more_bits(layer, tensor, "weights")};
   }
   if (!(tensor.median_reach > 0) || tensor.channel_reach < kWideChannel * tensor.median_reach) {
     return std::nullopt;
@@ -95,8 +102,7 @@ std::optional<Finding> outlier_channel(const LayerFigures& layer, const TensorFi
                              "one scale stands for all",
                              tensor.channel, tensor.channels, tensor.name,
                              number(tensor.channel_reach), number(tensor.median_reach)),
-                 tensor.bits < 8 ? layer_setting(layer, "activations", "8")
-                                 : fmt::format("`nibble quantize --skip {}`", layer.node)};
+                 more_bits(layer, tensor, "activations")};
 }
 
 std::optional<Finding> few_values_rule(const LayerFigures&, const TensorFigures& tensor,
