@@ -11,6 +11,8 @@
 namespace nibble::cli {
 namespace {
 
+constexpr double kSecondsBetweenLines = 60;
+
 volatile sig_atomic_t interrupted = 0;
 
 void on_interrupt(int) {
@@ -40,7 +42,7 @@ void install_interrupt_handler() {
   sigaction(SIGINT, &action, nullptr);
 }
 
-ProgressBar::ProgressBar() : terminal_(isatty(STDERR_FILENO) != 0) {}
+ProgressBar::ProgressBar() : drawn_(Clock::now()), terminal_(isatty(STDERR_FILENO) != 0) {}
 
 ProgressBar::~ProgressBar() { clear(); }
 
@@ -54,7 +56,6 @@ void ProgressBar::clear() {
 }
 
 void ProgressBar::update(std::string_view stage, int64_t done, int64_t total) {
-  if (!terminal_) return;
   const Clock::time_point now = Clock::now();
   const std::string name =
       prefix_.empty() ? std::string(stage) : fmt::format("{}: {}", prefix_, stage);
@@ -62,18 +63,24 @@ void ProgressBar::update(std::string_view stage, int64_t done, int64_t total) {
     clear();
     stage_ = name;
     started_ = now;
-    drawn_ = now;
+    if (terminal_) drawn_ = now;
     first_done_ = done;
     return;
   }
   const double elapsed = std::chrono::duration<double>(now - started_).count();
   const double since_drawn = std::chrono::duration<double>(now - drawn_).count();
-  if (elapsed < 1.0 || total <= 0 || (since_drawn < 0.1 && done < total)) return;
+  if (elapsed < 1.0 || total <= 0) return;
+  if (terminal_ ? since_drawn < 0.1 && done < total : since_drawn < kSecondsBetweenLines) return;
   drawn_ = now;
   const double share = std::clamp(static_cast<double>(done) / static_cast<double>(total), 0.0, 1.0);
   const auto steps = static_cast<double>(done - first_done_);
   const std::string left =
       steps > 0 ? clock_text(elapsed / steps * static_cast<double>(total - done)) + " left" : "...";
+  if (!terminal_) {
+    fmt::print(stderr, "{}: {:.0f} %, {}\n", name, share * 100, left);
+    std::fflush(stderr);
+    return;
+  }
   const int room = terminal_columns() - static_cast<int>(name.size() + left.size()) - 12;
   const int width = std::clamp(room, 0, 30);
   const int filled = static_cast<int>(share * width);

@@ -1,5 +1,5 @@
 // A progress bar with the time left, drawn on stderr when that is a terminal and the work lasts
-// longer than a second.
+// longer than a second; elsewhere a line each minute.
 #pragma once
 
 #include <chrono>

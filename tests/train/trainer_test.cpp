@@ -1,3 +1,5 @@
+#include <sys/resource.h>
+
 #include <cmath>
 
 #include "base/file.h"
@@ -65,6 +67,29 @@ TEST_F(TrainerTest, learns_and_reports_each_epoch) {
   const Tensor outputs = train_backend().forward(result.graph, std::span(&x, 1))[0];
   EXPECT_EQ(testing::accuracy(outputs.data<float>(), validation_), best.validation_accuracy)
       << "the exported graph is the best epoch's network";
+}
+
+// Pages that the process was given, in training of so many epochs.
+int64_t new_pages(const Graph& graph, const Dataset& data, int epochs) {
+  TrainOptions options = quick();
+  options.epochs = epochs;
+  options.batch = 64;
+  rusage before{}, after{};
+  getrusage(RUSAGE_SELF, &before);
+  train(graph, data, data, options);
+  getrusage(RUSAGE_SELF, &after);
+  return after.ru_minflt - before.ru_minflt;
+}
+
+// Tensors of 32 MiB, which malloc would give back to the system at every step.
+TEST_F(TrainerTest, large_tensors_are_used_again_at_the_next_step) {
+  GraphBuilder net("wide", {1, 8, 8}, 7);
+  ValueId x = net.relu("relu", net.conv("conv", net.input(), 2048, {.kernel = 1}, true));
+  x = net.dense("fc", net.flatten("flatten", net.max_pool("pool", x, 8)), 4);
+  const Graph graph = std::move(net).finish(x, "out");
+  new_pages(graph, validation_, 1);
+  const int64_t more = new_pages(graph, validation_, 5) - new_pages(graph, validation_, 1);
+  EXPECT_LT(more, 4 * 8192) << "pages in 4 steps; 8192 are one tensor";
 }
 
 TEST_F(TrainerTest, the_best_epoch_has_the_highest_accuracy_and_then_the_lowest_loss) {

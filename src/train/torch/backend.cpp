@@ -5,6 +5,7 @@
 #include <string_view>
 
 #include "base/check.h"
+#include "train/torch/kept_memory.h"
 #include "train/torch/tensors.h"
 #include "train/torch/trainer.h"
 
@@ -139,6 +140,7 @@ class TorchBackend final : public TrainBackend {
         teacher.emplace(*options.teacher, Network::Origin{}, device, Network::Use::inference);
       }
       const ThreadCount restored;
+      const KeptMemory kept;
       return Trainer(network, teacher ? &*teacher : nullptr, training, validation, options, device)
           .run();
     });
