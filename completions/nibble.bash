@@ -98,6 +98,9 @@ _nibble() {
     'quantize --calibration') :; return ;;
     'quantize --skip') :; return ;;
     'quantize --config') :; compopt -o default; return ;;
+    'quantize --max-drop') :; return ;;
+    'quantize --min-sqnr') :; return ;;
+    'quantize --metric') :; compopt -o default; return ;;
     'qat -o'|'qat --output') :; compopt -o default; return ;;
     'qat --data') COMPREPLY=($(compgen -W 'digits' -- "$word")); COMPREPLY+=($(compgen -f -- "$word")); compopt -o filenames; return ;;
     'qat --input') :; return ;;
@@ -266,7 +269,7 @@ _nibble() {
     ops) [[ $word == -* ]] && COMPREPLY=($(compgen -W '-h --help --json --threads --seed' -- "$word")) ;;
     train) [[ $word == -* ]] && COMPREPLY=($(compgen -W '-h --help --arch -o --output --data --input --carry --frame --hop --json --threads --seed --run --preprocess --resize --letterbox --pad-value --crop --color --layout --scale --mean --std --epochs --batch --lr --optimizer --weight-decay --label-smoothing --loss --flip --crop-padding --device --checkpoint' -- "$word")) ;;
     analyze) [[ $word == -* ]] && COMPREPLY=($(compgen -W '-h --help --data --input --carry --frame --hop --samples -o --output --json --threads --seed --run --preprocess --resize --letterbox --pad-value --crop --color --layout --scale --mean --std' -- "$word")) ;;
-    quantize) [[ $word == -* ]] && COMPREPLY=($(compgen -W '-h --help -o --output --data --input --carry --frame --hop --force --report --json --threads --seed --run --preprocess --resize --letterbox --pad-value --crop --color --layout --scale --mean --std --weights --activations --average-bits --max-size --block-size --weight-observer --activation-observer --rounding --target --calibration --dynamic --no-8bit-ends --no-bias-correction --no-pair-safe --skip --config' -- "$word")) ;;
+    quantize) [[ $word == -* ]] && COMPREPLY=($(compgen -W '-h --help -o --output --data --input --carry --frame --hop --force --report --json --threads --seed --run --preprocess --resize --letterbox --pad-value --crop --color --layout --scale --mean --std --weights --activations --average-bits --max-size --block-size --weight-observer --activation-observer --rounding --target --calibration --dynamic --no-8bit-ends --no-bias-correction --no-pair-safe --skip --config --max-drop --min-sqnr --metric' -- "$word")) ;;
     qat) [[ $word == -* ]] && COMPREPLY=($(compgen -W '-h --help -o --output --data --input --carry --frame --hop --json --threads --seed --run --preprocess --resize --letterbox --pad-value --crop --color --layout --scale --mean --std --weights --activations --average-bits --max-size --block-size --weight-observer --activation-observer --rounding --target --calibration --dynamic --no-8bit-ends --no-bias-correction --no-pair-safe --skip --config --epochs --batch --lr --optimizer --weight-decay --label-smoothing --distill --loss --flip --crop-padding --device --checkpoint' -- "$word")) ;;
     finetune) [[ $word == -* ]] && COMPREPLY=($(compgen -W '-h --help -o --output --teacher --target --data --input --carry --frame --hop --json --threads --seed --run --preprocess --resize --letterbox --pad-value --crop --color --layout --scale --mean --std --epochs --batch --lr --optimizer --weight-decay --label-smoothing --distill --loss --flip --crop-padding --device --checkpoint' -- "$word")) ;;
     eval) [[ $word == -* ]] && COMPREPLY=($(compgen -W '-h --help --data --input --carry --frame --hop --split --samples --batch --arithmetic --predictions --json --threads --seed --run --preprocess --resize --letterbox --pad-value --crop --color --layout --scale --mean --std --metric --output --threshold --score --resamples' -- "$word")) ;;

@@ -97,7 +97,8 @@ struct MeasureOptions {
   Arithmetic arithmetic = Arithmetic::integer;
   int batch = 32;
   int threads = 0;
-  int resamples = 2000;  // of the bootstrap
+  int resamples = 2000;      // of the bootstrap
+  double confidence = 0.95;  // of all intervals
   uint64_t seed = 0;
   ProgressSink* progress = nullptr;
 };

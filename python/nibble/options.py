@@ -94,4 +94,5 @@ def documented(*tables: Callable[[], list[dict]], without: tuple[str, ...] = ())
 
 
 quantize_rows = _core.quantize_options
+goal_rows = _core.goal_options
 train_rows = _core.train_options

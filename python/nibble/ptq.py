@@ -12,7 +12,7 @@ import numpy as np
 from . import _core
 from .html import number
 from .model import Model, load
-from .options import documented, quantize_rows, to_json
+from .options import documented, goal_rows, quantize_rows, split, to_json
 from .progress import reporting
 from .results import Result
 from .sources import DataOptions, make_source
@@ -246,7 +246,7 @@ def _layer_bits(bits: Any) -> dict[str, dict]:
     return layers
 
 
-@documented(quantize_rows)
+@documented(quantize_rows, goal_rows)
 def quantize(
     model: Any,
     data: Any = None,
@@ -280,7 +280,7 @@ def quantize(
         frame, hop: sound is cut into frames of so many points, `hop` apart.
         preprocess: how images become inputs, {"mean": [...], "std": [...], "resize_shorter": 256, ...} (docs/data.md), over
             what the model stores or is usual; or the path of such a JSON file.
-        force: give a model even if nothing could be quantized.
+        force: give a model even if nothing could be quantized, or nothing keeps to the goal.
         threads: 0 is one per core; results do not depend on it.
         seed: of everything random.
         progress: None shows a bar in a notebook or terminal when it takes long (needs tqdm), False none; a function is
@@ -290,24 +290,27 @@ def quantize(
         {options}
 
     Returns:
-        Model: its tensors typed int8, int4, ...; `.save(path)`; `.notes` and `.left_in_float` say what stays in float and why.
+        Model: its tensors typed int8, int4, ...; `.save(path)`; `.notes` and `.left_in_float` say what stays in float and why;
+            with max_drop or min_sqnr `.report["ladder"]` tells what was tried.
 
     Raises:
-        nibble.Error: an option makes no sense, the samples do not fit, nothing can be quantized (unless `force`).
+        nibble.Error: an option makes no sense, the samples do not fit, nothing can be quantized or keeps to the goal (unless
+            `force`).
     """
     loaded = load(model)
     if bits is not None:
         options["layers"] = _layer_bits(bits)
-    calibration = int(options.get("calibration") or 512)
+    goal, settings = split(options, goal_rows(), quantize_rows())
+    decides = goal.get("max_drop") is not None or goal.get("min_sqnr") is not None
+    limit = 0 if decides else int(options.get("calibration") or 512)
     data_options = DataOptions(inputs, carry, frame, hop, preprocess)
-    source = make_source(
-        data, data_options, model=loaded._core, limit=calibration, share=_TRAINING_SHARE, seed=seed
-    )
+    source = make_source(data, data_options, model=loaded._core, limit=limit, share=_TRAINING_SHARE, seed=seed)
     with reporting(progress) as callback:
         core, report, target = _core.quantize(
             loaded._core,
             source,
-            to_json(options, quantize_rows()),
+            to_json(settings, quantize_rows()),
+            to_json(goal, goal_rows()),
             None if ranges is None else ranges._core,
             force,
             _core.Run(threads, seed, callback),

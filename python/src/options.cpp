@@ -84,6 +84,14 @@ QuantizeSettings quantize_settings(const std::string& json) {
   return settings;
 }
 
+Goal goal_of(const std::string& json) {
+  Goal goal;
+  const auto rows = goal_option_rows();
+  apply_options(options_from_json(nlohmann::ordered_json::parse(json), rows), rows, goal);
+  check_goal(goal);
+  return goal;
+}
+
 TrainChoices train_choices(const std::string& json) {
   const auto given = options_from_json(nlohmann::ordered_json::parse(json), train_option_rows());
   return [given](TrainOptions options) {
@@ -95,6 +103,7 @@ TrainChoices train_choices(const std::string& json) {
 void define_options(nb::module_& module) {
   module.def("quantize_options",
              [] { return rows_of(quantize_option_rows(), QuantizeSettings{}); });
+  module.def("goal_options", [] { return rows_of(goal_option_rows(), Goal{}); });
   module.def("train_options", [] { return rows_of(train_option_rows(), TrainOptions{}); });
   module.def("targets", [] { return choices_of(target_choices()); });
   module.def("metrics", [] { return metrics_json(); });

@@ -14,6 +14,7 @@
 #include "verbs/inspect.h"
 #include "verbs/json.h"
 #include "verbs/judge.h"
+#include "verbs/ladder.h"
 #include "verbs/quantize.h"
 #include "verbs/session.h"
 #include "verbs/train.h"
@@ -35,16 +36,25 @@ nb::object trained(Trained result) {
 }
 
 nb::object quantize(const Model& model, const SampleSource& source, const std::string& options,
-                    const Ranges* ranges, bool force, const Run& run) {
+                    const std::string& goal_options, const Ranges* ranges, bool force,
+                    const Run& run) {
   const QuantizeSettings settings = quantize_settings(options);
+  const Goal goal = goal_of(goal_options);
+  std::optional<Ladder> ladder;
   Quantized result = run_released(run.progress, [&](Progress& progress) {
+    if (goal.given()) {
+      ladder = climb(*model.graph, source, settings, goal, run.settings(progress));
+      if (!ladder->met && !force) throw Error(ErrorCode::unsupported, missed_text(*ladder));
+      return std::move(ladder->result);
+    }
     Quantized made = quantize_model(*model.graph, source, settings, run.settings(progress),
                                     ranges == nullptr ? nullptr : ranges->report.get());
     if (!force) require_quantized(made);
     return made;
   });
-  nb::object json = to_python(to_json(result));
-  return nb::make_tuple(make_model(std::move(result.graph)), json, result.target);
+  Json json = to_json(result);
+  if (ladder) json["ladder"] = to_json(*ladder);
+  return nb::make_tuple(make_model(std::move(result.graph)), to_python(json), result.target);
 }
 
 Ranges analyze(const Model& model, const SampleSource& source, int64_t samples, const Run& run) {
@@ -200,7 +210,7 @@ void define_verbs(nb::module_& module) {
             new (self) Run{threads, seed, std::move(progress)};
           },
           arg("threads"), arg("seed"), arg("progress").none());
-  module.def("quantize", quantize, arg("model"), arg("source"), arg("options"),
+  module.def("quantize", quantize, arg("model"), arg("source"), arg("options"), arg("goal"),
              arg("ranges").none(), arg("force"), arg("run"));
   module.def("analyze", analyze, arg("model"), arg("source"), arg("samples"), arg("run"));
   module.def("choose_bits", choose_bits, arg("model"), arg("source"), arg("options"), arg("run"));

@@ -11,9 +11,12 @@
 #include "onnx/model_size.h"
 #include "report/format.h"
 #include "verbs/json.h"
+#include "verbs/ladder.h"
 
 namespace nibble::cli {
 namespace {
+
+constexpr int kGoalMissed = 4;  // exit code
 
 struct Arguments {
   std::string model;
@@ -22,7 +25,14 @@ struct Arguments {
   std::string report;
   DataArguments data;
   QuantizeArguments quantization;
+  OptionFlags<Goal> goal;
   CommonOptions common;
+};
+
+// What there is to write, and how it came about where there was a goal.
+struct Outcome {
+  Quantized quantized;
+  std::optional<Ladder> ladder;  // without its result
 };
 
 // "5.52 KB -> 2.01 KB, 2.75 times smaller". The model's own size is not known if it came from a
@@ -119,6 +129,32 @@ void report_on(const Arguments& arguments, const Quantized& result, ProgressBar&
   tell("{}: what came out, layer by layer\n", arguments.report);
 }
 
+Outcome make(const Arguments& arguments, const Graph& model, const QuantizeSettings& settings,
+             ProgressBar& progress) {
+  Goal goal;
+  arguments.goal.apply(goal);
+  const SampleSource data = arguments.data.source();
+  const RunSettings run = arguments.common.settings(&progress);
+  check_goal(goal);
+  if (!goal.given()) return {.quantized = quantize_model(model, data, settings, run), .ladder = {}};
+  Ladder ladder = climb(model, data, settings, goal, run, [&](const std::string& sentence) {
+    progress.clear();
+    if (!arguments.common.json) tell("{}.\n", sentence);
+  });
+  Quantized quantized = std::move(ladder.result);
+  return {.quantized = std::move(quantized), .ladder = std::move(ladder)};
+}
+
+void print_ladder(const Ladder& ladder) {
+  const Rung& chosen = ladder.rungs[ladder.chosen];
+  tell("{}: {}, {:.2f} bits for a weight on average.\n", ladder.met ? "Chosen" : "Nearest",
+       chosen.setting, chosen.weight_bits);
+  if (ladder.report) {
+    tell("On {} samples that decided nothing: {}.\n", ladder.report->samples,
+         verdict_text(*ladder.report));
+  }
+}
+
 int run(const Arguments& arguments) {
   check_output_file(arguments.output);
   if (!arguments.report.empty()) {
@@ -129,19 +165,33 @@ int run(const Arguments& arguments) {
   const Graph model = load_model(arguments.model);
   const std::optional<uint64_t> before = size_of_model(arguments.model);
   ProgressBar progress;
-  Quantized result = with_context([&] { return "quantizing " + arguments.model; },
-                                  [&] {
-                                    return quantize_model(model, arguments.data.source(), settings,
-                                                          arguments.common.settings(&progress));
-                                  });
+  const Outcome outcome = with_context([&] { return "quantizing " + arguments.model; },
+                                       [&] { return make(arguments, model, settings, progress); });
+  const Quantized& result = outcome.quantized;
   if (!arguments.force) require_quantized(result);
+  const bool missed = outcome.ladder && !outcome.ladder->met;
+  if (missed && !arguments.force) {
+    progress.clear();
+    if (arguments.common.json) {
+      present("quantize", {{"model", arguments.model}, {"ladder", to_json(*outcome.ladder)}},
+              arguments.common, [] {});
+    }
+    fmt::print(stderr, "nibble: {}: {}. Nothing was written; --force writes it\n", arguments.model,
+               missed_text(*outcome.ladder));
+    return kGoalMissed;
+  }
   const uint64_t after =
       save_model(result.graph, arguments.output, find_target(settings.options.target));
   progress.clear();
-  present("quantize", quantization_json(arguments, result, before, after), arguments.common,
-          [&] { print_summary(arguments, result, before, after); });
+  Json json = quantization_json(arguments, result, before, after);
+  if (outcome.ladder) json["ladder"] = to_json(*outcome.ladder);
+  present("quantize", json, arguments.common, [&] {
+    if (outcome.ladder) print_ladder(*outcome.ladder);
+    print_summary(arguments, result, before, after);
+  });
   if (!arguments.report.empty()) report_on(arguments, result, progress);
-  return 0;
+  if (missed) fmt::print(stderr, "nibble: {}: {}\n", arguments.model, missed_text(*outcome.ladder));
+  return missed ? kGoalMissed : 0;
 }
 
 }  // namespace
@@ -154,8 +204,12 @@ std::function<int()> declare_quantize(CLI::App& app) {
       ->required();
   arguments->data.declare(app);
   arguments->quantization.declare(app);
-  add_option(app, {.flag = "--force", .help = "Write the file even if nothing could be quantized"},
-             arguments->force);
+  arguments->goal.declare(app, goal_option_rows(), "Goal", nullptr);
+  add_option(
+      app,
+      {.flag = "--force",
+       .help = "Write the file even if nothing could be quantized, or nothing keeps to the goal"},
+      arguments->force);
   app.add_option(
          "--report", arguments->report,
          "Measure the result too, and make an HTML page of it: accuracy, latency, each layer")

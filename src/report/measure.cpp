@@ -106,8 +106,10 @@ class Measuring {
 
   MetricReport report(const MetricTask& task) const {
     require_judged(task);
-    ResampleOptions resample{
-        .resamples = options_.resamples, .seed = options_.seed, .threads = options_.threads};
+    ResampleOptions resample{.confidence = options_.confidence,
+                             .resamples = options_.resamples,
+                             .seed = options_.seed,
+                             .threads = options_.threads};
     std::vector<std::string> of_groups;
     if (carries_) resample.groups = runs_of(data_, task.kept, of_groups);
     MetricReport report{.metric = std::string(task.row->name),

@@ -44,7 +44,7 @@ Measurement measured(const MetricRow& row, const Contributions& contributions,
   result.value = statistic(once_each(contributions));
   if (is_proportion(row, contributions, options)) {
     const auto right = std::ranges::count(result.per_sample, 1.0);
-    result.interval = binomial_interval(right, result.samples);
+    result.interval = binomial_interval(right, result.samples, options.confidence);
     result.method = IntervalMethod::exact;
     return result;
   }
@@ -70,7 +70,8 @@ MeasuredDifference measured_difference(const MetricRow& row, const Contributions
       if (first.of(i)[0] > second.of(i)[0]) ++only_first;
       if (first.of(i)[0] < second.of(i)[0]) ++only_second;
     }
-    result.interval = paired_difference_interval(only_first, only_second, samples);
+    result.interval =
+        paired_difference_interval(only_first, only_second, samples, options.confidence);
     result.p_value = mcnemar_exact(only_first, only_second);
     result.method = IntervalMethod::exact;
     return result;

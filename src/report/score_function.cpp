@@ -60,8 +60,10 @@ MetricReport measure_by_function(std::span<const MeasuredModel> models,
     }
   }
   std::vector<std::string> of_groups;
-  ResampleOptions resample{
-      .resamples = options.resamples, .seed = options.seed, .threads = options.threads};
+  ResampleOptions resample{.confidence = options.confidence,
+                           .resamples = options.resamples,
+                           .seed = options.seed,
+                           .threads = options.threads};
   std::vector<int64_t> all(static_cast<size_t>(data.size()));
   std::iota(all.begin(), all.end(), 0);
   if (carries) resample.groups = runs_of(data, all, of_groups);

@@ -147,8 +147,10 @@ class Judging {
 
   const ResampleOptions& resampling() {
     if (!resampling_) {
-      resampling_ = ResampleOptions{
-          .resamples = options_.resamples, .seed = options_.seed, .threads = options_.threads};
+      resampling_ = ResampleOptions{.confidence = options_.confidence,
+                                    .resamples = options_.resamples,
+                                    .seed = options_.seed,
+                                    .threads = options_.threads};
       std::vector<int64_t> all(static_cast<size_t>(samples()));
       for (size_t i = 0; i < all.size(); ++i) all[i] = static_cast<int64_t>(i);
       if (carries_) resampling_->groups = runs_of(data_, all, group_notes_);
@@ -280,8 +282,8 @@ class Judging {
   void add_sets(MetricReport& report, size_t m, const std::vector<std::vector<double>>& answers) {
     const bool enough = samples() > 1;
     const auto interval = [&](double value, const std::vector<double>& drawn) {
-      return enough ? bias_corrected_interval(value, drawn, 0.95)
-                    : bias_corrected_interval(0, {}, 0.95);
+      return enough ? bias_corrected_interval(value, drawn, options_.confidence)
+                    : bias_corrected_interval(0, {}, options_.confidence);
     };
     const std::vector<double>& own = answers[m];
     Measurement& one = report.models[m];

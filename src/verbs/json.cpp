@@ -52,6 +52,21 @@ Json to_json(const std::string& model, const Evaluation& evaluation) {
           {"notes", evaluation.notes}};
 }
 
+Json verdict_json(const Verdict& verdict) {
+  Json json = {{"metric", verdict.metric},
+               {"unit", unit_name(verdict.unit)},
+               {"samples", verdict.samples},
+               {"value", verdict.value},
+               {"change", verdict.change},
+               {"confidence", verdict.confidence},
+               {"interval", interval_json(verdict.interval)},
+               {"margin", verdict.margin},
+               {"kept", verdict.kept()}};
+  if (!verdict.output.empty()) json["output"] = verdict.output;
+  if (verdict.would_decide) json["would_decide"] = *verdict.would_decide;
+  return json;
+}
+
 Json layers_json(const std::vector<LayerError>& errors) {
   Json layers = Json::array();
   for (const LayerError& error : errors) {
@@ -91,6 +106,24 @@ Json to_json(const Quantized& result) {
   }
   json["notes"] = result.ranges.notes;
   for (const std::string& note : result.report.notes) json["notes"].push_back(note);
+  return json;
+}
+
+Json to_json(const Ladder& ladder) {
+  Json json = {{"met", ladder.met},
+               {"chosen", ladder.chosen},
+               {"calibration_samples", ladder.calibration_samples},
+               {"decision_samples", ladder.decision_samples},
+               {"rungs", Json::array()}};
+  for (const Rung& rung : ladder.rungs) {
+    json["rungs"].push_back({{"setting", rung.setting},
+                             {"bytes", rung.bytes},
+                             {"weight_bits", rung.weight_bits},
+                             {"verdict", verdict_json(rung.verdict)},
+                             {"next", rung.next},
+                             {"seconds", rung.seconds}});
+  }
+  json["report"] = ladder.report ? verdict_json(*ladder.report) : Json();
   return json;
 }
 

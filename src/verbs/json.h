@@ -14,6 +14,7 @@
 #include "nibble/quantize.h"
 #include "nibble/train.h"
 #include "verbs/judge.h"
+#include "verbs/ladder.h"
 #include "verbs/quantize.h"
 #include "verbs/train.h"
 
@@ -28,6 +29,8 @@ Json to_json(const Quantized& result);
 Json to_json(const BitPlan& plan);
 Json to_json(const std::map<std::string, LayerBits>& layers);
 Json to_json(const BitChoice& choice);
+/// {"met", "chosen", "calibration_samples", "decision_samples", "rungs": [...], "report"}.
+Json to_json(const Ladder& ladder);
 
 /// best_epoch (from 1; 0: none was better than the start, which is kept), its validation accuracy
 /// with interval (without labels its SQNR and the outputs' before and after), what the start's was,

@@ -9,6 +9,16 @@
 #include "ranges/sample_runner.h"
 
 namespace nibble {
+
+bool has_budget(const QuantizeSettings& settings) {
+  return settings.budget.average_weight_bits || settings.budget.file_bytes;
+}
+
+RangeReport measure_ranges(const Calibration& calibration, const RunSettings& run) {
+  return analyze(calibration.graph, *calibration.samples,
+                 {.predict_errors = false, .threads = run.threads, .progress = run.progress});
+}
+
 namespace {
 
 void check_is_float(const Graph& model) {
@@ -20,10 +30,6 @@ void check_is_float(const Graph& model) {
            model.value({i}).name, to_string(model.value({i}).type));
     }
   }
-}
-
-bool has_budget(const QuantizeSettings& settings) {
-  return settings.budget.average_weight_bits || settings.budget.file_bytes;
 }
 
 // What samples are needed for, if they are.
@@ -50,11 +56,6 @@ void check_names(const Graph& graph, const QuantizeSettings& settings) {
   };
   for (const std::string& name : settings.options.skip) check_name(name, "skip");
   for (const auto& [name, bits] : settings.plan.layers) check_name(name, "layers");
-}
-
-RangeReport measure_ranges(const Calibration& calibration, const RunSettings& run) {
-  return analyze(calibration.graph, *calibration.samples,
-                 {.predict_errors = false, .threads = run.threads, .progress = run.progress});
 }
 
 BitChoice choose(const Calibration& calibration, const RangeReport& ranges,
@@ -103,18 +104,30 @@ RangeReport analyze_model(const Graph& model, const SampleSource& data, int64_t 
   return analyze(graph, *samples, {.threads = run.threads, .progress = run.progress});
 }
 
-Quantized quantize_model(const Graph& model, const SampleSource& data,
-                         const QuantizeSettings& given, const RunSettings& run,
-                         const RangeReport* ranges) {
-  check_settings(given);
+Graph prepare_model(const Graph& model, const QuantizeSettings& settings) {
+  check_settings(settings);
+  check_is_float(model);
+  Graph prepared = prepare_for_quantization(model);
+  check_names(prepared, settings);
+  return prepared;
+}
+
+QuantizeSettings settings_for(const QuantizeSettings& given, const Calibration& calibration,
+                              const RunSettings& run) {
   QuantizeSettings settings = given;
   settings.options.threads = run.threads;
   settings.options.seed = run.seed;
   settings.options.progress = run.progress;
-  check_is_float(model);
-  Graph prepared = prepare_for_quantization(model);
-  check_names(prepared, settings);
-  Calibration calibration = open_calibration(std::move(prepared), data, settings.calibration, run);
+  settings.options.samples = calibration.samples.get();
+  return settings;
+}
+
+Quantized quantize_model(const Graph& model, const SampleSource& data,
+                         const QuantizeSettings& given, const RunSettings& run,
+                         const RangeReport* ranges) {
+  Calibration calibration =
+      open_calibration(prepare_model(model, given), data, given.calibration, run);
+  const QuantizeSettings settings = settings_for(given, calibration, run);
   Quantized result;
   if (ranges != nullptr) {
     result.ranges = *ranges;
@@ -125,7 +138,6 @@ Quantized quantize_model(const Graph& model, const SampleSource& data,
     check_rounding_has_data(settings);
     if (const auto reason = why_data(settings, ranges != nullptr)) fail_without_data(*reason);
   }
-  settings.options.samples = calibration.samples.get();
   result.plan = settings.plan;
   if (has_budget(settings)) result.plan = choose(calibration, result.ranges, settings, run).plan;
   result.float_graph = std::move(calibration.graph);
@@ -161,17 +173,10 @@ ChosenBits choose_model_bits(const Graph& model, const SampleSource& data,
     fail(ErrorCode::invalid_argument,
          "there is no budget to choose bits for: give --average-bits or --max-size");
   }
-  check_settings(given);
-  check_is_float(model);
-  QuantizeSettings settings = given;
-  settings.options.threads = run.threads;
-  settings.options.seed = run.seed;
-  settings.options.progress = run.progress;
-  Graph prepared = prepare_for_quantization(model);
-  check_names(prepared, settings);
-  Calibration calibration = open_calibration(std::move(prepared), data, settings.calibration, run);
+  Calibration calibration =
+      open_calibration(prepare_model(model, given), data, given.calibration, run);
+  const QuantizeSettings settings = settings_for(given, calibration, run);
   if (calibration.samples == nullptr) fail_without_data(*why_data(settings, false));
-  settings.options.samples = calibration.samples.get();
   ChosenBits chosen;
   chosen.choice = choose(calibration, measure_ranges(calibration, run), settings, run);
   chosen.float_graph = std::move(calibration.graph);

@@ -22,6 +22,16 @@ struct Calibration {
 /// as SampleSource::open() does.
 Calibration open_calibration(Graph prepared, const SampleSource& data, int64_t count,
                              const RunSettings& run);
+
+/// A budget decides the bits of weights.
+bool has_budget(const QuantizeSettings& settings);
+/// What both steps of quantize_model() do. The first throws Error for what cannot be asked of the
+/// model; the second gives its settings what `calibration` and `run` say.
+Graph prepare_model(const Graph& model, const QuantizeSettings& settings);
+QuantizeSettings settings_for(const QuantizeSettings& given, const Calibration& calibration,
+                              const RunSettings& run);
+RangeReport measure_ranges(const Calibration& calibration, const RunSettings& run);
+
 /// Dynamic range analysis of a model on `count` training samples.
 RangeReport analyze_model(const Graph& model, const SampleSource& data, int64_t count,
                           const RunSettings& run);

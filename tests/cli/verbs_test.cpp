@@ -39,6 +39,27 @@ class verbs : public testing::CommandLine {
   }
 };
 
+TEST_F(verbs, a_goal_is_kept_or_nothing_is_written_and_the_exit_code_says_so) {
+  const auto kept = nibble("quantize float.onnx --data digits --min-sqnr 5 -o kept.onnx");
+  EXPECT_EQ(kept.status, 0) << kept.err;
+  EXPECT_NE(kept.out.find("Chosen: W4A8"), std::string::npos) << kept.out;
+  EXPECT_NE(kept.out.find("samples that decided nothing"), std::string::npos) << kept.out;
+
+  const auto missed = nibble("quantize float.onnx --data digits --min-sqnr 120 -o missed.onnx");
+  EXPECT_EQ(missed.status, 4);
+  EXPECT_NE(missed.err.find("misses it by"), std::string::npos) << missed.err;
+  EXPECT_FALSE(std::filesystem::exists(path("missed.onnx")));
+  const auto forced =
+      nibble("quantize float.onnx --data digits --min-sqnr 120 --force --json -o missed.onnx");
+  EXPECT_EQ(forced.status, 4);
+  EXPECT_TRUE(std::filesystem::exists(path("missed.onnx")));
+  const auto json = nlohmann::json::parse(forced.out);
+  EXPECT_EQ(json["ladder"]["met"], false);
+  EXPECT_FALSE(json["ladder"]["rungs"].empty());
+
+  EXPECT_EQ(nibble("quantize float.onnx --data digits --metric f1 -o no.onnx").status, 1);
+}
+
 TEST_F(verbs, inspect_counts_parameters_and_operators) {
   auto report = json("inspect float.onnx");
   EXPECT_GT(report["parameters"], 1000);

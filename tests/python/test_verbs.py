@@ -132,6 +132,25 @@ def test_a_rounding_method_looks_at_the_samples_it_is_given(path):
     assert sqnr("gptq") > sqnr("nearest") + 1
 
 
+def test_a_goal_finds_the_smallest_network_that_keeps_to_it(path, tmp_path):
+    q = nibble.quantize(path, "digits", min_sqnr=20)
+    ladder = q.report["ladder"]
+    chosen = ladder["rungs"][ladder["chosen"]]
+    assert ladder["met"] and chosen["verdict"]["kept"] and chosen["verdict"]["interval"][0] >= 20
+    assert all(rung["bytes"] >= chosen["bytes"] for rung in ladder["rungs"] if rung["verdict"]["kept"])
+    file = tmp_path / "program.onnx"
+    assert run_program("quantize", path, "--data", "digits", "--min-sqnr", "20", "-o", str(file)).returncode == 0
+    assert q.to_bytes() == file.read_bytes()
+
+
+def test_a_goal_that_nothing_keeps_to_is_an_error_unless_forced(path):
+    with pytest.raises(nibble.Error, match="nothing keeps to the goal; what is nearest"):
+        nibble.quantize(path, "digits", min_sqnr=120)
+    assert not nibble.quantize(path, "digits", min_sqnr=120, force=True).report["ladder"]["met"]
+    with pytest.raises(nibble.Error, match="cannot show that at most 0.5 points are lost"):
+        nibble.quantize(path, "digits", max_drop=0.5)
+
+
 def test_layers_get_the_bits_they_are_given(path):
     small = nibble.quantize(path, "digits", bits={"conv2": (3, 8), "fc": 6, "conv1": {"weights": 8}})
     assert {one.node: one.weight_bits for one in small.layers} == {"conv1": 8, "conv2": 3, "fc": 8}  # the last keeps 8

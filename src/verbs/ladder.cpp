@@ -1,0 +1,358 @@
+#include "verbs/ladder.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <numeric>
+
+#include "base/check.h"
+#include "onnx/model_size.h"
+#include "ops/roles.h"
+#include "passes/every_graph.h"
+#include "ranges/binding.h"
+#include "ranges/sample_runner.h"
+#include "report/causes/figures.h"
+#include "report/format.h"
+
+namespace nibble {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+// Decisions that the longest way up takes; each has its share of the error.
+constexpr int kLooks = 6;
+constexpr double kConfidence = 1 - 0.05 / kLooks;
+constexpr double kUsuallyChanged = 0.03;  // answers that 8 and 4 bits change
+// Decisions on more samples than these are no longer better for it.
+constexpr int64_t kEnoughForSqnr = 512;
+constexpr double kEnoughChanged = 0.12;
+constexpr int kBisections = 3;
+constexpr double kCloseBits =
+    0.5;  // between a mixture that keeps to the goal and one that does not
+
+// Average bits of the weights of all layers, those in float being 32.
+double weight_bits(const Graph& model) {
+  double bits = 0, weights = 0;
+  visit_every_graph(model, [&](const Graph& graph, const std::string&) {
+    for (const NodeId id : graph.nodes()) {
+      const Node& node = graph.node(id);
+      if (!has_weight(graph, node)) continue;
+      for (const size_t input : weight_inputs(node)) {
+        const TensorType& type = graph.value(node.input(input)).type;
+        const auto count = static_cast<double>(type.shape.elements());
+        bits += count * (type.quant ? type.quant->bits() : 32);
+        weights += count;
+      }
+    }
+  });
+  return weights > 0 ? bits / weights : 0;
+}
+
+std::shared_ptr<const Dataset> part(const std::shared_ptr<const Dataset>& all, int64_t begin,
+                                    int64_t end) {
+  std::vector<int64_t> indices(static_cast<size_t>(end - begin));
+  std::iota(indices.begin(), indices.end(), begin);
+  return subset(all, std::move(indices));
+}
+
+class Climb {
+ public:
+  Climb(const Graph& model, const SampleSource& data, const QuantizeSettings& given,
+        const Goal& goal, const RunSettings& run, const LadderSink& told)
+      : given_(given), goal_(goal), run_(run), told_(told) {
+    calibration_.graph = prepare_model(model, given);
+    data.settle({&calibration_.graph, 1});
+    divide(data);
+    given_ = settings_for(given, calibration_, run);
+    judge_.emplace(goal, calibration_.graph, deciding_, kConfidence, run);
+    judge_->require_enough();
+    announce();
+    ranges_ = measure_ranges(calibration_, run);
+  }
+
+  Ladder run() {
+    if (attempt(setting(8), "on to 4 bits", "on to other ranges")) {
+      below_eight_bits();
+    } else if (!hopeless_) {
+      mend_eight_bits();
+    }
+    ladder_.met = ladder_.rungs[ladder_.chosen].verdict.kept();
+    if (reporting_ != nullptr) {
+      GoalJudge last(goal_, ladder_.result.float_graph, reporting_, 0.95, run_);
+      ladder_.report = last.judge(ladder_.result.graph);
+    }
+    return std::move(ladder_);
+  }
+
+ private:
+  struct Try {
+    std::string name;
+    QuantizeSettings settings;
+    double average = 0;  // bits of weights, of a mixture
+  };
+
+  void divide(const SampleSource& data) {
+    if (!data.given()) {
+      fail(ErrorCode::invalid_argument,
+           "no data are given, on which it is decided what keeps to the goal: name them with "
+           "--data or --input");
+    }
+    const Graph& graph = calibration_.graph;
+    const std::shared_ptr<const Dataset> training = data.open(Split::train, &graph, run_.seed);
+    // In the order in which quantize_model() draws them.
+    const std::shared_ptr<const Dataset> drawn = draw_samples(graph, training, 0, run_.seed);
+    const int64_t count = std::min(given_.calibration, drawn->size() / 2);
+    if (count == 0) {
+      fail(ErrorCode::invalid_data,
+           "{}: some samples have to calibrate and others to decide: give at least two",
+           training->describe());
+    }
+    calibration_.samples = part(drawn, 0, count);
+    deciding_ = part(drawn, count, drawn->size());
+    store_preprocess_of(calibration_.graph, *training);
+    reporting_ = data.open(Split::validation, &graph, run_.seed);
+    if (reporting_->size() == 0) reporting_ = nullptr;
+  }
+
+  void announce() {
+    const auto enough =
+        goal_.min_sqnr ? std::optional(kEnoughForSqnr) : judge_->samples_needed(kEnoughChanged);
+    if (enough && deciding_->size() > *enough) {
+      deciding_ = part(deciding_, 0, std::max<int64_t>(*enough, kEnoughForSqnr));
+      judge_.emplace(goal_, calibration_.graph, deciding_, kConfidence, run_);
+    }
+    ladder_.calibration_samples = calibration_.samples->size();
+    ladder_.decision_samples = deciding_->size();
+    tell(
+        fmt::format("{} training samples calibrate, {} others decide, by {:.1f} % intervals: {} "
+                    "decisions at most, which err in 5 % of cases together",
+                    calibration_.samples->size(), deciding_->size(), 100 * kConfidence, kLooks));
+    if (const auto needed = judge_->samples_needed(kUsuallyChanged)) {
+      tell(
+          fmt::format("A drop of {} points can be told from {} samples on, if 3 % of the answers "
+                      "change{}",
+                      *goal_.max_drop, *needed,
+                      *needed > deciding_->size() ? ": there are fewer, so that a good network "
+                                                    "may be taken for one that is not"
+                                                  : ""));
+    }
+    if (goal_.max_drop) {
+      tell(
+          "If the model was trained on these samples, its score on them, and what it loses, are "
+          "no guide to new ones");
+    }
+  }
+
+  // `bits` for the weights, as the caller wants all else.
+  Try setting(int bits) const {
+    Try result{.name = fmt::format("W{}", bits), .settings = given_};
+    LayerBits& all = result.settings.plan.fallback;
+    all.weight_bits = bits;
+    if (all.activation_bits > 0) result.name += fmt::format("A{}", all.activation_bits);
+    if (given_.options.rounding != "nearest") result.name += ", " + given_.options.rounding;
+    return result;
+  }
+
+  static Try with_rounding(Try from, const std::string& rounding) {
+    if (from.settings.options.rounding != rounding) from.name += ", " + rounding;
+    from.settings.options.rounding = rounding;
+    return from;
+  }
+
+  void below_eight_bits() {
+    const bool learns = given_.options.rounding == "nearest";
+    if (attempt(setting(4), "nothing is smaller",
+                learns ? "on to rounding by what the data show" : "on to 8 and 4 bits mixed")) {
+      return;
+    }
+    if (learns && attempt(with_rounding(setting(4), "gptq"), "nothing is smaller",
+                          "on to 8 and 4 bits mixed")) {
+      return;
+    }
+    double low = 4, high = 8;
+    for (int left = kBisections; left > 0 && high - low >= kCloseBits; --left) {
+      const double wanted = (low + high) / 2;
+      const std::optional<Try> mixed = mix(wanted);
+      if (!mixed) return;
+      const double got = std::min(wanted, mixed->average);
+      const auto next = [&](double gap, const char* on) {
+        return left > 1 && gap >= kCloseBits ? on : "near enough";
+      };
+      if (attempt(*mixed, next(got - low, "on to fewer bits"),
+                  next(high - wanted, "on to more bits")))
+        high = got;
+      else
+        low = wanted;
+    }
+  }
+
+  // nullopt if no such average can be had.
+  std::optional<Try> mix(double average) {
+    Try mixed = setting(8);
+    ChooseOptions options = choose_options(mixed.settings);
+    options.quantize.rounding = "nearest";  // measured layer by layer: the order is the same
+    try {
+      const Budget budget{.average_weight_bits = average, .file_bytes = {}};
+      BitChoice choice =
+          choose_bits(calibration_.graph, ranges_, *calibration_.samples, budget, options);
+      mixed.settings.plan = std::move(choice.plan);
+      mixed.average = choice.average_weight_bits;
+      mixed.name = fmt::format("W{:.2f}{} mixed", mixed.average, setting(4).name.substr(2));
+    } catch (const Error& error) {
+      if (error.code() != ErrorCode::invalid_argument) throw;
+      return std::nullopt;
+    }
+    return with_rounding(std::move(mixed), "gptq");
+  }
+
+  void mend_eight_bits() {
+    for (const std::string observer : {"min-max", "percentile"}) {
+      Try other = setting(8);
+      if (other.settings.options.activation_observer == observer) continue;
+      other.name += ", activations " + observer;
+      other.settings.options.activation_observer = observer;
+      const char* on = observer == "min-max" ? "on to clipping few values"
+                                             : "on to leaving the costliest layers in float";
+      if (attempt(other, "enough", on)) return;
+    }
+    size_t tried = 0;
+    for (const size_t count : {2, 6}) {
+      Try other = setting(8);
+      const std::vector<std::string> worst = costliest_layers(count);
+      if (worst.size() <= tried) break;
+      tried = worst.size();
+      other.name += fmt::format(", {} in float", fmt::join(worst, " and "));
+      if (count > 2)
+        other.name = fmt::format("{}, {} layers in float", setting(8).name, worst.size());
+      auto& skip = other.settings.options.skip;
+      skip.insert(skip.end(), worst.begin(), worst.end());
+      if (attempt(other, "enough", count == 2 ? "on to more of them" : "on to weights alone")) {
+        return;
+      }
+    }
+    if (given_.plan.fallback.activation_bits == 0) return;
+    Try alone = setting(8);
+    alone.name = "W8";
+    alone.settings.plan.fallback.activation_bits = 0;
+    attempt(alone, "enough", "nothing is left to try");
+  }
+
+  // Of the first rung, by the noise that they add on samples of the calibration; not more than half
+  // of all.
+  std::vector<std::string> costliest_layers(size_t count) {
+    if (!eight_) return {};
+    if (figures_.empty()) {
+      constexpr int64_t kSamples = 64;
+      const std::vector<LayerError> errors =
+          compare_layers(calibration_.graph, *eight_, *calibration_.samples, kSamples,
+                         {.threads = run_.threads, .progress = run_.progress});
+      figures_ = layer_figures(calibration_.graph, *eight_, ranges_, errors);
+      std::ranges::stable_sort(figures_, std::greater<>(), &LayerFigures::share);
+    }
+    std::vector<std::string> names;
+    for (const LayerFigures& layer : figures_) {
+      if (names.size() < std::min(count, figures_.size() / 2) && layer.share > 0) {
+        names.push_back(layer.node);
+      }
+    }
+    return names;
+  }
+
+  // Quantizes, judges, tells. The smallest that keeps to the goal is chosen; before there is one,
+  // the nearest.
+  bool attempt(const Try& what, const std::string& if_kept, const std::string& if_not) {
+    const auto started = Clock::now();
+    Quantized made{.float_graph = calibration_.graph,
+                   .ranges = ranges_,
+                   .plan = what.settings.plan,
+                   .graph = {},
+                   .report = {},
+                   .target = what.settings.options.target};
+    made.graph =
+        quantize(made.float_graph, ranges_, made.plan, what.settings.options, &made.report);
+    require_quantized(made);
+    Rung rung{.setting = what.name,
+              .bytes = size_as_onnx(made.graph, find_target(made.target)),
+              .weight_bits = weight_bits(made.graph),
+              .verdict = judge_->judge(made.graph)};
+    if (!eight_) eight_ = made.graph;
+    const bool kept = rung.verdict.kept();
+    rung.next = kept ? if_kept : if_not;
+    // Not worse than the float model: no setting makes the interval narrower.
+    const bool too_few = !kept && rung.verdict.would_decide && rung.verdict.loss <= 0;
+    if (too_few) rung.next = "more samples would decide, no other setting";
+    hopeless_ = hopeless_ || too_few;
+    rung.seconds = std::chrono::duration<double>(Clock::now() - started).count();
+    ladder_.rungs.push_back(rung);
+    const Rung& best = ladder_.rungs[ladder_.chosen];
+    const bool first = ladder_.rungs.size() == 1;
+    const bool better = kept ? !best.verdict.kept() || rung.bytes <= best.bytes
+                             : !best.verdict.kept() && rung.verdict.margin > best.verdict.margin;
+    if (first || better) {
+      ladder_.chosen = ladder_.rungs.size() - 1;
+      ladder_.result = std::move(made);
+    }
+    tell(rung_text(rung));
+    return kept;
+  }
+
+  void tell(const std::string& sentence) const {
+    if (told_) told_(sentence);
+  }
+
+  QuantizeSettings given_;
+  Goal goal_;
+  RunSettings run_;
+  LadderSink told_;
+  Calibration calibration_;
+  std::shared_ptr<const Dataset> deciding_, reporting_;
+  std::optional<GoalJudge> judge_;
+  RangeReport ranges_;
+  std::optional<Graph> eight_;  // the first network that was made
+  bool hopeless_ = false;       // there are too few samples
+  std::vector<LayerFigures> figures_;
+  Ladder ladder_;
+};
+
+}  // namespace
+
+Ladder climb(const Graph& model, const SampleSource& data, const QuantizeSettings& settings,
+             const Goal& goal, const RunSettings& run, const LadderSink& told) {
+  check(goal.given(), "there is a goal");
+  if (has_budget(settings) || settings.options.dynamic ||
+      settings.plan.fallback.weight_bits != LayerBits{}.weight_bits) {
+    fail(ErrorCode::invalid_argument,
+         "--max-drop and --min-sqnr decide the bits of weights: leave --weights, --average-bits, "
+         "--max-size and --dynamic out");
+  }
+  return Climb(model, data, settings, goal, run, told).run();
+}
+
+std::string missed_text(const Ladder& ladder) {
+  const Rung& nearest = ladder.rungs[ladder.chosen];
+  std::string text =
+      fmt::format("nothing keeps to the goal; what is nearest, {}, misses it by {:.3g}{}",
+                  nearest.setting, -nearest.verdict.margin,
+                  nearest.verdict.unit == MetricUnit::decibels ? " dB"
+                  : nearest.verdict.unit == MetricUnit::share  ? " points"
+                                                               : "");
+  if (const auto samples = nearest.verdict.would_decide) {
+    text += fmt::format(
+        ", and its interval is what is too wide: with {} samples it would keep to it", *samples);
+  }
+  return text;
+}
+
+std::string rung_text(const Rung& rung) {
+  const Verdict& v = rung.verdict;
+  return fmt::format("{}: {}, {}: {}; {}", rung.setting,
+                     format_bytes(static_cast<uint64_t>(rung.bytes)), verdict_text(v),
+                     v.kept()         ? "kept"
+                     : v.would_decide ? "undecided"
+                                      : "missed",
+                     rung.next);
+}
+
+}  // namespace nibble

@@ -1,0 +1,166 @@
+// From a goal to a network: what decides, what is tried, what is chosen.
+#include "verbs/ladder.h"
+
+#include <gtest/gtest.h>
+
+#include <set>
+
+#include "nibble/error.h"
+#include "nibble/onnx.h"
+#include "nibble/train.h"
+#include "support/errors.h"
+
+namespace nibble {
+namespace {
+
+Graph network() { return build_architecture("digits-cnn", {1, 8, 8}, 10, 3); }
+
+// Digits by their names, so that labels are there; each part notes what was read of it.
+struct Watched {
+  SampleSource source{.spec = "digits"};
+  std::map<Split, int64_t> sizes;
+  Watched() {
+    source.opened = [this](Split split, const Dataset& data) { sizes[split] = data.size(); };
+  }
+};
+
+Ladder climbed(const Goal& goal, const QuantizeSettings& settings = {.calibration = 100},
+               std::vector<std::string>* said = nullptr) {
+  return climb(network(), SampleSource{.spec = "digits"}, settings, goal, {.threads = 1},
+               [said](const std::string& sentence) {
+                 if (said != nullptr) said->push_back(sentence);
+               });
+}
+
+std::string error_of(const Goal& goal, const QuantizeSettings& settings = {.calibration = 100}) {
+  return testing::error_of([&] { climbed(goal, settings); });
+}
+
+void expect_part(const std::string& text, const std::string& part) {
+  EXPECT_NE(text.find(part), std::string::npos) << text;
+}
+
+// Networks with random weights have no accuracy to lose: what is judged is the error of the output.
+TEST(ladder, the_smallest_setting_that_keeps_to_the_goal_is_chosen) {
+  const Ladder easy = climbed({.min_sqnr = 5});
+  ASSERT_TRUE(easy.met);
+  EXPECT_EQ(easy.rungs[0].setting, "W8A8");
+  EXPECT_EQ(easy.rungs[easy.chosen].setting, "W4A8");
+  EXPECT_EQ(easy.rungs.size(), 2U) << "nothing is smaller: nothing else was tried";
+
+  const double eight = easy.rungs[0].verdict.value, four = easy.rungs[1].verdict.value;
+  ASSERT_GT(eight, four + 6);
+  const Ladder hard = climbed({.min_sqnr = eight - 2});
+  ASSERT_TRUE(hard.met);
+  const Rung& chosen = hard.rungs[hard.chosen];
+  EXPECT_TRUE(chosen.verdict.kept());
+  for (const Rung& rung : hard.rungs) {
+    if (rung.verdict.kept()) {
+      EXPECT_GE(rung.bytes, chosen.bytes) << rung.setting;
+    }
+  }
+  EXPECT_EQ(hard.rungs[2].setting, "W4A8, gptq");
+  EXPECT_GT(hard.rungs[2].verdict.value, four) << "what is more costly is worth it";
+}
+
+TEST(ladder, where_nothing_keeps_to_the_goal_the_nearest_is_told) {
+  const Ladder ladder = climbed({.min_sqnr = 120});
+  EXPECT_FALSE(ladder.met);
+  std::set<std::string> settings;
+  for (const Rung& rung : ladder.rungs) {
+    EXPECT_LT(rung.verdict.margin, 0);
+    EXPECT_LE(rung.verdict.margin, ladder.rungs[ladder.chosen].verdict.margin);
+    settings.insert(rung.setting);
+  }
+  EXPECT_EQ(settings.size(), ladder.rungs.size()) << "nothing is tried twice";
+  EXPECT_LE(ladder.rungs.size(), 6U) << "as many decisions as the intervals allow for";
+  expect_part(missed_text(ladder), "misses it by");
+}
+
+TEST(ladder, other_samples_calibrate_decide_and_report) {
+  Watched watched;
+  const Ladder ladder =
+      climb(network(), watched.source, {.calibration = 100}, {.min_sqnr = 5}, {.threads = 1});
+  EXPECT_EQ(ladder.calibration_samples, 100);
+  EXPECT_LE(ladder.decision_samples, watched.sizes[Split::train] - 100);
+  ASSERT_TRUE(ladder.report);
+  EXPECT_EQ(ladder.report->samples, watched.sizes[Split::validation]);
+  EXPECT_FALSE(watched.sizes.contains(Split::test)) << "what users judge by is not looked at";
+}
+
+TEST(ladder, its_network_is_the_one_that_the_setting_gives_by_itself) {
+  QuantizeSettings settings{.calibration = 100};
+  const Ladder ladder = climbed({.min_sqnr = 5}, settings);
+  settings.plan.fallback.weight_bits = 4;
+  const Quantized alone =
+      quantize_model(network(), SampleSource{.spec = "digits"}, settings, {.threads = 1});
+  const Target& target = find_target("onnxruntime");
+  EXPECT_EQ(serialize_onnx(ladder.result.graph, target), serialize_onnx(alone.graph, target));
+}
+
+TEST(ladder, says_what_it_tries_and_what_that_gave) {
+  std::vector<std::string> said;
+  climbed({.min_sqnr = 5}, {.calibration = 100}, &said);
+  ASSERT_EQ(said.size(), 3U);
+  expect_part(said[0], "100 training samples calibrate");
+  expect_part(said[0], "99.2 % intervals");
+  expect_part(said[1], "W8A8: ");
+  expect_part(said[1], "kept; on to 4 bits");
+}
+
+TEST(ladder, too_few_samples_to_show_a_drop_are_refused_with_how_many_it_takes) {
+  // 900 decide: z^2 / (n + z^2) = 0.767 points at 99.2 %.
+  expect_part(error_of({.max_drop = 0.7}), "would reach 0.77 points. At least 988");
+  expect_part(error_of({.max_drop = 0}), "cannot be shown");
+}
+
+TEST(ladder, what_decides_bits_otherwise_is_refused) {
+  QuantizeSettings settings{.calibration = 100};
+  settings.plan.fallback.weight_bits = 4;
+  expect_part(error_of({.min_sqnr = 5}, settings), "leave --weights");
+  expect_part(error_of({.max_drop = 1, .metric = "nonsense"}), "no metric 'nonsense'");
+}
+
+class decisions : public ::testing::Test {
+ protected:
+  Graph graph_ = prepare_for_quantization(network());
+  std::shared_ptr<const Dataset> data_ = open_dataset("digits", {.split = Split::train});
+};
+
+TEST_F(decisions, the_float_network_loses_nothing_and_the_interval_is_tangos) {
+  GoalJudge judge({.max_drop = 2}, graph_, data_, 0.95, {.threads = 1});
+  const Verdict same = judge.judge(graph_);
+  EXPECT_EQ(same.change, 0);
+  const Interval interval = paired_difference_interval(0, 0, data_->size(), 0.95);
+  EXPECT_EQ(same.interval.low, interval.low);
+  EXPECT_NEAR(same.margin, 2 + 100 * interval.low, 1e-9);
+  EXPECT_TRUE(same.kept());
+  EXPECT_FALSE(same.would_decide);
+}
+
+TEST_F(decisions, the_interval_decides_and_not_the_difference) {
+  GoalJudge judge({.max_drop = 0.3}, graph_, data_, 0.95, {.threads = 1});
+  const Verdict same = judge.judge(graph_);  // 1,000 samples: 0.38 points
+  EXPECT_FALSE(same.kept());
+  ASSERT_TRUE(same.would_decide);
+  EXPECT_GT(*same.would_decide, data_->size());
+}
+
+TEST_F(decisions, a_higher_confidence_asks_for_more) {
+  GoalJudge usual({.max_drop = 2}, graph_, data_, 0.95, {.threads = 1});
+  GoalJudge strict({.max_drop = 2}, graph_, data_, 0.99, {.threads = 1});
+  EXPECT_LT(strict.judge(graph_).margin, usual.judge(graph_).margin);
+  EXPECT_GT(*strict.samples_needed(0.03), *usual.samples_needed(0.03));
+  EXPECT_NEAR(static_cast<double>(*usual.samples_needed(0.03)), 3.8415 * 0.03 / 4e-4, 1);
+}
+
+TEST_F(decisions, agreement_is_a_drop_from_all) {
+  GoalJudge judge({.max_drop = 1, .metric = "agreement"}, graph_, data_, 0.95, {.threads = 1});
+  const Verdict same = judge.judge(graph_);
+  EXPECT_EQ(same.value, 1);
+  EXPECT_EQ(same.change, 0);
+  EXPECT_TRUE(same.kept()) << same.margin;
+}
+
+}  // namespace
+}  // namespace nibble
