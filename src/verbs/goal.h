@@ -48,6 +48,10 @@ struct Verdict {
   std::optional<int64_t> would_decide;
 
   bool kept() const { return margin >= 0; }
+  /// "kept", "missed", or "undecided" where more samples might tell.
+  std::string_view outcome() const {
+    return kept() ? "kept" : would_decide ? "undecided" : "missed";
+  }
 };
 /// "top1 87.08 %, -1.38 [-1.98, -0.80] points"; "sqnr of 'logits' 19.2 [18.0, 20.3] dB".
 std::string verdict_text(const Verdict& verdict);

@@ -61,7 +61,9 @@ Json verdict_json(const Verdict& verdict) {
                {"confidence", verdict.confidence},
                {"interval", interval_json(verdict.interval)},
                {"margin", verdict.margin},
-               {"kept", verdict.kept()}};
+               {"kept", verdict.kept()},
+               {"outcome", verdict.outcome()},
+               {"text", verdict_text(verdict)}};
   if (!verdict.output.empty()) json["output"] = verdict.output;
   if (verdict.would_decide) json["would_decide"] = *verdict.would_decide;
   return json;

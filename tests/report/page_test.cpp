@@ -74,6 +74,32 @@ TEST(report_page, escapes_the_names_of_strangers) {
   expect_part(html, "&lt;script&gt;alert(&#39;1&#39;)");
 }
 
+Json rung(const std::string& setting, const std::string& gave, const std::string& outcome) {
+  return {{"setting", setting},
+          {"bytes", 320000},
+          {"weight_bits", 8.0},
+          {"verdict", {{"text", gave}, {"outcome", outcome}, {"confidence", 0.99}}},
+          {"next", "on to <more>"}};
+}
+
+TEST(report_page, tells_what_was_tried_to_keep_to_a_goal) {
+  Json result = quantization("a.onnx", 1000, "b.onnx", 500);
+  EXPECT_EQ(report_page({{step_of("quantize", result)}}).find("id=\"goal\""), std::string::npos);
+  result["ladder"] = {
+      {"chosen", 1},
+      {"decision_samples", 900},
+      {"rungs", {rung("W8A8", "top1 88.1 %", "kept"), rung("W4A8", "top1 86 %", "kept")}},
+      {"report", {{"text", "top1 85.5 %"}}}};
+  const std::string html = report_page({{step_of("quantize", result)}});
+  expect_part(html, "id=\"goal\"");
+  expect_part(html, "decided on 900 samples, by intervals of 99.0 %");
+  expect_part(html, "top1 88.1 %");
+  expect_part(html, "on to &lt;more&gt;; chosen");
+  expect_part(html, "on samples that decided nothing: top1 85.5 %");
+  result["ladder"] = "nonsense";
+  report_page({{step_of("quantize", result)}});
+}
+
 TEST(report_page, loads_nothing) {
   const std::string html = report_page(full_run("float.onnx"));
   for (const char* part : {" src=", "@import", "url(", "<link", "<iframe", "fetch(", "import("}) {

@@ -239,6 +239,29 @@ for bits in (4, 3):
 # That is why you measure. The order of what usually pays: scales per channel, clipping, bias correction, 8 bits at the ends, and
 # where that is not enough, more bits for a few layers (chapter 4) or training (chapters 7 and 8).
 #
+# ### Or say what must be kept
+#
+# All that trying can be left to the program: you name the goal, and it climbs from cheap to expensive remedies until it has found the
+# smallest network that keeps to it. What decides is the end of an interval, not the value in its middle; the samples that decide are
+# none of those that calibrate; and since every look is one more chance to be lucky, the intervals are wider than 95 %, so that all
+# looks *together* are wrong in 5 % of cases. (With thousands of labelled samples you would rather bound the loss of accuracy,
+# `max_drop=0.5`.)
+
+# %%
+found = nibble.quantize(model, "digits", min_sqnr=27, calibration=200, progress=False)
+climbed = found.report["ladder"]
+rows = []
+for rung in climbed["rungs"]:
+    verdict = rung["verdict"]
+    low, high = verdict["interval"]
+    rows.append({"tried": rung["setting"], "file": f"{rung['bytes'] / 1000:.1f} kB",
+                 f"SQNR [{100 * verdict['confidence']:.1f} %]": f"{verdict['value']:.1f} dB [{low:.1f}, {high:.1f}]",
+                 "at least 27 dB?": "yes" if verdict["kept"] else "no", "then": rung["next"]})
+table(rows, f"{climbed['calibration_samples']} samples calibrate, {climbed['decision_samples']} others decide")
+low, high = climbed["report"]["interval"]
+say(f"On {climbed['report']['samples']} samples that decided nothing: {climbed['report']['value']:.1f} dB [{low:.1f}, {high:.1f}].")
+
+# %% [markdown]
 # ## Exercise
 #
 # Rounding each weight to its *nearest* code is not the best one can do: an error in one weight can be made up for by its

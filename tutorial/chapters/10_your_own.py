@@ -9,7 +9,7 @@
 # 1. **Fix the yardstick first**: test samples, a metric, and the loss that you can accept ("at most one point, with 95 % certainty").
 # 2. **Check the preprocessing.** A mistake here can cost more than any quantization, as you will see below.
 # 3. **8 bits, PTQ.** Most often you are done.
-# 4. **4 bits for the weights**, with mixed bits where some layers are delicate.
+# 4. **4 bits for the weights**, with mixed bits where some layers are delicate. (Steps 3 and 4 by one command: `max_drop=1`, chapter 6.)
 # 5. **QAT**, or QAFT if there is no float model, when PTQ loses more than you can accept.
 # 6. **Measure the latency where it will run**, and ship the file.
 #

@@ -36,6 +36,18 @@ struct Making {
   };
   std::vector<Skipped> skipped;
   std::vector<std::string> notes;
+  /// What was tried to keep to a goal, in order; none: there was no goal.
+  struct Attempt {
+    std::string setting;
+    uint64_t bytes = 0;
+    double weight_bits = 0;
+    std::string gave, outcome, next;
+  };
+  std::vector<Attempt> attempts;
+  std::optional<size_t> chosen_attempt;
+  std::string reported;  // of the chosen one, on samples that decided nothing
+  int64_t decision_samples = 0;
+  double confidence = 0.95;  // of the intervals that decided
   std::vector<Epoch> epochs;
   bool labelled = true;    // the epochs were judged by labels, not by a teacher's outputs
   int64_t best_epoch = 0;  // from 1; 0: no epoch was better than the start

@@ -110,6 +110,22 @@ void Gatherer::add_quantization(const Json& result) {
     made.skipped.push_back({text(entry, "node"), text(entry, "op"), text(entry, "reason"),
                             count(entry, "parameters")});
   }
+  const Json& ladder = member(result, "ladder");
+  for (const Json& rung : items(ladder, "rungs")) {
+    const Json& verdict = member(rung, "verdict");
+    made.attempts.push_back({.setting = text(rung, "setting"),
+                             .bytes = bytes(rung, "bytes").value_or(0),
+                             .weight_bits = number(rung, "weight_bits").value_or(0),
+                             .gave = text(verdict, "text"),
+                             .outcome = text(verdict, "outcome"),
+                             .next = text(rung, "next")});
+    made.confidence = number(verdict, "confidence").value_or(made.confidence);
+  }
+  if (!made.attempts.empty()) {
+    made.chosen_attempt = static_cast<size_t>(count(ladder, "chosen"));
+    made.decision_samples = count(ladder, "decision_samples");
+    made.reported = text(member(ladder, "report"), "text");
+  }
   findings_.makings.push_back(std::move(made));
 }
 

@@ -10,6 +10,7 @@ namespace nibble::page {
 
 std::string summary_section(const Findings& findings);
 std::string accuracy_section(const Findings& findings);
+std::string goal_section(const Findings& findings);
 std::string costs_section(const Findings& findings);
 std::string layers_section(const Findings& findings);
 std::string histograms_section(const Findings& findings);
@@ -25,6 +26,7 @@ struct SectionRow {
 constexpr SectionRow kSections[] = {
     {"summary", "What was asked, and what came out", summary_section},
     {"accuracy", "Accuracy, size and latency", accuracy_section},
+    {"goal", "What was tried to keep to the goal", goal_section},
     {"costs", "Which layers cost most, why, and what to try", costs_section},
     {"layers", "Bits and error, layer by layer", layers_section},
     {"ranges", "Ranges, and where observers clip them", histograms_section},
