@@ -3,7 +3,7 @@
 #include <algorithm>
 
 #include "base/random.h"
-#include "ops/support/transposed_product.h"
+#include "ops/support/blas.h"
 
 namespace nibble {
 namespace {

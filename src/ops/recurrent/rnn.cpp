@@ -1,11 +1,10 @@
 // LSTM, GRU and RNN as ONNX defines them, with weights in f32.
 #include "ops/recurrent/rnn.h"
 
-#include <array>
-
 #include "base/check.h"
 #include "ops/families.h"
 #include "ops/matmul/matmul.h"
+#include "ops/support/blas.h"
 #include "ops/support/float_eval.h"
 #include "ops/support/kernel_cache.h"
 
@@ -43,21 +42,11 @@ class FloatWeights : public RecurrentWeights {
   void recur(EvalContext& context, int direction, int64_t begin, int64_t end, const float* state,
              float* result) const override {
     const float* r = context.input(2).data<float>().data() + direction * p_.width() * p_.hidden;
-    for (int64_t g = begin; g < end; ++g) {
-      const float* row = r + g * p_.hidden;
-      std::array<float, 8> sums{};  // independent sums: a chain of additions would be slow
-      int64_t k = 0;
-      for (; k + 8 <= p_.hidden; k += 8) {
-        for (size_t lane = 0; lane < 8; ++lane) {
-          const auto at = k + static_cast<int64_t>(lane);
-          sums[lane] += row[at] * state[at];
-        }
-      }
-      float sum =
-          ((sums[0] + sums[4]) + (sums[1] + sums[5])) + ((sums[2] + sums[6]) + (sums[3] + sums[7]));
-      for (; k < p_.hidden; ++k) sum += row[k] * state[k];
-      result[g - begin] = sum;
-    }
+    multiply_vector({.matrix = r + begin * p_.hidden,
+                     .vector = state,
+                     .out = result,
+                     .rows = end - begin,
+                     .columns = p_.hidden});
   }
 
  private:
