@@ -90,6 +90,13 @@ std::vector<OptionRow<QuantizeSettings>> make_rows() {
               .key = "activation_observer",
               .help = "How the range of an activation is clipped"},
              &QuantizeOptions::activation_observer));
+  add(plain({.flag = "--smooth",
+             .key = "smooth",
+             .help = "Even out the channels of activations that share a scale: the weights behind "
+                     "them take this share of the differences (0: none; 0.5 is usual)",
+             .least = 0,
+             .most = 1},
+            &QuantizeSettings::smooth));
   add(row_of(rounding_choices(),
              {.flag = "--rounding", .key = "rounding", .help = "How weights are rounded"},
              &QuantizeOptions::rounding));

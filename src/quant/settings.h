@@ -17,6 +17,7 @@ struct QuantizeSettings {
   Budget budget;  // nothing set: the plan holds
   QuantizeOptions options;
   int64_t calibration = 512;  // training samples
+  double smooth = 0;          // smooth_activations(), before all else; 0: not
 };
 
 /// Options of all layers.

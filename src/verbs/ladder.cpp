@@ -66,10 +66,12 @@ class Climb {
     data.settle({&calibration_.graph, 1});
     divide(data);
     given_ = settings_for(given, calibration_, run);
-    judge_.emplace(goal, calibration_.graph, deciding_, kConfidence, run);
+    reference_ = calibration_.graph;
+    judge_.emplace(goal, reference_, deciding_, kConfidence, run);
     judge_->require_enough();
     announce();
     ranges_ = measure_ranges(calibration_, run);
+    if (given_.smooth > 0) smooth_model(calibration_, ranges_, given_, run_);
   }
 
   Ladder run() {
@@ -80,7 +82,7 @@ class Climb {
     }
     ladder_.met = ladder_.rungs[ladder_.chosen].verdict.kept();
     if (reporting_ != nullptr) {
-      GoalJudge last(goal_, ladder_.result.float_graph, reporting_, 0.95, run_);
+      GoalJudge last(goal_, reference_, reporting_, 0.95, run_);
       ladder_.report = last.judge(ladder_.result.graph);
     }
     return std::move(ladder_);
@@ -90,7 +92,8 @@ class Climb {
   struct Try {
     std::string name;
     QuantizeSettings settings;
-    double average = 0;  // bits of weights, of a mixture
+    double average = 0;   // bits of weights, of a mixture
+    bool smooth = false;  // of smoothed_, not of calibration_
   };
 
   void divide(const SampleSource& data) {
@@ -121,7 +124,7 @@ class Climb {
         goal_.min_sqnr ? std::optional(kEnoughForSqnr) : judge_->samples_needed(kEnoughChanged);
     if (enough && deciding_->size() > *enough) {
       deciding_ = part(deciding_, 0, std::max<int64_t>(*enough, kEnoughForSqnr));
-      judge_.emplace(goal_, calibration_.graph, deciding_, kConfidence, run_);
+      judge_.emplace(goal_, reference_, deciding_, kConfidence, run_);
     }
     ladder_.calibration_samples = calibration_.samples->size();
     ladder_.decision_samples = deciding_->size();
@@ -208,18 +211,27 @@ class Climb {
   }
 
   void mend_eight_bits() {
-    for (const std::string observer : {"min-max", "percentile"}) {
-      Try other = setting(8);
-      if (other.settings.options.activation_observer == observer) continue;
-      other.name += ", activations " + observer;
-      other.settings.options.activation_observer = observer;
-      const char* on = observer == "min-max" ? "on to clipping few values"
-                                             : "on to leaving the costliest layers in float";
-      if (attempt(other, "enough", on)) return;
+    Try other = setting(8);
+    if (other.settings.options.activation_observer != "min-max") {
+      other.name += ", activations min-max";
+      other.settings.options.activation_observer = "min-max";
+      if (attempt(other, "enough", "on to evening out channels")) return;
+    }
+    if (given_.smooth == 0 && given_.plan.fallback.activation_bits > 0) {
+      other = setting(8);
+      other.name += ", smooth 0.5";
+      other.settings.smooth = 0.5;
+      other.smooth = true;
+      smoothed_ = calibration_;
+      smoothed_ranges_ = ranges_;
+      if (smooth_model(smoothed_, smoothed_ranges_, other.settings, run_) &&
+          attempt(other, "enough", "on to leaving the costliest layers in float")) {
+        return;
+      }
     }
     size_t tried = 0;
     for (const size_t count : {2, 6}) {
-      Try other = setting(8);
+      other = setting(8);
       const std::vector<std::string> worst = costliest_layers(count);
       if (worst.size() <= tried) break;
       tried = worst.size();
@@ -264,14 +276,14 @@ class Climb {
   // the nearest.
   bool attempt(const Try& what, const std::string& if_kept, const std::string& if_not) {
     const auto started = Clock::now();
-    Quantized made{.float_graph = calibration_.graph,
-                   .ranges = ranges_,
+    Quantized made{.float_graph = what.smooth ? smoothed_.graph : calibration_.graph,
+                   .ranges = what.smooth ? smoothed_ranges_ : ranges_,
                    .plan = what.settings.plan,
                    .graph = {},
                    .report = {},
                    .target = what.settings.options.target};
     made.graph =
-        quantize(made.float_graph, ranges_, made.plan, what.settings.options, &made.report);
+        quantize(made.float_graph, made.ranges, made.plan, what.settings.options, &made.report);
     require_quantized(made);
     Rung rung{.setting = what.name,
               .bytes = size_as_onnx(made.graph, find_target(made.target)),
@@ -307,9 +319,12 @@ class Climb {
   RunSettings run_;
   LadderSink told_;
   Calibration calibration_;
+  Graph reference_;  // the float network
   std::shared_ptr<const Dataset> deciding_, reporting_;
   std::optional<GoalJudge> judge_;
   RangeReport ranges_;
+  Calibration smoothed_;
+  RangeReport smoothed_ranges_;
   std::optional<Graph> eight_;  // the first network that was made
   bool hopeless_ = false;       // there are too few samples
   std::vector<LayerFigures> figures_;

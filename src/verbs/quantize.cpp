@@ -5,6 +5,7 @@
 #include <set>
 
 #include "base/check.h"
+#include "quant/smoothing.h"
 #include "ranges/rounding.h"
 #include "ranges/sample_runner.h"
 
@@ -34,6 +35,7 @@ void check_is_float(const Graph& model) {
 
 // What samples are needed for, if they are.
 std::optional<std::string> why_data(const QuantizeSettings& settings, bool ranges_known) {
+  if (settings.smooth > 0) return "channels of activations are compared";
   if (has_budget(settings)) return "which layers get how many bits is decided";
   if (settings.options.dynamic || ranges_known) return std::nullopt;
   bool activations = settings.plan.fallback.activation_bits != 0;
@@ -122,6 +124,21 @@ QuantizeSettings settings_for(const QuantizeSettings& given, const Calibration& 
   return settings;
 }
 
+bool smooth_model(Calibration& calibration, RangeReport& ranges, const QuantizeSettings& settings,
+                  const RunSettings& run) {
+  const auto changed = smooth_activations(calibration.graph, ranges, settings.smooth);
+  if (changed.empty()) {
+    ranges.notes.emplace_back(
+        "--smooth changed nothing: no activation has a producer that takes a factor for each "
+        "channel, and nothing but layers with weights behind it");
+    return false;
+  }
+  ranges = measure_ranges(calibration, run);
+  ranges.notes.push_back(
+      fmt::format("The channels of {} activations were evened out", changed.size()));
+  return true;
+}
+
 Quantized quantize_model(const Graph& model, const SampleSource& data,
                          const QuantizeSettings& given, const RunSettings& run,
                          const RangeReport* ranges) {
@@ -137,6 +154,11 @@ Quantized quantize_model(const Graph& model, const SampleSource& data,
   if (calibration.samples == nullptr) {
     check_rounding_has_data(settings);
     if (const auto reason = why_data(settings, ranges != nullptr)) fail_without_data(*reason);
+  }
+  if (settings.smooth > 0) {
+    if (settings.options.dynamic) result.ranges = measure_ranges(calibration, run);
+    smooth_model(calibration, result.ranges, settings, run);
+    if (settings.options.dynamic) result.ranges = {};
   }
   result.plan = settings.plan;
   if (has_budget(settings)) result.plan = choose(calibration, result.ranges, settings, run).plan;
@@ -178,7 +200,9 @@ ChosenBits choose_model_bits(const Graph& model, const SampleSource& data,
   const QuantizeSettings settings = settings_for(given, calibration, run);
   if (calibration.samples == nullptr) fail_without_data(*why_data(settings, false));
   ChosenBits chosen;
-  chosen.choice = choose(calibration, measure_ranges(calibration, run), settings, run);
+  RangeReport ranges = measure_ranges(calibration, run);
+  if (settings.smooth > 0) smooth_model(calibration, ranges, settings, run);
+  chosen.choice = choose(calibration, ranges, settings, run);
   chosen.float_graph = std::move(calibration.graph);
   return chosen;
 }

@@ -31,6 +31,10 @@ Graph prepare_model(const Graph& model, const QuantizeSettings& settings);
 QuantizeSettings settings_for(const QuantizeSettings& given, const Calibration& calibration,
                               const RunSettings& run);
 RangeReport measure_ranges(const Calibration& calibration, const RunSettings& run);
+/// smooth_activations() by `settings.smooth`; then measures the ranges anew. False, with a note in
+/// `ranges`, if there was nothing to change.
+bool smooth_model(Calibration& calibration, RangeReport& ranges, const QuantizeSettings& settings,
+                  const RunSettings& run);
 
 /// Dynamic range analysis of a model on `count` training samples.
 RangeReport analyze_model(const Graph& model, const SampleSource& data, int64_t count,
