@@ -26,11 +26,10 @@ constexpr int kLooks = 6;
 constexpr double kConfidence = 1 - 0.05 / kLooks;
 constexpr double kUsuallyChanged = 0.03;  // answers that 8 and 4 bits change
 // Decisions on more samples than these are no longer better for it.
-constexpr int64_t kEnoughForSqnr = 512;
+constexpr int64_t kEnoughForSqnr = 512, kFewest = 512;
 constexpr double kEnoughChanged = 0.12;
 constexpr int kBisections = 3;
-constexpr double kCloseBits =
-    0.5;  // between a mixture that keeps to the goal and one that does not
+constexpr double kCloseBits = 0.5;  // between mixtures of which one keeps to the goal
 
 // Average bits of the weights of all layers, those in float being 32.
 double weight_bits(const Graph& model) {
@@ -122,8 +121,9 @@ class Climb {
   void announce() {
     const auto enough =
         goal_.min_sqnr ? std::optional(kEnoughForSqnr) : judge_->samples_needed(kEnoughChanged);
-    if (enough && deciding_->size() > *enough) {
-      deciding_ = part(deciding_, 0, std::max<int64_t>(*enough, kEnoughForSqnr));
+    const int64_t most = std::max(enough.value_or(deciding_->size()), kFewest);
+    if (deciding_->size() > most) {
+      deciding_ = part(deciding_, 0, most);
       judge_.emplace(goal_, reference_, deciding_, kConfidence, run_);
     }
     ladder_.calibration_samples = calibration_.samples->size();

@@ -114,6 +114,13 @@ TEST(ladder, too_few_samples_to_show_a_drop_are_refused_with_how_many_it_takes) 
   expect_part(error_of({.max_drop = 0}), "cannot be shown");
 }
 
+TEST(ladder, a_generous_goal_does_with_the_samples_that_there_are) {
+  const Ladder ladder = climbed({.max_drop = 20}, {.calibration = 800});
+  EXPECT_EQ(ladder.calibration_samples, 500) << "half of them at most";
+  EXPECT_EQ(ladder.decision_samples, 500);
+  EXPECT_TRUE(ladder.met);
+}
+
 TEST(ladder, what_decides_bits_otherwise_is_refused) {
   QuantizeSettings settings{.calibration = 100};
   settings.plan.fallback.weight_bits = 4;
