@@ -11,7 +11,7 @@ INTRODUCTION = """# The command line
 <!-- Made by scripts/check_cli_docs.sh --fix from the program's own help; edit the help, not this page. -->
 
 `nibble COMMAND --help` says the same in the terminal. Results go to stdout, messages and progress to stderr. The exit code is 0
-on success, 1 for bad input, 2 for wrong usage, 3 for a mistake in Nibble, 130 after Ctrl-C. Tab completion for bash, zsh and fish and
+on success, 1 for bad input, 2 for wrong usage, 3 for a mistake in Nibble, 4 where nothing keeps to a goal, 130 after Ctrl-C. Tab completion for bash, zsh and fish and
 a man page are installed with the program ([how](install.md)).
 
 | command | what it does |
