@@ -167,6 +167,8 @@ std::unique_ptr<Dataset> open_dataset(const std::string& spec, const DataOptions
 /// View of chosen samples. An index out of range: Error{invalid_argument}.
 std::unique_ptr<Dataset> subset(std::shared_ptr<const Dataset> dataset,
                                 std::vector<int64_t> indices);
+/// View of samples [begin, end), which are within the set.
+std::unique_ptr<Dataset> slice(std::shared_ptr<const Dataset> dataset, int64_t begin, int64_t end);
 /// The first `count` of a seeded permutation: a calibration set. All, if count <= 0 or more than
 /// there are.
 std::unique_ptr<Dataset> random_subset(std::shared_ptr<const Dataset> dataset, int64_t count,

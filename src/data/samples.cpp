@@ -132,6 +132,12 @@ std::unique_ptr<Dataset> subset(std::shared_ptr<const Dataset> dataset,
   return named_subset(std::move(dataset), std::move(indices), "");
 }
 
+std::unique_ptr<Dataset> slice(std::shared_ptr<const Dataset> dataset, int64_t begin, int64_t end) {
+  std::vector<int64_t> indices(static_cast<size_t>(end - begin));
+  std::iota(indices.begin(), indices.end(), begin);
+  return subset(std::move(dataset), std::move(indices));
+}
+
 std::unique_ptr<Dataset> random_subset(std::shared_ptr<const Dataset> dataset, int64_t count,
                                        uint64_t seed) {
   std::vector<int64_t> indices(static_cast<size_t>(dataset->size()));

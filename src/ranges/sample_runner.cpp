@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <array>
-#include <numeric>
 
 #include "base/check.h"
 #include "ranges/batching.h"
@@ -98,10 +97,8 @@ std::span<const Tensor> SampleRunner::run(const SampleBatch& batch) {
 std::unique_ptr<Dataset> draw_samples(const Graph& graph, std::shared_ptr<const Dataset> data,
                                       int64_t count, uint64_t seed) {
   if (!bind_samples(graph, *data).carries()) return random_subset(std::move(data), count, seed);
-  std::vector<int64_t> first(
-      static_cast<size_t>(count > 0 ? std::min(count, data->size()) : data->size()));
-  std::iota(first.begin(), first.end(), 0);
-  return subset(std::move(data), std::move(first));
+  const int64_t first = count > 0 ? std::min(count, data->size()) : data->size();
+  return slice(std::move(data), 0, first);
 }
 
 }  // namespace nibble

@@ -57,6 +57,11 @@ MetricInfo metric_of(const Goal& goal, const Dataset& samples) {
   fail(ErrorCode::invalid_argument, "there is no metric '{}'; there are: {}", wanted, names);
 }
 
+// What lies within a bound; a difference that is not defined lies beyond every bound.
+double margin_of(double room) {
+  return std::isnan(room) ? -std::numeric_limits<double>::infinity() : room;
+}
+
 double in_points(MetricUnit unit) { return unit == MetricUnit::share ? kPoints : 1; }
 
 }  // namespace
@@ -131,8 +136,7 @@ void GoalJudge::require_enough() const {
 void GoalJudge::decide(Verdict& verdict, double loss, double loss_bound) const {
   const double unit = in_points(verdict.unit);
   const double bound = *goal_.max_drop;
-  verdict.margin = bound - loss_bound * unit;
-  if (std::isnan(verdict.margin)) verdict.margin = -std::numeric_limits<double>::infinity();
+  verdict.margin = margin_of(bound - loss_bound * unit);
   verdict.loss = loss * unit;
   const double room = bound - loss * unit, half = (loss_bound - loss) * unit;
   if (verdict.kept() || !(room > 0) || !std::isfinite(half)) return;
@@ -196,8 +200,7 @@ Verdict GoalJudge::judge_by_metric(const Graph& network) {
                     .confidence = confidence_,
                     .would_decide = {}};
     if (goal_.min_sqnr) {
-      verdict.margin = verdict.interval.low - *goal_.min_sqnr;
-      if (std::isnan(verdict.margin)) verdict.margin = -std::numeric_limits<double>::infinity();
+      verdict.margin = margin_of(verdict.interval.low - *goal_.min_sqnr);
     } else if (nearness && report.unit == MetricUnit::share) {
       decide(verdict, 1 - verdict.value, 1 - verdict.interval.low);
       verdict.change = verdict.value - 1;

@@ -64,7 +64,6 @@ class GoalJudge {
             double confidence, const RunSettings& run);
 
   Verdict judge(const Graph& network);
-  const Dataset& samples() const { return *samples_; }
   /// Samples after which half of the interval is as wide as the bound, if `changed` of the answers
   /// differ; nullopt for what is no share of right answers.
   std::optional<int64_t> samples_needed(double changed) const;

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <array>
-#include <numeric>
 
 #include "base/check.h"
 #include "nibble/ranges.h"
@@ -19,9 +18,8 @@ std::shared_ptr<const Dataset> open_samples(const Graph& graph, const SampleSour
   if (settings.samples <= 0) return data;
   if (settings.program.empty()) return draw_samples(graph, data, settings.samples, seed);
   // A program of the user's knows the samples by their numbers.
-  std::vector<int64_t> first(static_cast<size_t>(std::min(settings.samples, data->size())));
-  std::iota(first.begin(), first.end(), 0);
-  return subset(std::move(data), std::move(first));
+  const int64_t count = std::min(settings.samples, data->size());
+  return slice(std::move(data), 0, count);
 }
 
 void settle(std::span<Subject> subjects, const SampleSource& source) {

@@ -5,13 +5,11 @@
 #include <algorithm>
 #include <chrono>
 #include <cmath>
-#include <numeric>
 
 #include "base/check.h"
 #include "onnx/model_size.h"
 #include "ops/roles.h"
 #include "passes/every_graph.h"
-#include "ranges/binding.h"
 #include "ranges/sample_runner.h"
 #include "report/causes/figures.h"
 #include "report/format.h"
@@ -26,7 +24,7 @@ constexpr int kLooks = 6;
 constexpr double kConfidence = 1 - 0.05 / kLooks;
 constexpr double kUsuallyChanged = 0.03;  // answers that 8 and 4 bits change
 // Decisions on more samples than these are no longer better for it.
-constexpr int64_t kEnoughForSqnr = 512, kFewest = 512;
+constexpr int64_t kFewest = 512;  // enough for an SQNR
 constexpr double kEnoughChanged = 0.12;
 constexpr int kBisections = 3;
 constexpr double kCloseBits = 0.5;  // between mixtures of which one keeps to the goal
@@ -47,13 +45,6 @@ double weight_bits(const Graph& model) {
     }
   });
   return weights > 0 ? bits / weights : 0;
-}
-
-std::shared_ptr<const Dataset> part(const std::shared_ptr<const Dataset>& all, int64_t begin,
-                                    int64_t end) {
-  std::vector<int64_t> indices(static_cast<size_t>(end - begin));
-  std::iota(indices.begin(), indices.end(), begin);
-  return subset(all, std::move(indices));
 }
 
 class Climb {
@@ -111,8 +102,8 @@ class Climb {
            "{}: some samples have to calibrate and others to decide: give at least two",
            training->describe());
     }
-    calibration_.samples = part(drawn, 0, count);
-    deciding_ = part(drawn, count, drawn->size());
+    calibration_.samples = slice(drawn, 0, count);
+    deciding_ = slice(drawn, count, drawn->size());
     store_preprocess_of(calibration_.graph, *training);
     reporting_ = data.open(Split::validation, &graph, run_.seed);
     if (reporting_->size() == 0) reporting_ = nullptr;
@@ -120,10 +111,10 @@ class Climb {
 
   void announce() {
     const auto enough =
-        goal_.min_sqnr ? std::optional(kEnoughForSqnr) : judge_->samples_needed(kEnoughChanged);
+        goal_.min_sqnr ? std::optional(kFewest) : judge_->samples_needed(kEnoughChanged);
     const int64_t most = std::max(enough.value_or(deciding_->size()), kFewest);
     if (deciding_->size() > most) {
-      deciding_ = part(deciding_, 0, most);
+      deciding_ = slice(deciding_, 0, most);
       judge_.emplace(goal_, reference_, deciding_, kConfidence, run_);
     }
     ladder_.calibration_samples = calibration_.samples->size();
