@@ -138,8 +138,6 @@ std::optional<Finding> few_bits(const LayerFigures& layer, const TensorFigures& 
                      ", or training with the rounding in the loop: `nibble qat`"};
 }
 
-double noise_of(double db) { return std::pow(10.0, -db / 10); }
-
 // Relative to the signal, of rounding the layer's own tensors.
 double own_noise(const LayerFigures& layer) {
   double noise = 0;

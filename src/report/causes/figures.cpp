@@ -16,8 +16,6 @@ namespace {
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
 constexpr double kTail = 0.001;  // on each side of the bulk
 
-double noise(double db) { return std::pow(10.0, -db / 10); }
-
 double reach_of(const Moments& moments) {
   return std::max(
       {0.0, -static_cast<double>(moments.minimum), static_cast<double>(moments.maximum)});
@@ -195,7 +193,7 @@ LayerFigures Collector::figures_of(const Node& node, ValueId result) const {
     if (before != sqnr_.end()) {
       const double worse = std::min(figures.sqnr_before_db, before->second);
       figures.sqnr_before_db =
-          is_product ? -10 * std::log10(noise(figures.sqnr_before_db) + noise(before->second))
+          is_product ? -10 * std::log10(noise_of(figures.sqnr_before_db) + noise_of(before->second))
                      : worse;
     } else if (!figures.input && reference_.is_input(input)) {
       figures.input = activation(name);
@@ -226,7 +224,7 @@ std::vector<LayerFigures> Collector::collect() {
   }
   double sum = 0;
   for (LayerFigures& figures : all) {
-    figures.share = std::max(0.0, noise(figures.sqnr_db) - noise(figures.sqnr_before_db));
+    figures.share = std::max(0.0, noise_of(figures.sqnr_db) - noise_of(figures.sqnr_before_db));
     if (std::isfinite(figures.share)) sum += figures.share;
   }
   for (LayerFigures& figures : all) {
@@ -236,6 +234,8 @@ std::vector<LayerFigures> Collector::collect() {
 }
 
 }  // namespace
+
+double noise_of(double sqnr_db) { return std::pow(10.0, -sqnr_db / 10); }
 
 std::vector<LayerFigures> layer_figures(const Graph& reference, const Graph& quantized,
                                         const RangeReport& ranges,

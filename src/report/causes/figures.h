@@ -54,6 +54,9 @@ struct LayerFigures {
   std::optional<TensorFigures> result;
 };
 
+/// Power of the noise relative to the signal's.
+double noise_of(double sqnr_db);
+
 /// In execution order. `errors` are compare_layers() of the two, `ranges` analyze() of the
 /// reference on the same samples. What one graph has and the other has not is left out.
 std::vector<LayerFigures> layer_figures(const Graph& reference, const Graph& quantized,
