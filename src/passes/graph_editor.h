@@ -10,6 +10,7 @@
 
 #include "nibble/graph.h"
 
+#pragma GCC visibility push(default)
 namespace nibble {
 
 class GraphEditor {
@@ -82,3 +83,4 @@ class GraphEditor {
 };
 
 }  // namespace nibble
+#pragma GCC visibility pop

@@ -4,11 +4,11 @@
 #include <array>
 #include <cmath>
 #include <functional>
-#include <map>
 #include <optional>
 
 #include "base/check.h"
 #include "ops/roles.h"
+#include "passes/graph_editor.h"
 
 namespace nibble {
 namespace {
@@ -32,17 +32,7 @@ struct Site {
 
 class Finder {
  public:
-  explicit Finder(const Graph& graph) : graph_(graph) {
-    for (const NodeId id : graph.nodes()) {
-      for (const ValueId input : graph.node(id).inputs) {
-        if (input) readers_[input].push_back(id);
-      }
-      for (const ValueId output : graph.node(id).outputs) {
-        if (output) producer_[output] = id;
-      }
-      for (const ValueId captured : graph.node(id).captures) readers_[captured].push_back({});
-    }
-  }
+  Finder(const Graph& graph, const GraphEditor& edges) : graph_(graph), edges_(edges) {}
 
   // nullopt if the value is not a site.
   std::optional<Site> site(const TensorRange& range) const {
@@ -52,8 +42,9 @@ class Finder {
     channels_ = static_cast<int64_t>(range.channels.size());
     rank_ = range.shape.rank();
     axis_ = range.channel_axis;
-    if (graph_.is_output(*id) || !readers_.contains(*id)) return {};
-    for (const NodeId reader : readers_.at(*id)) {
+    const std::vector<NodeId> readers = edges_.consumers(*id);
+    if (readers.empty() || edges_.is_output(*id) || edges_.is_captured(*id)) return {};
+    for (const NodeId reader : readers) {
       if (!add_reader(reader, *id, site.behind)) return {};
     }
     if (!add_producers(*id, site.before)) return {};
@@ -61,10 +52,7 @@ class Finder {
   }
 
  private:
-  bool is_alone(ValueId value) const {
-    const auto found = readers_.find(value);
-    return found != readers_.end() && found->second.size() == 1 && !graph_.is_output(value);
-  }
+  bool is_alone(ValueId value) const { return edges_.only_consumer(value).has_value(); }
   // A constant of reals that nobody else reads.
   bool is_own(ValueId value) const {
     return value && graph_.value(value).is_constant() &&
@@ -82,7 +70,6 @@ class Finder {
   }
 
   bool add_reader(NodeId id, ValueId value, std::vector<Scaled>& to) const {
-    if (!id) return false;  // a body reads it
     const Node& node = graph_.node(id);
     if (!has_own_weight(node) || data_of(node) != value) return false;
     const ValueId weight = weight_of(node);
@@ -105,9 +92,9 @@ class Finder {
 
   // What makes the value smaller by as much, channel by channel, if it is divided.
   bool add_producers(ValueId value, std::vector<Scaled>& to) const {
-    const auto found = producer_.find(value);
-    if (found == producer_.end()) return false;
-    const Node& node = graph_.node(found->second);
+    const std::optional<NodeId> producer = edges_.producer(value);
+    if (!producer) return false;
+    const Node& node = graph_.node(*producer);
     if (!node.domain.empty() || node.output(0) != value) return false;
     if (std::ranges::count(kHomogeneous, node.op) > 0) {
       return is_alone(node.input(0)) && add_producers(node.input(0), to);
@@ -135,8 +122,7 @@ class Finder {
   }
 
   const Graph& graph_;
-  std::map<ValueId, std::vector<NodeId>> readers_;  // an absent node: a body
-  std::map<ValueId, NodeId> producer_;
+  const GraphEditor& edges_;
   mutable int64_t channels_ = 0;  // of the value that is looked at
   mutable int rank_ = 0, axis_ = 0;
 };
@@ -191,7 +177,8 @@ void scale(Graph& graph, const Scaled& what, std::span<const double> factor, boo
 std::vector<std::string> smooth_activations(Graph& graph, const RangeReport& ranges, double share) {
   check(share > 0 && share <= 1, "a share of the differences");
   std::vector<std::string> changed;
-  const Finder finder(graph);
+  GraphEditor edges(graph);
+  const Finder finder(graph, edges);
   for (const TensorRange& range : ranges.tensors) {
     const std::optional<Site> site = finder.site(range);
     if (!site) continue;
@@ -201,6 +188,7 @@ std::vector<std::string> smooth_activations(Graph& graph, const RangeReport& ran
     for (const Scaled& one : site->behind) scale(graph, one, factor, false);
     changed.push_back(range.name);
   }
+  edges.finish();
   return changed;
 }
 
