@@ -22,12 +22,7 @@ class PackedRecurrent : public Kernel, public RecurrentWeights {
     std::vector<int64_t> parts = {0, width};
     if (p_.cell == RecurrentCell::gru) parts = {0, 2 * n, 3 * n};
     per_direction_ = parts.size() - 1;
-    for (int d = 0; d < p_.directions; ++d) {
-      if (!pack_rows(spec, 1, d, 0, width, w_)) return false;
-      for (size_t i = 0; i < per_direction_; ++i) {
-        if (!pack_rows(spec, 2, d, parts[i], parts[i + 1] - parts[i], r_)) return false;
-      }
-    }
+    if (!pack_parts(spec, 1, {0, width}, w_) || !pack_parts(spec, 2, parts, r_)) return false;
     // The directions run at the same time, each in a part of its own.
     for (const auto& packed : r_) scratch_ = std::max(scratch_, packed->scratch_bytes(1));
     return true;
@@ -76,11 +71,10 @@ class PackedRecurrent : public Kernel, public RecurrentWeights {
            static_cast<size_t>(direction) * scratch_;
   }
 
-  // Adds rows [first, first + outputs) of one direction of a weight [directions, rows, length].
-  static bool pack_rows(const KernelSpec& spec, size_t input, int direction, int64_t first,
-                        int64_t outputs, std::vector<std::unique_ptr<PackedInt16>>& to) {
+  // Of each direction of a weight [directions, rows, length], the rows between each two of `ends`.
+  bool pack_parts(const KernelSpec& spec, size_t input, const std::vector<int64_t>& ends,
+                  std::vector<std::unique_ptr<PackedInt16>>& to) const {
     const QuantParams& grid = *spec.grid(input);
-    const Shape& shape = spec.types.shape(input);
     const bool blocks = grid.granularity == Granularity::per_block;
     if (bits_of(grid.storage) > 8) {
       spec.refuse("its weights have more than 8 bits");
@@ -90,9 +84,25 @@ class PackedRecurrent : public Kernel, public RecurrentWeights {
       spec.refuse("its scales lie neither along the gates nor along the sum");
       return false;
     }
-    const int64_t length = shape[2], block = blocks ? std::min(grid.block_size, length) : length;
-    const int64_t start = (direction * shape[1] + first) * length;
-    const std::vector<int32_t> all = unpack_integers(*spec.types.constant(input));
+    const Shape& shape = spec.types.shape(input);
+    const std::vector<int32_t> codes = unpack_integers(*spec.types.constant(input));
+    for (int64_t d = 0; d < shape[0]; ++d) {
+      for (size_t i = 0; i + 1 < ends.size(); ++i) {
+        to.push_back(pack_rows(grid, shape, codes, d * shape[1] + ends[i], ends[i + 1] - ends[i]));
+        if (to.back()->limit() >= kLeastLimit) continue;
+        spec.refuse("it sums over so many numbers that 16 bits would not hold its data");
+        return false;
+      }
+    }
+    return true;
+  }
+
+  static std::unique_ptr<PackedInt16> pack_rows(const QuantParams& grid, const Shape& shape,
+                                                std::span<const int32_t> codes, int64_t first,
+                                                int64_t outputs) {
+    const int64_t length = shape[2], start = first * length;
+    const int64_t block =
+        grid.granularity == Granularity::per_block ? std::min(grid.block_size, length) : length;
     std::vector<int32_t> zero;
     std::vector<float> scale;
     for (int64_t n = 0; n < outputs; ++n) {
@@ -103,13 +113,10 @@ class PackedRecurrent : public Kernel, public RecurrentWeights {
       }
     }
     const std::vector<float> no_bias(static_cast<size_t>(outputs), 0.0F);
-    to.push_back(std::make_unique<PackedInt16>(
+    return std::make_unique<PackedInt16>(
         PackedShape{outputs, 1, length, block}, grid.bits() <= 4 ? 4 : 8,
-        std::span(all).subspan(static_cast<size_t>(start), static_cast<size_t>(outputs * length)),
-        scale, zero, no_bias));
-    if (to.back()->limit() >= kLeastLimit) return true;
-    spec.refuse("it sums over so many numbers that 16 bits would not hold its data");
-    return false;
+        codes.subspan(static_cast<size_t>(start), static_cast<size_t>(outputs * length)), scale,
+        zero, no_bias);
   }
 
   RecurrentProblem p_;
