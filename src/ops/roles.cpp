@@ -14,11 +14,16 @@ bool stores_weight(const Node& node) {
   return row != nullptr && row->weights.stored;
 }
 
+bool has_weight(const Node& node, const Value& weight) {
+  if (is_weighted(node)) return true;
+  if (!stores_weight(node)) return false;
+  // Not a table of sizes or indices.
+  return weight.is_constant() && is_float(weight.type.dtype) && weight.type.shape.rank() > 1;
+}
+
 bool has_weight(const Graph& graph, const Node& node) {
   if (is_weighted(node)) return true;
-  if (!stores_weight(node) || !weight_of(node)) return false;
-  const Value& weight = graph.value(weight_of(node));  // not a table of sizes or indices
-  return weight.is_constant() && is_float(weight.type.dtype) && weight.type.shape.rank() > 1;
+  return stores_weight(node) && weight_of(node) && has_weight(node, graph.value(weight_of(node)));
 }
 
 bool multiplies_activations(const Graph& graph, const Node& node) {

@@ -13,6 +13,7 @@ namespace nibble {
 bool is_weighted(const Node& node);
 /// Or it reads a weight that quantization may store in fewer bits: a constant.
 bool has_weight(const Graph& graph, const Node& node);
+bool has_weight(const Node& node, const Value& weight);
 /// Its weight stays in reals while running (WeightRole::stored).
 bool stores_weight(const Node& node);
 /// It multiplies two activations.

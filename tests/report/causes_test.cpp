@@ -7,6 +7,8 @@
 #include "nibble/quantize.h"
 #include "nibble/train.h"
 #include "report/page_support.h"
+#include "support/bodies.h"
+#include "support/synthetic_data.h"
 
 namespace nibble {
 namespace {
@@ -288,6 +290,47 @@ TEST_F(layer_figures_of_a_network, a_weight_rounded_alone_loses_what_plain_loops
     ++seen;
   }
   EXPECT_GT(seen, 2);
+}
+
+TEST(layer_figures_of_bodies, a_layer_in_a_branch_is_told_apart_from_what_it_captures) {
+  testing::NetworkBuilder net({-1, 12});
+  const ValueId x = net.graph.inputs[0];
+  const ValueId always = testing::sum_exceeds(net, x, -1e6F);
+  const ValueId w = net.constant("w", net.normal({12, 12}, 0.3));
+  const ValueId before = net.add({.op = "MatMul", .name = "before", .inputs = {x, w}});
+  const ValueId shared = net.constant("shared", net.normal({12, 12}, 0.3));
+  const auto branch = [&](const std::string& name) {
+    testing::BodyBuilder body;
+    const ValueId first = body.matmul(name, body.capture("before"), body.capture("shared"));
+    return body.finish({body.add({.op = "Relu", .name = name + "_relu", .inputs = {first}})});
+  };
+  testing::choose(net, always, {before, shared}, branch("then"), branch("else"));
+  const Graph reference = net.finish();
+
+  const testing::Synthetic data(32, {12});
+  const RangeReport ranges = analyze(reference, data);
+  const std::string inner = "if/then_branch/then";
+  const Graph small =
+      quantize(reference, ranges, {.layers = {{inner, {2, 8}}}}, {.first_and_last_8bit = false});
+  const auto errors = compare_layers(reference, small, data, 32);
+  const auto figures = layer_figures(reference, small, ranges, errors);
+
+  const auto layer = std::ranges::find(figures, inner, &LayerFigures::node);
+  ASSERT_NE(layer, figures.end());
+  EXPECT_EQ(layer->weight_bits, 2);
+  ASSERT_TRUE(layer->weight);
+  EXPECT_EQ(layer->weight->name, "shared");
+  EXPECT_EQ(layer->terms, 12);
+  const auto around = std::ranges::find(figures, "before", &LayerFigures::node);
+  ASSERT_NE(around, figures.end());
+  EXPECT_EQ(layer->sqnr_before_db, around->sqnr_db);
+  EXPECT_GT(layer->share, 0.9);
+  const auto cause = cause_of(*layer);
+  ASSERT_TRUE(cause);
+  expect_part(cause->remedy + cause->sentence, inner);
+  // Neither the branch that did not run nor the If itself.
+  EXPECT_EQ(std::ranges::count(figures, "if", &LayerFigures::node), 0);
+  EXPECT_EQ(std::ranges::count(figures, "if/else_branch/else", &LayerFigures::node), 0);
 }
 
 TEST_F(layer_figures_of_a_network, four_bits_are_what_costs_where_they_are_all_that_is_wrong) {

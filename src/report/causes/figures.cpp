@@ -7,6 +7,7 @@
 #include <set>
 
 #include "ops/roles.h"
+#include "passes/every_graph.h"
 #include "ranges/grid.h"
 #include "tensor/convert.h"
 
@@ -113,32 +114,79 @@ std::optional<TensorFigures> weight_figures(const Node& node, const Value& real,
   return figures;
 }
 
+// One of the graphs of a model, its path (every_graph.h), and the one around it.
+struct Scope {
+  const Graph& graph;
+  std::string path;
+  const Scope* outer = nullptr;
+
+  std::string path_of(ValueId value) const { return path + graph.value(value).name; }
+};
+
+// Where a value that a body captures is computed or constant.
+std::pair<const Scope&, ValueId> origin_of(const Scope& scope, ValueId value) {
+  if (scope.outer == nullptr || !is_free(scope.graph, value)) return {scope, value};
+  const auto around = scope.outer->graph.find_value(scope.graph.value(value).name);
+  return around ? origin_of(*scope.outer, *around) : std::pair<const Scope&, ValueId>{scope, value};
+}
+
+// What was measured, by the paths of values; and the graphs of the quantized model, by theirs.
+struct Measured {
+  const RangeReport& ranges;
+  std::map<std::string, double> sqnr_db = {};
+  std::map<std::string, const Graph*> quantized = {};
+};
+
+bool holds_weight(const Scope& scope, const Node& node) {
+  if (is_weighted(node)) return true;
+  if (!stores_weight(node) || !weight_of(node)) return false;
+  const auto [around, weight] = origin_of(scope, weight_of(node));
+  return has_weight(node, around.graph.value(weight));
+}
+
+// The layers of one graph.
 class Collector {
  public:
-  Collector(const Graph& reference, const Graph& quantized, const RangeReport& ranges,
-            std::span<const LayerError> errors)
-      : reference_(reference), quantized_(quantized), ranges_(ranges) {
-    for (const LayerError& error : errors) sqnr_[error.value] = error.sqnr_db;
-  }
-  std::vector<LayerFigures> collect();
+  Collector(const Scope& reference, const Scope& quantized, const Measured& measured)
+      : scope_(reference),
+        reference_(reference.graph),
+        quantized_scope_(quantized),
+        quantized_(quantized.graph),
+        measured_(measured) {}
+  /// What the bodies of a node hold comes before the node.
+  void collect(std::vector<LayerFigures>& all) const;
 
  private:
-  const QuantParams* quant_of(const std::string& value) const;
+  void collect_bodies(const Node& node, std::vector<LayerFigures>& all) const;
+  std::optional<double> sqnr_of(ValueId value) const;
+  const QuantParams* quant_of(ValueId value) const;
   ValueId result_of(const Node& node) const;
-  std::optional<TensorFigures> activation(const std::string& value) const;
+  std::optional<TensorFigures> activation(ValueId value) const;
   void add_weight(const Node& node, LayerFigures& figures) const;
   LayerFigures figures_of(const Node& node, ValueId result) const;
 
+  const Scope& scope_;
   const Graph& reference_;
+  const Scope& quantized_scope_;
   const Graph& quantized_;
-  const RangeReport& ranges_;
-  std::map<std::string, double> sqnr_;  // by value
+  const Measured& measured_;
 };
 
-const QuantParams* Collector::quant_of(const std::string& value) const {
-  const auto id = quantized_.find_value(value);
-  if (!id || !quantized_.value(*id).type.quant) return nullptr;
-  return &*quantized_.value(*id).type.quant;
+// Of a value of the reference; also of one that a graph around this one computes.
+std::optional<double> Collector::sqnr_of(ValueId value) const {
+  const auto [scope, id] = origin_of(scope_, value);
+  const auto found = measured_.sqnr_db.find(scope.path_of(id));
+  if (found == measured_.sqnr_db.end()) return std::nullopt;
+  return found->second;
+}
+
+// How the quantized network codes it.
+const QuantParams* Collector::quant_of(ValueId value) const {
+  const auto id = quantized_.find_value(reference_.value(value).name);
+  if (!id) return nullptr;
+  const auto [scope, origin] = origin_of(quantized_scope_, *id);
+  const TensorType& type = scope.graph.value(origin).type;
+  return type.quant ? &*type.quant : nullptr;
 }
 
 // The node's result, or, where that has no codes of its own, what the elementwise functions that
@@ -146,7 +194,7 @@ const QuantParams* Collector::quant_of(const std::string& value) const {
 ValueId Collector::result_of(const Node& node) const {
   constexpr int kFarthest = 3;
   ValueId value = node.output(0);
-  for (int i = 0; i < kFarthest && quant_of(reference_.value(value).name) == nullptr; ++i) {
+  for (int i = 0; i < kFarthest && quant_of(value) == nullptr; ++i) {
     const std::vector<NodeId> readers = reference_.consumers(value);
     if (readers.size() != 1 || reference_.is_output(value)) break;
     const Node& next = reference_.node(readers.front());
@@ -154,23 +202,26 @@ ValueId Collector::result_of(const Node& node) const {
     if (!alone || next.outputs.size() != 1) break;
     value = next.output(0);
   }
-  const std::string& name = reference_.value(value).name;
-  return quant_of(name) != nullptr && sqnr_.contains(name) ? value : node.output(0);
+  return quant_of(value) != nullptr && sqnr_of(value) ? value : node.output(0);
 }
 
-std::optional<TensorFigures> Collector::activation(const std::string& value) const {
-  const TensorRange* range = ranges_.find(value);
+std::optional<TensorFigures> Collector::activation(ValueId value) const {
+  const auto [scope, id] = origin_of(scope_, value);
+  const TensorRange* range = measured_.ranges.find(scope.path_of(id));
   const QuantParams* quant = quant_of(value);
   if (range == nullptr || range->is_weight || quant == nullptr) return std::nullopt;
   return activation_figures(*range, *quant);
 }
 
 void Collector::add_weight(const Node& node, LayerFigures& figures) const {
-  const Value& real = reference_.value(weight_of(node));
+  const auto [real_scope, real_id] = origin_of(scope_, weight_of(node));
+  const Value& real = real_scope.graph.value(real_id);
   const auto value = quantized_.find_value(reference_.value(node.output(0)).name);
   const auto twin = value ? quantized_.producer(*value) : std::nullopt;
-  if (!twin || !has_weight(quantized_, quantized_.node(*twin))) return;
-  const Value& coded = quantized_.value(weight_of(quantized_.node(*twin)));
+  if (!twin || !holds_weight(quantized_scope_, quantized_.node(*twin))) return;
+  const auto [coded_scope, coded_id] =
+      origin_of(quantized_scope_, weight_of(quantized_.node(*twin)));
+  const Value& coded = coded_scope.graph.value(coded_id);
   if (coded.type.quant) figures.weight_bits = coded.type.quant->bits();
   figures.weight = weight_figures(node, real, coded);
   if (real.type.shape.rank() < 2 || !real.type.shape.is_static()) return;
@@ -181,47 +232,62 @@ void Collector::add_weight(const Node& node, LayerFigures& figures) const {
 }
 
 LayerFigures Collector::figures_of(const Node& node, ValueId result) const {
-  LayerFigures figures{.node = node.name, .op = node.op, .value = reference_.value(result).name};
-  figures.sqnr_db = sqnr_.at(figures.value);
+  LayerFigures figures{
+      .node = scope_.path + node.name, .op = node.op, .value = scope_.path_of(result)};
+  figures.sqnr_db = *sqnr_of(result);
   figures.sqnr_before_db = kInfinity;
   // The relative errors of factors add up.
   const bool is_product = multiplies_activations(reference_, node);
   for (const ValueId input : node.inputs) {
     if (!input || reference_.value(input).is_constant()) continue;
-    const std::string& name = reference_.value(input).name;
-    const auto before = sqnr_.find(name);
-    if (before != sqnr_.end()) {
-      const double worse = std::min(figures.sqnr_before_db, before->second);
+    if (const auto before = sqnr_of(input)) {
+      const double worse = std::min(figures.sqnr_before_db, *before);
       figures.sqnr_before_db =
-          is_product ? -10 * std::log10(noise_of(figures.sqnr_before_db) + noise_of(before->second))
+          is_product ? -10 * std::log10(noise_of(figures.sqnr_before_db) + noise_of(*before))
                      : worse;
-    } else if (!figures.input && reference_.is_input(input)) {
-      figures.input = activation(name);
+    } else if (!figures.input) {
+      const auto [scope, origin] = origin_of(scope_, input);
+      if (scope.outer == nullptr && scope.graph.is_input(origin)) figures.input = activation(input);
     }
   }
-  if (has_weight(reference_, node)) add_weight(node, figures);
-  figures.result = activation(figures.value);
-  if (const QuantParams* quant = quant_of(figures.value)) figures.activation_bits = quant->bits();
+  if (holds_weight(scope_, node)) add_weight(node, figures);
+  figures.result = activation(result);
+  if (const QuantParams* quant = quant_of(result)) figures.activation_bits = quant->bits();
   return figures;
 }
 
-std::vector<LayerFigures> Collector::collect() {
-  std::vector<LayerFigures> all;
+void Collector::collect_bodies(const Node& node, std::vector<LayerFigures>& all) const {
+  for (const auto& [name, attribute] : node.attributes) {
+    const auto* body = std::get_if<std::shared_ptr<const Graph>>(&attribute);
+    if (body == nullptr) continue;
+    const std::string path = body_path(scope_.path, node, name);
+    const auto other = measured_.quantized.find(path);
+    if (other == measured_.quantized.end()) continue;
+    const Scope inner{**body, path, &scope_}, other_inner{*other->second, path, &quantized_scope_};
+    Collector(inner, other_inner, measured_).collect(all);
+  }
+}
+
+void Collector::collect(std::vector<LayerFigures>& all) const {
   std::set<ValueId> covered;
   for (const NodeId id : reference_.nodes()) {
     const Node& node = reference_.node(id);
+    const size_t before = all.size();
+    collect_bodies(node, all);
+    if (all.size() > before) continue;  // what it does is done in there
     const ValueId own = node.output(0);
-    if (!own || covered.contains(own) || !sqnr_.contains(reference_.value(own).name)) continue;
-    const bool layer = has_weight(reference_, node);
+    if (!own || covered.contains(own) || !sqnr_of(own)) continue;
+    const bool layer = holds_weight(scope_, node);
     const ValueId result = result_of(node);
-    const std::string& name = reference_.value(result).name;
-    if (!layer && quant_of(name) == nullptr) continue;
+    if (!layer && quant_of(result) == nullptr) continue;
     covered.insert(result);
     // What moves or picks codes adds nothing, though the noise may be larger where it picks.
     if (!layer && require_op(node, reference_.opset()).quant == QuantRole::same_codes) continue;
-    LayerFigures figures = figures_of(node, result);
-    all.push_back(std::move(figures));
+    all.push_back(figures_of(node, result));
   }
+}
+
+void set_shares(std::vector<LayerFigures>& all) {
   double sum = 0;
   for (LayerFigures& figures : all) {
     figures.share = std::max(0.0, noise_of(figures.sqnr_db) - noise_of(figures.sqnr_before_db));
@@ -230,7 +296,6 @@ std::vector<LayerFigures> Collector::collect() {
   for (LayerFigures& figures : all) {
     figures.share = std::isfinite(figures.share) ? (sum > 0 ? figures.share / sum : 0) : 1;
   }
-  return all;
 }
 
 }  // namespace
@@ -240,7 +305,16 @@ double noise_of(double sqnr_db) { return std::pow(10.0, -sqnr_db / 10); }
 std::vector<LayerFigures> layer_figures(const Graph& reference, const Graph& quantized,
                                         const RangeReport& ranges,
                                         std::span<const LayerError> errors) {
-  return Collector(reference, quantized, ranges, errors).collect();
+  Measured measured{ranges};
+  for (const LayerError& error : errors) measured.sqnr_db[error.value] = error.sqnr_db;
+  visit_every_graph(quantized, [&](const Graph& graph, const std::string& path) {
+    measured.quantized[path] = &graph;
+  });
+  const Scope real{reference, ""}, coded{quantized, ""};
+  std::vector<LayerFigures> all;
+  Collector(real, coded, measured).collect(all);
+  set_shares(all);
+  return all;
 }
 
 }  // namespace nibble
