@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Makes a wheel of the Python package that carries its libraries, and tries it where nothing else is installed. Usage:
 #   scripts/build_wheel.sh [FOLDER]     # build-wheel/dist by default; FOLDER/nibble-*.whl is the result
-# Needs scripts/setup.sh --tests. libtorch is not in it: training uses an installed one (Debian: libtorch1.13).
+# Needs scripts/setup.sh --tests. libtorch is not in it: training uses an installed one (Debian: libtorch1.13), or the torch of
+# the extra `train`, which is fetched to be built against (half a gigabyte).
 set -euo pipefail
 cd "$(dirname "$0")/.."
 folder=$(realpath -m "${1:-build-wheel/dist}")
@@ -11,8 +12,15 @@ python=$PWD/.venv/bin/python
 mkdir -p "$folder"
 rm -f "$folder"/*.whl "$folder"/raw/*.whl
 
+# The torch of PyPI: its headers and libraries, without what it depends on.
+torch=$(grep -o 'torch==[0-9.]*' pyproject.toml)
+torch_folder=$PWD/build-wheel/${torch/==/-}
+[[ -e $torch_folder/torch/lib/libtorch_cpu.so ]] ||
+  "$python" -m pip install --quiet --disable-pip-version-check --no-deps --target "$torch_folder" "$torch"
+
 # With warnings as errors, as the tests are built: so ccache has it all.
-"$python" -m pip wheel --config-settings=cmake.define.NIBBLE_WERROR=ON --quiet --disable-pip-version-check --no-deps \
+"$python" -m pip wheel --config-settings=cmake.define.NIBBLE_WERROR=ON \
+  --config-settings="cmake.define.NIBBLE_PYPI_TORCH=$torch_folder/torch" --quiet --disable-pip-version-check --no-deps \
   --no-build-isolation --wheel-dir "$folder/raw" .
 # What the libraries stand on goes into the wheel, but for libtorch and what it brings along.
 tag=$("$python" -c 'import platform; print("manylinux_" + platform.libc_ver()[1].replace(".", "_") + "_" + platform.machine())')

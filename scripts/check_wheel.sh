@@ -1,9 +1,25 @@
 #!/usr/bin/env bash
 # Installs the wheel of build-wheel/dist (scripts/build_wheel.sh makes it) into a bare Debian 12 that has python3-venv, with NumPy and
-# nothing else, and uses it; then with libtorch, which training needs. Needs root; takes minutes and the network.
+# nothing else, and uses it; then with libtorch, which training needs. Needs root; takes minutes and the network. Usage:
+#   scripts/check_wheel.sh            # in a bare Debian
+#   scripts/check_wheel.sh --train    # in an environment with the extra `train`: PyPI's torch, some 5 GB
 set -euo pipefail
 cd "$(dirname "$0")/.."
 compgen -G "build-wheel/dist/nibble-*.whl" >/dev/null || scripts/build_wheel.sh
+if [[ ${1:-} == --train ]]; then
+  folder=$(mktemp -d)
+  trap 'rm -rf "$folder"' EXIT
+  .venv/bin/python -m venv "$folder/env"
+  "$folder/env/bin/pip" install --quiet --disable-pip-version-check "$(ls "$PWD"/build-wheel/dist/nibble-*.whl)[train]"
+  cp tests/python/{conftest,test_training,test_models}.py "$folder/"
+  "$folder/env/bin/pip" install --quiet --disable-pip-version-check pytest pandas matplotlib onnx onnxscript
+  cd "$folder"
+  version=$(env/bin/python -c 'import importlib.metadata as m; print(m.version("torch").split("+")[0])')
+  env -u PYTHONPATH env/bin/python -c "import nibble, sys; found = nibble.about()['training']; print(found); sys.exit('$version' not in found)"
+  env -u PYTHONPATH env/bin/nibble --version
+  env -u PYTHONPATH env/bin/python -m pytest -q -rs .
+  exit
+fi
 root=$(mktemp -d)
 trap 'umount "$root/proc" 2>/dev/null || true; rm -rf "$root"' EXIT
 scripts/bare_root.sh "$root"

@@ -1,7 +1,9 @@
 """Makes Quantization_Tutorial.ipynb out of chapters/*.py, executes it, and checks it.
 
     build.py            assemble, execute, check, write the notebook with its outputs
-    build.py --check    assemble, execute, check; and compare the committed notebook's text with the chapters
+    build.py --check    assemble, execute, check; and compare the committed notebook's text with the chapters, and the pictures of
+                        docs/concepts.md with the notebook's
+    build.py --figures  write these pictures (docs/figures/tutorial/CELL.png) anew out of the committed notebook, as all do
     build.py --only 3   assemble and execute up to chapter 3, into the folder for temporary files (for writing)
 
 The chapters are text in jupytext's percent format: a cell begins with "# %%" or "# %% [markdown]". Two tags mean something:
@@ -11,6 +13,7 @@ The chapters are text in jupytext's percent format: a cell begins with "# %%" or
 """
 
 import argparse
+import base64
 import contextlib
 import re
 import resource
@@ -27,6 +30,7 @@ from traitlets.config import Config
 
 HERE = Path(__file__).resolve().parent
 NOTEBOOK = HERE / "Quantization_Tutorial.ipynb"
+DOCS = HERE.parent / "docs"
 # Of the whole notebook. It counts the seconds that its processes computed, on all cores together: they say what it takes on a
 # machine that does nothing else, whatever this one does besides.
 LIMIT_S = 300
@@ -140,11 +144,31 @@ def same_text(fresh, committed):
     return list(texts(fresh)) == list(texts(committed))
 
 
+def figures(book):
+    """What docs/concepts.md shows of the notebook: {file: its bytes}."""
+    pictures = {}
+    for name in re.findall(r"\(figures/tutorial/([\w-]+)\.png\)", (DOCS / "concepts.md").read_text(encoding="utf-8")):
+        outputs = next((cell.outputs for cell in book.cells if cell.id == name and cell.cell_type == "code"), [])
+        found = [output.data["image/png"] for output in outputs if "image/png" in output.get("data", {})]
+        pictures[DOCS / "figures/tutorial" / f"{name}.png"] = base64.b64decode(found[0]) if found else None
+    return pictures
+
+
+def write_figures(book):
+    for path, content in figures(book).items():
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(content)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--check", action="store_true")
     parser.add_argument("--only", type=int, metavar="N")
+    parser.add_argument("--figures", action="store_true")
     arguments = parser.parse_args()
+    if arguments.figures:
+        write_figures(nbformat.read(NOTEBOOK, as_version=4))
+        return 0
     book = assemble(99 if arguments.only is None else arguments.only)
     target = NOTEBOOK if arguments.only is None else Path(tempfile.gettempdir()) / NOTEBOOK.name
     failure = None
@@ -159,11 +183,17 @@ def main():
     if not any(cell.cell_type == "code" and cell.outputs for cell in book.cells):
         problems.append("no cell has an output")
     if arguments.check:
-        if not NOTEBOOK.exists() or not same_text(book, nbformat.read(NOTEBOOK, as_version=4)):
+        committed = nbformat.read(NOTEBOOK, as_version=4)
+        if not same_text(book, committed):
             problems.append("the notebook is not what the chapters say: run scripts/build_tutorial.sh and commit it")
+        for path, content in figures(committed).items():
+            if content is None or not path.exists() or path.read_bytes() != content:
+                problems.append(f"{path.relative_to(DOCS)} is not the notebook's: run scripts/build_tutorial.sh --figures and commit it")
     elif not problems or arguments.only is not None:
         with contextlib.closing(open(target, "w", encoding="utf-8")) as file:
             nbformat.write(book, file)
+        if target == NOTEBOOK:
+            write_figures(book)
     for problem in problems:
         print(f"tutorial: {problem}", file=sys.stderr)
     cells = sum(cell.cell_type == "code" for cell in book.cells)

@@ -29,4 +29,5 @@ NB_MODULE(_core, module) {
   define_sessions(module);
   define_options(module);
   define_program(module);
+  define_training(module);
 }

@@ -15,5 +15,6 @@ void define_verbs(nb::module_& module);
 void define_sessions(nb::module_& module);
 void define_options(nb::module_& module);
 void define_program(nb::module_& module);
+void define_training(nb::module_& module);
 
 }  // namespace nibble::python

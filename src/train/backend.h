@@ -46,9 +46,16 @@ class TrainBackend {
   virtual std::string describe() const = 0;
 };
 
-/// Loads the backend on the first call (libnibble_train.so beside libnibble.so, else on the
-/// loader's path). Throws Error{unsupported} with a hint how to install it. Thread-safe.
+/// Loads the backend on the first call: the library that the finder names, else libnibble_train.so
+/// beside libnibble.so, else on the loader's path. Throws Error{unsupported} with a hint how to
+/// install it. Thread-safe.
 const TrainBackend& train_backend();
+
+/// Asked once, when training is first wanted, for the path of a libnibble_train whose libtorch is
+/// ready to be loaded; empty where it knows none. What it throws is thrown on.
+using TrainLibraryFinder = std::string (*)();
+/// For programs that bring a libtorch of their own along, as Python's torch. Before training.
+void set_train_library_finder(TrainLibraryFinder finder);
 
 }  // namespace nibble
 

@@ -26,9 +26,15 @@ std::string beside_this_library() {
   return (std::filesystem::path(info.dli_fname).parent_path() / kLibrary).string();
 }
 
+TrainLibraryFinder library_finder = nullptr;
+
 const TrainBackend* load() {
   std::string reason;
-  for (const std::string& path : {beside_this_library(), std::string(kLibrary)}) {
+  std::vector<std::string> paths = {beside_this_library(), kLibrary};
+  if (library_finder != nullptr) {
+    if (std::string found = library_finder(); !found.empty()) paths = {std::move(found)};
+  }
+  for (const std::string& path : paths) {
     // Never closed: libtorch's threads and registries outlive any use of it.
     if (void* library = dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL)) {
       const auto entry = reinterpret_cast<decltype(&nibble_train_backend)>(dlsym(library, kEntry));
@@ -37,11 +43,11 @@ const TrainBackend* load() {
     }
     if (reason.empty() || std::filesystem::exists(path)) reason = dlerror();
   }
-  if (std::filesystem::exists(beside_this_library())) {
+  if (std::filesystem::exists(paths.front())) {
     fail(ErrorCode::unsupported,
          "training needs libtorch, which could not be loaded ({}); install it (Debian: apt install "
-         "libtorch1.13)",
-         reason);
+         "libtorch1.13{})",
+         reason, library_finder != nullptr ? ", Python: pip install nibble[train]" : "");
   }
   fail(ErrorCode::unsupported,
        "training needs {}, which could not be loaded ({}); install the package nibble-train, or "
@@ -152,6 +158,8 @@ const TrainBackend& train_backend() {
   static const TrainBackend* backend = load();
   return *backend;
 }
+
+void set_train_library_finder(TrainLibraryFinder finder) { library_finder = finder; }
 
 bool learns_from_teacher(Loss loss, bool labelled) {
   if (loss == Loss::automatic) return !labelled;

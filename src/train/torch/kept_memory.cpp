@@ -1,6 +1,7 @@
 #include "train/torch/kept_memory.h"
 
 #include <c10/core/CPUAllocator.h>
+#include <torch/version.h>
 
 #include <algorithm>
 #include <cstdlib>
@@ -32,12 +33,21 @@ class Pool final : public c10::Allocator {
     return *pool;
   }
 
-  c10::DataPtr allocate(size_t bytes) const override {
+#if TORCH_VERSION_MAJOR >= 2
+  c10::DataPtr allocate(size_t bytes) override { return allocated(bytes); }
+  void copy_data(void* to, const void* from, size_t bytes) const override {
+    default_copy_data(to, from, bytes);
+  }
+#else
+  c10::DataPtr allocate(size_t bytes) const override { return allocated(bytes); }
+#endif
+  c10::DeleterFnPtr raw_deleter() const override { return &Pool::release; }
+
+  static c10::DataPtr allocated(size_t bytes) {
     if (bytes == 0) return {nullptr, c10::Device(c10::DeviceType::CPU)};
     auto* data = static_cast<std::byte*>(instance().take(bytes + kHeader)) + kHeader;
     return {data, data, &Pool::release, c10::Device(c10::DeviceType::CPU)};
   }
-  c10::DeleterFnPtr raw_deleter() const override { return &Pool::release; }
 
   void open() {
     const std::lock_guard lock(mutex_);
