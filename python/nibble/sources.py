@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
 import os
@@ -15,6 +16,7 @@ import numpy as np
 from . import _core
 from .arrays import as_numpy, entry, is_array
 from .errors import fail
+from .pictures import hold_pictures, is_of_pictures
 
 _NAME = "the data"
 
@@ -73,8 +75,12 @@ def make_source(
         return options.empty_source(os.fspath(data))
     source = options.empty_source()
     wanted = 0 if limit <= 0 else math.ceil(limit / share) + 1
+    data = _gathered_pictures(data, wanted)
+    if _is_sequence(data) and len(data) > 0 and is_of_pictures(data[0]):
+        hold_pictures(source, _NAME, data, _chosen(len(data), wanted, seed))
+        return source
     arrays = _whole_arrays(data, model)
-    if arrays is None and hasattr(data, "__getitem__") and hasattr(data, "__len__") and not isinstance(data, (list, tuple)):
+    if arrays is None and _is_sequence(data) and not isinstance(data, (list, tuple)):
         _hold_map(source, data, model, wanted, seed)
         return source
     if arrays is None:
@@ -89,6 +95,30 @@ def make_source(
     else:
         source.hold_samples(_NAME, len(arrays.rows), arrays.read)
     return source
+
+
+def _is_sequence(data: Any) -> bool:
+    """Samples or batches by their numbers; arrays and tables are something else."""
+    if isinstance(data, Mapping) or is_array(data) and not hasattr(data, "column_names"):
+        return False
+    return hasattr(data, "__getitem__") and hasattr(data, "__len__") and not hasattr(data, "to_numpy")
+
+
+def _gathered_pictures(data: Any, wanted: int) -> Any:
+    """An iterable of pictures as a list, as far as they are wanted; anything else as it is, nothing of it lost."""
+    if not isinstance(data, Iterable) or isinstance(data, Mapping) or _is_sequence(data) or is_array(data):
+        return data
+    if hasattr(data, "to_numpy"):
+        return data
+    items = iter(data)
+    first = list(itertools.islice(items, 1))
+    items = itertools.chain(first, items)
+    return list(itertools.islice(items, wanted or None)) if first and is_of_pictures(first[0]) else items
+
+
+def _chosen(count: int, wanted: int, seed: int) -> list[int]:
+    """In order, and by chance where fewer are wanted."""
+    return sorted(random.Random(seed).sample(range(count), wanted)) if 0 < wanted < count else list(range(count))
 
 
 def _is_label(array: np.ndarray) -> bool:
@@ -148,6 +178,8 @@ def _parts(item: Any, model) -> list[tuple[str, np.ndarray]]:
 
 def _is_sample(parts: list[tuple[str, np.ndarray]], model, otherwise: bool) -> bool:
     """One sample rather than a batch of them: its arrays have a dimension less than the inputs."""
+    if any(name == "label" and array.ndim == 0 for name, array in parts):  # a batch has one for each row
+        return True
     if model is None:
         return otherwise
     ranks = {value["name"]: len(value["shape"]) for value in model.inputs if value["shape"] is not None}
@@ -156,6 +188,14 @@ def _is_sample(parts: list[tuple[str, np.ndarray]], model, otherwise: bool) -> b
         if rank is not None and array.ndim in (rank, rank - 1):
             return array.ndim == rank - 1
     return otherwise
+
+
+def _for_the_only_input(parts: list[tuple[str, np.ndarray]], model) -> list[tuple[str, np.ndarray]]:
+    """Whatever it is called in the data, the one array that is no answer is for the one input."""
+    samples = [name for name, _ in parts if name != "label" and not name.startswith("target")]
+    if model is None or len(model.inputs) != 1 or len(samples) != 1:
+        return parts
+    return [("" if name == samples[0] else name, array) for name, array in parts]
 
 
 class _Rows:
@@ -174,7 +214,7 @@ def _read_batches(data: Iterable, model, wanted: int):
     """As arrays where all batches agree in shape, else as rows."""
     batches, count = [], 0
     for item in data:
-        parts = _parts(item, model)
+        parts = _for_the_only_input(_parts(item, model), model)
         if _is_sample(parts, model, otherwise=parts[0][1].ndim == 0):
             parts = [(name, array[None]) for name, array in parts]
         rows = {len(array) if array.ndim else 0 for _, array in parts}
@@ -211,9 +251,7 @@ def _hold_map(source, data, model, wanted: int, seed: int) -> None:
         else:
             source.hold_samples(_NAME, len(batches.rows), batches.read)
         return
-    chosen = range(count)
-    if wanted and wanted < count:
-        chosen = sorted(random.Random(seed).sample(chosen, wanted))
+    chosen = _chosen(count, wanted, seed)
 
     def read(index: int):
         return [entry(name, array) for name, array in _parts(data[chosen[index]], model)]

@@ -50,7 +50,6 @@ void hold_arrays(SampleSource& source, const std::string& name, const nb::list& 
 
 // What `read` gives, in memory of its own: the arrays may not outlive this call.
 std::vector<HeldArray> read_sample(const nb::object& read, int64_t index) {
-  const nb::gil_scoped_acquire lock;
   std::vector<HeldArray> arrays = hold_all(read(index));
   for (HeldArray& array : arrays) {
     array.tensor = array.tensor.clone();
@@ -59,17 +58,30 @@ std::vector<HeldArray> read_sample(const nb::object& read, int64_t index) {
   return arrays;
 }
 
+// Entries of the sample that is asked for, from any thread.
+std::function<std::vector<HeldArray>(int64_t)> reader_of(const nb::object& read) {
+  return [kept = keep_alive(read)](int64_t index) {
+    const nb::gil_scoped_acquire lock;
+    return read_sample(
+        nb::borrow(nb::handle(static_cast<PyObject*>(const_cast<void*>(kept.get())))), index);
+  };
+}
+
 void hold_samples(SampleSource& source, const std::string& name, int64_t count, nb::object read) {
-  const auto kept = keep_alive(read);
-  source.held = [name, count, kept](const DataOptions& options) -> std::shared_ptr<const Dataset> {
-    HeldSamples samples{.name = name, .count = count, .read = {}};
-    samples.read = [kept](int64_t index) {
-      const nb::gil_scoped_acquire lock;
-      const auto callable =
-          nb::borrow(nb::handle(static_cast<PyObject*>(const_cast<void*>(kept.get()))));
-      return read_sample(callable, index);
-    };
-    return open_held_samples(std::move(samples), options);
+  source.held = [samples = HeldSamples{name, count, reader_of(read)}](
+                    const DataOptions& options) -> std::shared_ptr<const Dataset> {
+    return open_held_samples(samples, options);
+  };
+}
+
+// `labels`: one integer each, or nothing.
+void hold_pictures(SampleSource& source, const std::string& name, int64_t count,
+                   std::vector<int64_t> labels, std::vector<std::string> class_names,
+                   nb::object read) {
+  HeldPictures pictures{name, count, std::move(labels), std::move(class_names), {}};
+  pictures.read = [one = reader_of(read)](int64_t index) { return one(index).at(0); };
+  source.held = [pictures](const DataOptions& options) -> std::shared_ptr<const Dataset> {
+    return open_held_pictures(pictures, options);
   };
 }
 
@@ -130,6 +142,8 @@ void define_samples(nb::module_& module) {
           arg("spec"), arg("sources"), arg("carry"), arg("frame"), arg("hop"), arg("preprocess"))
       .def("hold_arrays", hold_arrays, arg("name"), arg("arrays"))
       .def("hold_samples", hold_samples, arg("name"), arg("count"), arg("read"))
+      .def("hold_pictures", hold_pictures, arg("name"), arg("count"), arg("labels"),
+           arg("class_names"), arg("read"))
       .def(
           "look_only_at",
           [](SampleSource& source, const std::string& split) { source.only = split_named(split); },

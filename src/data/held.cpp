@@ -4,7 +4,9 @@
 
 #include "base/check.h"
 #include "data/array_set.h"
+#include "data/image.h"
 #include "data/records.h"
+#include "data/samples.h"
 
 namespace nibble {
 namespace {
@@ -30,6 +32,77 @@ Record to_record(std::vector<HeldArray> arrays, const DataOptions& options) {
   return record;
 }
 
+Image to_image(const HeldArray& held) {
+  const Shape& shape = held.tensor.shape();
+  const bool fits =
+      held.tensor.dtype() == DType::u8 && held.tensor.elements() > 0 &&
+      (shape.rank() == 2 || (shape.rank() == 3 && (shape.dims()[2] == 1 || shape.dims()[2] == 3)));
+  if (!fits) {
+    fail(ErrorCode::invalid_data,
+         "a picture is u8 [height, width] or [height, width, channels] of 1 or 3 channels, not {}",
+         to_string(TensorType{.dtype = held.tensor.dtype(), .shape = shape}));
+  }
+  const auto* begin = static_cast<const uint8_t*>(held.tensor.raw());
+  return {static_cast<int>(shape.dims()[0]), static_cast<int>(shape.dims()[1]),
+          shape.rank() == 3 ? static_cast<int>(shape.dims()[2]) : 1,
+          std::vector<uint8_t>(begin, begin + held.tensor.bytes())};
+}
+
+// A set that is not divided by itself.
+std::unique_ptr<Dataset> open_whole(const std::string& name, std::shared_ptr<const Dataset> data,
+                                    const DataOptions& options) {
+  Source source{.name = name, .whole = true};
+  source.parts[Split::train] = [data = std::move(data)] { return data; };
+  return open_part(std::move(source), options);
+}
+
+class PictureSet : public Labelled<RealDataset> {
+ public:
+  PictureSet(Labels labels, const HeldPictures& pictures, const DataOptions& options)
+      : Labelled(pictures.name, std::move(labels)),
+        name_(pictures.name),
+        read_(pictures.read),
+        transform_(make_transform(options)) {}
+  Shape sample_shape() const override { return transform_.output_shape(); }
+  std::optional<Preprocess> preprocess() const override { return transform_.preprocess(); }
+  void read(int64_t index, std::span<float> out) const override {
+    with_context([&] { return fmt::format("{}, sample {}", name_, index); },
+                 [&] { transform_.apply(to_image(read_(index)), out); });
+  }
+
+ private:
+  ImageTransform make_transform(const DataOptions& options) const {
+    return with_context([&] { return fmt::format("{}, sample 0", name_); },
+                        [&] {
+                          const Image first = to_image(read_(0));
+                          return ImageTransform(
+                              chosen_preprocess(default_preprocess(first.channels), options),
+                              {first.height, first.width, first.channels});
+                        });
+  }
+
+  std::string name_;
+  std::function<HeldArray(int64_t)> read_;
+  ImageTransform transform_;
+};
+
+Labels labels_of(HeldPictures& pictures) {
+  if (pictures.labels.empty()) return Labels::none(pictures.count);
+  if (static_cast<int64_t>(pictures.labels.size()) != pictures.count) {
+    fail(ErrorCode::invalid_data, "{}: {} labels for {} pictures", pictures.name,
+         pictures.labels.size(), pictures.count);
+  }
+  Labels labels = number_labels(pictures.labels, pictures.name);
+  const auto named = static_cast<int>(pictures.class_names.size());
+  if (named > 0 && named < labels.classes) {
+    fail(ErrorCode::invalid_data, "{}: the label {} has no name; there are {}", pictures.name,
+         labels.classes - 1, named);
+  }
+  labels.classes = std::max(labels.classes, named);
+  labels.names = std::move(pictures.class_names);
+  return labels;
+}
+
 }  // namespace
 
 std::unique_ptr<Dataset> open_held_arrays(const std::string& name, std::vector<HeldArray> arrays,
@@ -50,10 +123,17 @@ std::unique_ptr<Dataset> open_held_samples(HeldSamples samples, const DataOption
     return to_record(read(index), options);
   };
   records.types = records.read;
-  Source source{.name = records.name, .whole = true};
-  const std::shared_ptr<const Dataset> data = open_records(std::move(records));
-  source.parts[Split::train] = [data] { return data; };
-  return open_part(std::move(source), options);
+  const std::string name = records.name;
+  return open_whole(name, open_records(std::move(records)), options);
+}
+
+std::unique_ptr<Dataset> open_held_pictures(HeldPictures pictures, const DataOptions& options) {
+  if (pictures.count == 0)
+    fail(ErrorCode::invalid_data, "{}: there are no pictures", pictures.name);
+  Labels labels = labels_of(pictures);
+  const std::string name = pictures.name;
+  return open_whole(name, std::make_shared<PictureSet>(std::move(labels), pictures, options),
+                    options);
 }
 
 }  // namespace nibble

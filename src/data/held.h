@@ -36,5 +36,17 @@ struct HeldSamples {
 };
 std::unique_ptr<Dataset> open_held_samples(HeldSamples samples, const DataOptions& options);
 
+/// Pictures one by one, decoded: `read(i)` gives u8 [height, width], or [height, width, channels]
+/// of 1 (grey) or 3 (RGB) channels. They are preprocessed as files of pictures are. It is called
+/// from several threads.
+struct HeldPictures {
+  std::string name;
+  int64_t count = 0;
+  std::vector<int64_t> labels;           // one for each, or none
+  std::vector<std::string> class_names;  // one for each class, or none
+  std::function<HeldArray(int64_t index)> read;
+};
+std::unique_ptr<Dataset> open_held_pictures(HeldPictures pictures, const DataOptions& options);
+
 }  // namespace nibble
 #pragma GCC visibility pop

@@ -197,6 +197,78 @@ def test_pictures_of_bytes_are_preprocessed_as_said(path, digits):
         nibble.evaluate(path, (pictures, digits["label"]), preprocess={"shrink": 2})
 
 
+class Pictures:
+    """As torchvision's data sets and Hugging Face's are."""
+
+    def __init__(self, digits, sample):
+        Image = pytest.importorskip("PIL.Image")
+        values = (digits["input"][:, 0] * 16).astype(np.uint8)  # 0 to 16 of the file, which scales by 1/16
+        self.pictures = [Image.fromarray(picture) for picture in values]
+        self.labels, self.sample, self.classes = digits["label"], sample, [f"digit {i}" for i in range(10)]
+
+    def __len__(self):
+        return len(self.labels)
+
+    def __getitem__(self, index):
+        if index >= len(self):
+            raise IndexError
+        return self.sample(self.pictures[index], int(self.labels[index]))
+
+
+def in_files(digits, folder):
+    """The same pictures as files in folders of classes."""
+    for index, (picture, label) in enumerate(Pictures(digits, lambda picture, label: (picture, label))):
+        (folder / f"digit {label}").mkdir(exist_ok=True)
+        picture.save(folder / f"digit {label}" / f"{index:03}.png")
+    return folder
+
+
+@pytest.mark.parametrize(
+    "sample",
+    [
+        lambda picture, label: (picture, label),
+        lambda picture, label: {"img": picture, "label": label, "id": "a text"},
+        lambda picture, label: {"image": picture.convert("RGB"), "label": np.int64(label)},
+    ],
+)
+def test_pictures_of_pil_are_preprocessed_as_files_of_pictures_are(path, digits, sample, tmp_path):
+    files = nibble.evaluate(path, in_files(digits, tmp_path), preprocess={"scale": 1 / 16})[0]
+    pictures = Pictures(digits, sample)
+    same_accuracy(path, pictures, files.value, preprocess={"scale": 1 / 16})
+    same_accuracy(path, list(pictures), files.value, preprocess={"scale": 1 / 16})
+    same_accuracy(path, (one for one in pictures), files.value, preprocess={"scale": 1 / 16})
+    data = nibble.dataset(pictures, model=path)
+    assert data.class_names == pictures.classes and data.preprocess["scale"] == pytest.approx(1 / 255)
+
+
+def test_pictures_without_labels_calibrate(path, digits):
+    only = Pictures(digits, lambda picture, label: picture)
+    unknown = Pictures(digits, lambda picture, label: (picture, -1))
+    wanted = nibble.quantize(path, only, preprocess={"scale": 1 / 16})
+    assert nibble.quantize(path, unknown, preprocess={"scale": 1 / 16}).to_bytes() == wanted.to_bytes()
+    assert nibble.dataset(unknown).labels is None
+
+
+def test_pictures_that_are_no_samples_are_refused_in_one_sentence(path, digits):
+    Image = pytest.importorskip("PIL.Image")
+    pictures = [Image.new("L", (8, 8)), Image.new("L", (8, 9))]
+    with pytest.raises(nibble.Error, match="sample 1.*"):
+        nibble.evaluate(path, [(picture, 0) for picture in pictures])
+    with pytest.raises(nibble.Error, match="sample 1 has no label"):
+        nibble.evaluate(path, [(pictures[0], 1), pictures[0]])
+    with pytest.raises(nibble.Error, match="the label 'cat' is no integer"):
+        nibble.evaluate(path, [(pictures[0], "cat")])
+    with pytest.raises(nibble.Error, match="the pictures left, right: expected one"):
+        nibble.evaluate(path, [{"left": pictures[0], "right": pictures[1]}])
+    with pytest.raises(nibble.Error, match="mode I;16"):
+        nibble.evaluate(path, [(Image.new("I;16", (8, 8)), 0)])
+
+
+def test_an_iterable_of_single_samples_is_told_by_its_labels(path, digits):
+    wanted = nibble.evaluate(path, "digits")[0].value
+    same_accuracy(path, ({"pixels": x.tolist(), "label": int(y)} for x, y in zip(digits["input"], digits["label"])), wanted)
+
+
 def test_arrays_of_a_data_set_outlive_it(digits):
     array = nibble.dataset("digits")[3]["input"]
     np.testing.assert_array_equal(array, digits["input"][3])
