@@ -67,6 +67,14 @@ struct Moments {
   double power() const;   // mean of the squares
 };
 
+/// What the samples reach one by one: the means of their minima and of their maxima. A sample is a
+/// row along the first axis.
+struct SampleExtremes {
+  int64_t samples = 0;
+  double minimum = 0;
+  double maximum = 0;
+};
+
 /// The observers, by name: how the range of a tensor is turned into a scale.
 std::vector<Choice> observer_choices();
 
@@ -85,7 +93,8 @@ struct TensorRange {
   int channel_axis = 0;  // 0 for most weights, 1 for activations
   std::vector<Moments> channels;
   Histogram histogram;
-  double outlier_share = 0;  // |x - mean| > 4 standard deviations, from the histogram
+  SampleExtremes sample_extremes;  // of activations
+  double outlier_share = 0;        // |x - mean| > 4 standard deviations, from the histogram
   /// At 8, 6, 4, 3 and 2 bits, with the clipping of least squared error: weights symmetric per
   /// output channel (exact), activations asymmetric per tensor (from the histogram).
   std::vector<BitError> errors;

@@ -187,9 +187,7 @@ class Quantizer {
       auto it = params.find(entry.group);
       if (it == params.end()) {
         const TensorRange& range = *widest.at(entry.group);
-        it = params
-                 .emplace(entry.group, activation_params(range.total, range.histogram, entry.bits,
-                                                         observer, symmetry()))
+        it = params.emplace(entry.group, activation_params(range, entry.bits, observer, symmetry()))
                  .first;
         // Rounding once more to the same grid changes nothing.
         const QuantParams* known = grid_of_capture(widest_value.at(entry.group));
@@ -208,9 +206,9 @@ class Quantizer {
   void type_scalar(ValueId id) {
     Value& value = graph_.value(id);
     if (value.type.quant) return;
-    Moments moments;
-    moments.add(value.data.data<float>());
-    QuantParams params = activation_params(moments, {}, 8, find_observer("min-max"), symmetry());
+    TensorRange range;
+    range.total.add(value.data.data<float>());
+    QuantParams params = activation_params(range, 8, find_observer("min-max"), symmetry());
     value.data = quantize_tensor(value.data, params);
     value.type.quant = std::move(params);
   }

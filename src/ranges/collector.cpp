@@ -2,8 +2,10 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
 #include "base/check.h"
+#include "kernels/survey.h"
 #include "ranges/moments_of.h"
 
 namespace nibble {
@@ -17,7 +19,8 @@ struct ChannelView {
 
   ChannelView(const Shape& shape, int axis) {
     if (shape.rank() <= axis || axis < 0) {
-      inner = shape.elements();
+      if (shape.rank() > 0) outer = shape[0];
+      inner = shape.elements() / outer;
       return;
     }
     outer = shape.elements(0, axis);
@@ -62,6 +65,31 @@ void Collector::forget_channels() {
   axis_ = -1;
 }
 
+Collector::RowExtremes::RowExtremes(int64_t rows)
+    : minimum(static_cast<size_t>(rows), std::numeric_limits<float>::infinity()),
+      maximum(static_cast<size_t>(rows), -std::numeric_limits<float>::infinity()) {}
+
+void Collector::RowExtremes::add(int64_t row, float low, float high) {
+  float& least = minimum[static_cast<size_t>(row)];
+  float& most = maximum[static_cast<size_t>(row)];
+  least = std::min(least, low);
+  most = std::max(most, high);
+}
+
+void Collector::add_extremes(const std::vector<RowExtremes>& slices) {
+  const size_t rows = slices.front().minimum.size();
+  for (size_t row = 0; row < rows; ++row) {
+    float low = slices.front().minimum[row], high = slices.front().maximum[row];
+    for (const RowExtremes& slice : slices) {
+      low = std::min(low, slice.minimum[row]);
+      high = std::max(high, slice.maximum[row]);
+    }
+    extremes_.minimum += low;
+    extremes_.maximum += high;
+    ++extremes_.samples;
+  }
+}
+
 void Collector::add(const Tensor& tensor, int64_t first_sample, ThreadPool& pool) {
   seen_ = true;
   if (tensor.elements() == 0 || !unusable_.empty()) return;
@@ -82,9 +110,14 @@ void Collector::add(const Tensor& tensor, int64_t first_sample, ThreadPool& pool
   }
   const float* data = tensor.data<float>().data();
   const auto slices = static_cast<int64_t>(histograms_.size());
+  // Rows are told apart where they lie outside of the channels.
+  const int64_t rows =
+      !is_weight_ && axis_ != 0 && tensor.shape().rank() > 0 ? tensor.shape()[0] : 1;
+  std::vector<RowExtremes> extremes(static_cast<size_t>(slices), RowExtremes(rows));
   try {
     pool.parallel_for(slices, [&](int64_t slice) {
       Histogram& histogram = histograms_[static_cast<size_t>(slice)];
+      RowExtremes& seen = extremes[static_cast<size_t>(slice)];
       std::vector<float> column(view.inner == 1 ? static_cast<size_t>(view.outer) : 0);
       for (int64_t c = view.channels * slice / slices; c < view.channels * (slice + 1) / slices;
            ++c) {
@@ -94,19 +127,25 @@ void Collector::add(const Tensor& tensor, int64_t first_sample, ThreadPool& pool
           if (!found.finite) fail(ErrorCode::invalid_data, "NaN or infinity");
           moments.merge(moments_of(found, values[0], std::ssize(values)));
           histogram.add(values, found.minimum, found.maximum);
+          return found;
         };
         if (view.inner == 1) {
           for (int64_t n = 0; n < view.outer; ++n) {
-            column[static_cast<size_t>(n)] = data[n * view.channels + c];
+            const float value = data[n * view.channels + c];
+            column[static_cast<size_t>(n)] = value;
+            seen.add(n * rows / view.outer, value, value);
           }
           add(column);
           continue;
         }
         for (int64_t n = 0; n < view.outer; ++n) {
-          add({data + (n * view.channels + c) * view.inner, static_cast<size_t>(view.inner)});
+          const Survey found =
+              add({data + (n * view.channels + c) * view.inner, static_cast<size_t>(view.inner)});
+          seen.add(n * rows / view.outer, found.minimum, found.maximum);
         }
       }
     });
+    add_extremes(extremes);
   } catch (const Error&) {
     mark_unusable(tensor, first_sample);
   }
@@ -122,6 +161,10 @@ TensorRange Collector::finish() const {
                     .unusable = unusable_};
   for (const Moments& channel : channels_) range.total.merge(channel);
   for (const Histogram& histogram : histograms_) range.histogram.merge(histogram);
+  if (const auto samples = static_cast<double>(extremes_.samples); samples > 0) {
+    range.sample_extremes = {extremes_.samples, extremes_.minimum / samples,
+                             extremes_.maximum / samples};
+  }
   range.outlier_share = outlier_share(range.total, range.histogram);
   return range;
 }

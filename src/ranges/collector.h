@@ -31,6 +31,14 @@ class Collector {
   TensorRange finish() const;
 
  private:
+  /// The least and the greatest value of each row of a tensor, as far as one task saw it.
+  struct RowExtremes {
+    std::vector<float> minimum, maximum;
+
+    explicit RowExtremes(int64_t rows);
+    void add(int64_t row, float low, float high);
+  };
+  void add_extremes(const std::vector<RowExtremes>& slices);
   void mark_unusable(const Tensor& tensor, int64_t first_sample);
   void forget_channels();
 
@@ -44,6 +52,7 @@ class Collector {
   Shape shape_;
   std::vector<Moments> channels_;
   std::vector<Histogram> histograms_;  // one per slice of the channels
+  SampleExtremes extremes_;            // sums, not means
 };
 
 }  // namespace nibble

@@ -30,10 +30,10 @@ const ObserverRow& find_observer(std::string_view name) {
 
 std::vector<Choice> observer_choices() { return choices_of(observers()); }
 
-QuantParams activation_params(const Moments& moments, const Histogram& histogram, int bits,
-                              const ObserverRow& observer, Symmetry symmetry) {
+QuantParams activation_params(const TensorRange& range, int bits, const ObserverRow& observer,
+                              Symmetry symmetry) {
   const BitCodes codes = activation_codes(bits, symmetry);
-  const Grid grid = observer.activation(moments, histogram, codes, symmetry);
+  const Grid grid = observer.activation(range, codes, symmetry);
   return {.storage = codes.storage,
           .qmin = codes.qmin,
           .qmax = codes.qmax,

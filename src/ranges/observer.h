@@ -14,9 +14,8 @@ namespace nibble {
 struct ObserverRow {
   std::string_view name;
   std::string_view summary;
-  /// The grid of a tensor of which these are the values, not all of them zero.
-  Grid (*activation)(const Moments& moments, const Histogram& histogram, const BitCodes& codes,
-                     Symmetry symmetry);
+  /// The grid of an activation, of which its range knows moments, histogram and extremes.
+  Grid (*activation)(const TensorRange& range, const BitCodes& codes, Symmetry symmetry);
   /// The scale of a group of weights. `widest` (above 0) is the least one that clips none of them.
   float (*weight)(std::span<const float> weights, const BitCodes& codes, float widest);
 };
@@ -26,8 +25,7 @@ const ObserverRow& find_observer(std::string_view name);
 
 /// Per-tensor parameters for `bits` bits. Zero has a code of its own (symmetric: code 0); a tensor
 /// that is all zero gets scale 1.
-QuantParams activation_params(const Moments& moments, const Histogram& histogram, int bits,
-                              const ObserverRow& observer,
+QuantParams activation_params(const TensorRange& range, int bits, const ObserverRow& observer,
                               Symmetry symmetry = Symmetry::asymmetric);
 
 /// The scale of one group of weights (zero point 0). 1 if all are zero.

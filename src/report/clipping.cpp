@@ -32,7 +32,7 @@ std::vector<Clip> clips_of(const TensorRange& range, const Graph& graph,
       const QuantParams params =
           weight != nullptr
               ? weight_params(*weight, {.axis = range.channel_axis}, count, observer, pool)
-              : activation_params(range.total, range.histogram, count, observer);
+              : activation_params(range, count, observer);
       if (params.scale.empty()) continue;
       clips.push_back(clip_of(params));
       clips.back().observer = observer.name;

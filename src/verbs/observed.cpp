@@ -13,8 +13,7 @@ std::vector<ObservedGrid> observed_grids(const TensorRange& range, int bits, boo
   if (range.is_weight || !range.unusable.empty() || range.total.count == 0) return grids;
   for (const ObserverRow& row : observers()) {
     const QuantParams params =
-        activation_params(range.total, range.histogram, bits, row,
-                          symmetric ? Symmetry::symmetric : Symmetry::asymmetric);
+        activation_params(range, bits, row, symmetric ? Symmetry::symmetric : Symmetry::asymmetric);
     const auto scale = static_cast<double>(params.scale[0]);
     const int32_t zero = params.zero_point[0];
     grids.push_back({.observer = row.name,

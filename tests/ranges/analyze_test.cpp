@@ -1,13 +1,16 @@
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <fstream>
 #include <limits>
 
+#include "base/random.h"
 #include "nibble/error.h"
 #include "nibble/ranges.h"
 #include "ranges/collector.h"
 #include "support/errors.h"
+#include "support/networks.h"
 #include "support/sanitizers.h"
 #include "support/synthetic_data.h"
 
@@ -133,6 +136,33 @@ TEST(collector, counts_outliers_beyond_four_deviations) {
   for (size_t i = 0; i < 10; ++i) values[i * 100] = i % 2 == 0 ? 50.0F : -50.0F;
   collector.add(Tensor::of<float>({10000}, std::span(values)), 0, pool);
   EXPECT_NEAR(collector.finish().outlier_share, 0.001, 1e-6);
+}
+
+TEST(collector, knows_what_each_sample_reaches) {
+  Random random(3);
+  for (const Shape& shape : {Shape{4}, Shape{4, 3}, Shape{4, 3, 5}, Shape{4, 5, 3}, Shape{4, 1}}) {
+    const Tensor batch = testing::random_tensor(shape, random, 2);
+    const int64_t each = batch.elements() / 4;
+    double low = 0, high = 0;
+    for (int64_t sample = 0; sample < 4; ++sample) {
+      const auto row = batch.data<float>().subspan(static_cast<size_t>(sample * each),
+                                                   static_cast<size_t>(each));
+      low += *std::ranges::min_element(row) / 4;
+      high += *std::ranges::max_element(row) / 4;
+    }
+    for (const int axis : {-1, 1, 2}) {
+      for (const int threads : {1, 2, 3}) {
+        ThreadPool pool(threads);
+        Collector collector("x", "", axis, false);
+        collector.add(batch, 0, pool);
+        collector.add(batch, 4, pool);
+        const SampleExtremes seen = collector.finish().sample_extremes;
+        EXPECT_EQ(seen.samples, 8);
+        EXPECT_NEAR(seen.minimum, low, 1e-5);
+        EXPECT_NEAR(seen.maximum, high, 1e-5);
+      }
+    }
+  }
 }
 
 }  // namespace

@@ -7,7 +7,9 @@
 
 namespace nibble {
 
+ObserverRow entropy_observer();
 ObserverRow min_max_observer();
+ObserverRow moving_average_observer();
 ObserverRow mse_observer();
 ObserverRow percentile_observer();
 
@@ -16,8 +18,10 @@ ObserverRow percentile_observer();
 inline std::vector<ObserverRow> observer_rows() {
   return {
       min_max_observer(),
+      moving_average_observer(),
       mse_observer(),
       percentile_observer(),
+      entropy_observer(),
   };
 }
 // clang-format on

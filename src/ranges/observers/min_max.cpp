@@ -6,10 +6,9 @@
 namespace nibble {
 namespace {
 
-Grid activation_grid(const Moments& moments, const Histogram&, const BitCodes& codes,
-                     Symmetry symmetry) {
-  return grid_over(std::min(0.0, static_cast<double>(moments.minimum)),
-                   std::max(0.0, static_cast<double>(moments.maximum)), codes, symmetry);
+Grid activation_grid(const TensorRange& range, const BitCodes& codes, Symmetry symmetry) {
+  return grid_over(std::min(0.0, static_cast<double>(range.total.minimum)),
+                   std::max(0.0, static_cast<double>(range.total.maximum)), codes, symmetry);
 }
 
 float scale_of_weights(std::span<const float>, const BitCodes&, float widest) { return widest; }

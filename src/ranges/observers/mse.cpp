@@ -88,14 +88,13 @@ float refine_scale(std::span<const float> weights, float scale, const BitCodes& 
   return scale;
 }
 
-Grid activation_grid(const Moments& moments, const Histogram& histogram, const BitCodes& codes,
-                     Symmetry symmetry) {
-  const double low = std::min(0.0, static_cast<double>(moments.minimum));
-  const double high = std::max(0.0, static_cast<double>(moments.maximum));
+Grid activation_grid(const TensorRange& range, const BitCodes& codes, Symmetry symmetry) {
+  const double low = std::min(0.0, static_cast<double>(range.total.minimum));
+  const double high = std::max(0.0, static_cast<double>(range.total.maximum));
   if (symmetry == Symmetry::symmetric) {
-    return search_reach(moments, histogram, codes, std::max(-low, high));
+    return search_reach(range.total, range.histogram, codes, std::max(-low, high));
   }
-  return search_range(moments, histogram, codes, low, high);
+  return search_range(range.total, range.histogram, codes, low, high);
 }
 
 float scale_of_weights(std::span<const float> weights, const BitCodes& codes, float widest) {

@@ -8,12 +8,11 @@ namespace {
 
 constexpr double kTailShare = 0.0001;  // clipped on each side
 
-Grid activation_grid(const Moments& moments, const Histogram& histogram, const BitCodes& codes,
-                     Symmetry symmetry) {
-  const double low = std::max(std::min(0.0, static_cast<double>(moments.minimum)),
-                              std::min(0.0, histogram.quantile(kTailShare)));
-  const double high = std::min(std::max(0.0, static_cast<double>(moments.maximum)),
-                               std::max(0.0, histogram.quantile(1 - kTailShare)));
+Grid activation_grid(const TensorRange& range, const BitCodes& codes, Symmetry symmetry) {
+  const double low = std::max(std::min(0.0, static_cast<double>(range.total.minimum)),
+                              std::min(0.0, range.histogram.quantile(kTailShare)));
+  const double high = std::min(std::max(0.0, static_cast<double>(range.total.maximum)),
+                               std::max(0.0, range.histogram.quantile(1 - kTailShare)));
   return grid_over(low, high, codes, symmetry);
 }
 

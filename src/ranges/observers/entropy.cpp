@@ -1,0 +1,99 @@
+// The clipping after which the distribution of the codes differs least from that of the values, by
+// Kullback-Leibler divergence (Migacz, 8-bit inference with TensorRT, GTC 2017).
+#include <algorithm>
+#include <cmath>
+#include <numeric>
+#include <vector>
+
+#include "ranges/observers/list.h"
+
+namespace nibble {
+namespace {
+
+constexpr int kThresholds = 128;   // tried, evenly spaced up to the largest magnitude
+constexpr int kFewestBins = 2;     // of the histogram between the ends of the codes
+constexpr double kNothing = 1e-9;  // the share of a bin that codes know nothing of
+
+int64_t bin_of(const Histogram& histogram, double value) {
+  const double bin = std::floor((value - histogram.low()) / histogram.bin_width());
+  return std::clamp<int64_t>(static_cast<int64_t>(bin), 0, std::ssize(histogram.counts()) - 1);
+}
+
+// Of the values from what codes over the bins `begin` to `end` tell of them: all that a code stands
+// for is taken to be spread evenly over the bins that hold any of it. What lies beyond counts among
+// the values at the ends, where the codes do not expect it: so clipping has its price.
+double divergence(const Histogram& histogram, int64_t begin, int64_t end, const Grid& grid,
+                  const BitCodes& codes) {
+  const std::vector<int64_t>& counts = histogram.counts();
+  const auto count = [&](int64_t bin) {
+    return static_cast<double>(counts[static_cast<size_t>(bin)]);
+  };
+  const double below = std::accumulate(counts.begin(), counts.begin() + begin, 0.0);
+  const double above = std::accumulate(counts.begin() + end + 1, counts.end(), 0.0);
+  const double width = histogram.bin_width();
+  const auto code_of = [&, low = histogram.low()](int64_t bin) {
+    const double code = (low + (static_cast<double>(bin) + 0.5) * width) / grid.scale;
+    const auto nearest = static_cast<int64_t>(code + (code < 0 ? -0.5 : 0.5)) + grid.zero_point;
+    return std::clamp<int64_t>(nearest, codes.qmin, codes.qmax);
+  };
+  const auto total = static_cast<double>(histogram.total());
+  double sum = 0;
+  for (int64_t first = begin, next = begin; first <= end; first = next) {
+    const int64_t code = code_of(first);
+    double inside = 0, holding = 0;
+    for (; next <= end && code_of(next) == code; ++next) {
+      inside += count(next);
+      holding += count(next) > 0 ? 1 : 0;
+    }
+    const double told = holding > 0 ? std::max(inside / holding / total, kNothing) : kNothing;
+    for (int64_t bin = first; bin < next; ++bin) {
+      const double held =
+          (count(bin) + (bin == begin ? below : 0) + (bin == end ? above : 0)) / total;
+      if (held > 0) sum += held * std::log(held / told);
+    }
+    // Counts differ by chance too, by so much on average (Miller, 1955); else few samples would
+    // call for a bin to each code.
+    sum -= std::max(holding - 1, 0.0) / (2 * total);
+  }
+  return sum;
+}
+
+Grid least_divergence(const Histogram& histogram, double low, double high, const BitCodes& codes,
+                      Symmetry symmetry) {
+  const double reach = std::max(-low, high);
+  Grid best = grid_over(low, high, codes, symmetry);
+  if (histogram.total() == 0) return best;
+  const auto judge = [&](double bottom, double top, const Grid& grid) {
+    return divergence(histogram, bin_of(histogram, bottom), bin_of(histogram, top), grid, codes);
+  };
+  double least = judge(low, high, best);
+  for (int step = kThresholds - 1; step > 0; --step) {
+    const double threshold = reach * step / kThresholds;
+    const double bottom = std::max(low, -threshold), top = std::min(high, threshold);
+    if (top - bottom < kFewestBins * histogram.bin_width()) break;
+    const Grid grid = grid_over(bottom, top, codes, symmetry);
+    const double here = judge(bottom, top, grid);
+    if (here >= least) continue;
+    least = here;
+    best = grid;
+  }
+  return best;
+}
+
+Grid activation_grid(const TensorRange& range, const BitCodes& codes, Symmetry symmetry) {
+  return least_divergence(range.histogram, std::min(0.0, static_cast<double>(range.total.minimum)),
+                          std::max(0.0, static_cast<double>(range.total.maximum)), codes, symmetry);
+}
+
+// A channel has too few weights for a distribution.
+float scale_of_weights(std::span<const float>, const BitCodes&, float widest) { return widest; }
+
+}  // namespace
+
+ObserverRow entropy_observer() {
+  return {"entropy",
+          "clips where codes tell most of how values are distributed (weights: clips nothing)",
+          activation_grid, scale_of_weights};
+}
+
+}  // namespace nibble
