@@ -91,8 +91,9 @@ _nibble() {
     'quantize --average-bits') :; return ;;
     'quantize --max-size') :; return ;;
     'quantize --block-size') :; return ;;
-    'quantize --weight-observer') COMPREPLY=($(compgen -W 'min-max mse percentile' -- "$word")); return ;;
-    'quantize --activation-observer') COMPREPLY=($(compgen -W 'min-max mse percentile' -- "$word")); return ;;
+    'quantize --weight-observer') COMPREPLY=($(compgen -W 'min-max moving-average mse percentile entropy' -- "$word")); return ;;
+    'quantize --activation-observer') COMPREPLY=($(compgen -W 'min-max moving-average mse percentile entropy' -- "$word")); return ;;
+    'quantize --percentile') :; return ;;
     'quantize --smooth') :; return ;;
     'quantize --rounding') COMPREPLY=($(compgen -W 'gptq nearest' -- "$word")); return ;;
     'quantize --target') COMPREPLY=($(compgen -W 'onnxruntime openvino tensorrt native' -- "$word")); return ;;
@@ -126,8 +127,9 @@ _nibble() {
     'qat --average-bits') :; return ;;
     'qat --max-size') :; return ;;
     'qat --block-size') :; return ;;
-    'qat --weight-observer') COMPREPLY=($(compgen -W 'min-max mse percentile' -- "$word")); return ;;
-    'qat --activation-observer') COMPREPLY=($(compgen -W 'min-max mse percentile' -- "$word")); return ;;
+    'qat --weight-observer') COMPREPLY=($(compgen -W 'min-max moving-average mse percentile entropy' -- "$word")); return ;;
+    'qat --activation-observer') COMPREPLY=($(compgen -W 'min-max moving-average mse percentile entropy' -- "$word")); return ;;
+    'qat --percentile') :; return ;;
     'qat --smooth') :; return ;;
     'qat --rounding') COMPREPLY=($(compgen -W 'gptq nearest' -- "$word")); return ;;
     'qat --target') COMPREPLY=($(compgen -W 'onnxruntime openvino tensorrt native' -- "$word")); return ;;
@@ -271,8 +273,8 @@ _nibble() {
     ops) [[ $word == -* ]] && COMPREPLY=($(compgen -W '-h --help --json --threads --seed' -- "$word")) ;;
     train) [[ $word == -* ]] && COMPREPLY=($(compgen -W '-h --help --arch -o --output --data --input --carry --frame --hop --json --threads --seed --run --preprocess --resize --letterbox --pad-value --crop --color --layout --scale --mean --std --epochs --batch --lr --optimizer --weight-decay --label-smoothing --loss --flip --crop-padding --device --checkpoint' -- "$word")) ;;
     analyze) [[ $word == -* ]] && COMPREPLY=($(compgen -W '-h --help --data --input --carry --frame --hop --samples -o --output --json --threads --seed --run --preprocess --resize --letterbox --pad-value --crop --color --layout --scale --mean --std' -- "$word")) ;;
-    quantize) [[ $word == -* ]] && COMPREPLY=($(compgen -W '-h --help -o --output --data --input --carry --frame --hop --force --report --json --threads --seed --run --preprocess --resize --letterbox --pad-value --crop --color --layout --scale --mean --std --weights --activations --average-bits --max-size --block-size --weight-observer --activation-observer --smooth --rounding --target --calibration --dynamic --no-8bit-ends --no-bias-correction --no-pair-safe --skip --config --max-drop --min-sqnr --metric' -- "$word")) ;;
-    qat) [[ $word == -* ]] && COMPREPLY=($(compgen -W '-h --help -o --output --data --input --carry --frame --hop --json --threads --seed --run --preprocess --resize --letterbox --pad-value --crop --color --layout --scale --mean --std --weights --activations --average-bits --max-size --block-size --weight-observer --activation-observer --smooth --rounding --target --calibration --dynamic --no-8bit-ends --no-bias-correction --no-pair-safe --skip --config --epochs --batch --lr --optimizer --weight-decay --label-smoothing --distill --loss --flip --crop-padding --device --checkpoint' -- "$word")) ;;
+    quantize) [[ $word == -* ]] && COMPREPLY=($(compgen -W '-h --help -o --output --data --input --carry --frame --hop --force --report --json --threads --seed --run --preprocess --resize --letterbox --pad-value --crop --color --layout --scale --mean --std --weights --activations --average-bits --max-size --block-size --weight-observer --activation-observer --percentile --smooth --rounding --target --calibration --dynamic --no-8bit-ends --no-bias-correction --no-pair-safe --skip --config --max-drop --min-sqnr --metric' -- "$word")) ;;
+    qat) [[ $word == -* ]] && COMPREPLY=($(compgen -W '-h --help -o --output --data --input --carry --frame --hop --json --threads --seed --run --preprocess --resize --letterbox --pad-value --crop --color --layout --scale --mean --std --weights --activations --average-bits --max-size --block-size --weight-observer --activation-observer --percentile --smooth --rounding --target --calibration --dynamic --no-8bit-ends --no-bias-correction --no-pair-safe --skip --config --epochs --batch --lr --optimizer --weight-decay --label-smoothing --distill --loss --flip --crop-padding --device --checkpoint' -- "$word")) ;;
     finetune) [[ $word == -* ]] && COMPREPLY=($(compgen -W '-h --help -o --output --teacher --target --data --input --carry --frame --hop --json --threads --seed --run --preprocess --resize --letterbox --pad-value --crop --color --layout --scale --mean --std --epochs --batch --lr --optimizer --weight-decay --label-smoothing --distill --loss --flip --crop-padding --device --checkpoint' -- "$word")) ;;
     eval) [[ $word == -* ]] && COMPREPLY=($(compgen -W '-h --help --data --input --carry --frame --hop --split --samples --batch --arithmetic --predictions --json --threads --seed --run --preprocess --resize --letterbox --pad-value --crop --color --layout --scale --mean --std --metric --output --threshold --score --resamples' -- "$word")) ;;
     compare) [[ $word == -* ]] && COMPREPLY=($(compgen -W '-h --help --data --input --carry --frame --hop --samples --arithmetic --json --threads --seed --run --preprocess --resize --letterbox --pad-value --crop --color --layout --scale --mean --std' -- "$word")) ;;

@@ -36,8 +36,9 @@ std::vector<Choice> rounding_choices();
 struct QuantizeOptions {
   std::string weight_observer = "mse";  // of observer_choices(); the next too
   std::string activation_observer = "mse";
-  std::string rounding = "nearest";  // of weights; of rounding_choices()
-  const Dataset* samples = nullptr;  // what rounding methods that look at data run
+  double percentile = kUsualPercentile;  // of the observer of that name; in (50, 100]
+  std::string rounding = "nearest";      // of weights; of rounding_choices()
+  const Dataset* samples = nullptr;      // what rounding methods that look at data run
   /// The runtime that the graph is meant for (of target_choices()): its row says which types the
   /// activations have.
   std::string target = "onnxruntime";

@@ -75,6 +75,10 @@ struct SampleExtremes {
   double maximum = 0;
 };
 
+/// What the percentile observer keeps below the upper end of the codes, in percent of the values;
+/// and as many above the lower end.
+constexpr double kUsualPercentile = 99.99;
+
 /// The observers, by name: how the range of a tensor is turned into a scale.
 std::vector<Choice> observer_choices();
 

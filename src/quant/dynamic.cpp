@@ -28,8 +28,9 @@ class Rewriter {
     Tensor weight = graph_.value(node.inputs[1]).data;
     if (node.op == "Gemm" && node.attributes.integer("transB", 0) != 0) weight = transposed(weight);
     const int axis = conv ? 0 : weight.shape().rank() - 1;
-    QuantParams params = weight_params(weight, {.axis = axis}, layer.bits.weight_bits,
-                                       find_observer(options_.weight_observer), pool_);
+    QuantParams params = weight_params(
+        weight, {.axis = axis}, layer.bits.weight_bits,
+        Observer(find_observer(options_.weight_observer), options_.percentile), pool_);
     const int64_t channels = weight.shape()[axis];
     const PairGuard pairs = dynamic_pair_guard(conv, weight.shape(), find_target(options_.target),
                                                pair_orders(options_));

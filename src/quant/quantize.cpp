@@ -180,7 +180,7 @@ class Quantizer {
       best = range;
       widest_value[entry.group] = value;
     }
-    const ObserverRow& observer = find_observer(options_.activation_observer);
+    const Observer observer(find_observer(options_.activation_observer), options_.percentile);
     const std::map<ValueId, double> finest = finest_scales(types, layers);
     std::map<ValueId, QuantParams> params;
     for (const auto& [value, entry] : types.activations) {

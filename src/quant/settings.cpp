@@ -90,6 +90,14 @@ std::vector<OptionRow<QuantizeSettings>> make_rows() {
               .key = "activation_observer",
               .help = "How the range of an activation is clipped"},
              &QuantizeOptions::activation_observer));
+  add(plain(
+      {.flag = "--percentile",
+       .key = "percentile",
+       .help = "What the percentile observer keeps: this share of the values, in percent, lies "
+               "below the upper end, and as much above the lower",
+       .least = 51,
+       .most = 100},
+      &QuantizeOptions::percentile));
   add(plain({.flag = "--smooth",
              .key = "smooth",
              .help = "Even out the channels of activations that share a scale: the weights behind "

@@ -121,7 +121,8 @@ class LayerQuantizer {
     if (!task.tied_pairs.empty()) pair_guard_ = {task.tied_pairs, task.greatest_code};
     params_ = weight_params(
         weight_, grouping_of(index_, weight_.shape(), task.layer, options.weight_block_size),
-        task.layer.bits.weight_bits, find_observer(options.weight_observer), pool);
+        task.layer.bits.weight_bits,
+        Observer(find_observer(options.weight_observer), options.percentile), pool);
   }
 
   WeightToRound to_round(bool may_change_scales) const {

@@ -59,8 +59,8 @@ double weight_error(const TensorRange& range, const Tensor& weight, int bits, Th
 
 double activation_error(const TensorRange& range, int bits) {
   const BitCodes codes = activation_codes(bits);
-  const Grid grid =
-      find_observer(kPredictedObserver).activation(range, codes, Symmetry::asymmetric);
+  const Grid grid = find_observer(kPredictedObserver)
+                        .activation(range, codes, Symmetry::asymmetric, kUsualPercentile);
   return rounding_error(range.total, range.histogram, grid, codes);
 }
 

@@ -30,10 +30,10 @@ const ObserverRow& find_observer(std::string_view name) {
 
 std::vector<Choice> observer_choices() { return choices_of(observers()); }
 
-QuantParams activation_params(const TensorRange& range, int bits, const ObserverRow& observer,
+QuantParams activation_params(const TensorRange& range, int bits, const Observer& observer,
                               Symmetry symmetry) {
   const BitCodes codes = activation_codes(bits, symmetry);
-  const Grid grid = observer.activation(range, codes, symmetry);
+  const Grid grid = observer.row->activation(range, codes, symmetry, observer.percentile);
   return {.storage = codes.storage,
           .qmin = codes.qmin,
           .qmax = codes.qmax,
@@ -42,13 +42,15 @@ QuantParams activation_params(const TensorRange& range, int bits, const Observer
 }
 
 float weight_scale(std::span<const float> weights, const BitCodes& codes,
-                   const ObserverRow& observer) {
+                   const Observer& observer) {
   const float widest = min_max_scale(weights, codes);
-  return widest >= kSmallestScale ? observer.weight(weights, codes, widest) : 1.0F;
+  return widest >= kSmallestScale
+             ? observer.row->weight(weights, codes, widest, observer.percentile)
+             : 1.0F;
 }
 
 QuantParams weight_params(const Tensor& weight, WeightGrouping grouping, int bits,
-                          const ObserverRow& observer, ThreadPool& pool) {
+                          const Observer& observer, ThreadPool& pool) {
   const BitCodes codes = weight_codes(bits);
   QuantParams params{.storage = codes.storage, .qmin = codes.qmin, .qmax = codes.qmax};
   if (grouping.axis >= 0) {

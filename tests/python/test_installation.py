@@ -1,5 +1,6 @@
 """What an installed package brings along."""
 
+import sys
 from importlib import metadata
 from pathlib import Path
 
@@ -50,10 +51,10 @@ def test_training_does_without_a_torch_that_does_not_fit(installed, torch, libra
 def test_the_torch_that_fits_is_imported_first(installed, monkeypatch, tmp_path):
     installed("2.15.0+cpu", library=True)
     monkeypatch.syspath_prepend(tmp_path)
-    monkeypatch.delitem(__import__("sys").modules, "torch", raising=False)
+    monkeypatch.delitem(sys.modules, "torch", raising=False)
     (tmp_path / "torch.py").write_text("raise OSError('libcudart is missing')")
     with pytest.raises(OSError, match="libcudart"):
         torch_of_pypi.library()
     (tmp_path / "torch.py").write_text("")
     assert torch_of_pypi.library() == str(tmp_path / "lib/libnibble_train_pypi.so")
-    monkeypatch.delitem(__import__("sys").modules, "torch")
+    sys.modules.pop("torch")

@@ -201,6 +201,24 @@ TEST(observer, moving_average_is_the_mean_of_the_samples_extremes) {
   EXPECT_EQ(ends(seen, "moving-average", 8), ends(seen, "min-max", 8));
 }
 
+TEST(observer, percentile_keeps_the_share_that_is_asked_for) {
+  const std::vector<float> values = draw(Law::laplace, 200000);
+  const Seen seen(values);
+  for (const double percent : {95.0, 99.0, 99.9, 100.0}) {
+    const QuantParams params = activation_params(seen.range, 8, {percentile(), percent});
+    const double high = params.scale[0] * static_cast<double>(params.qmax - params.zero_point[0]);
+    const auto above = std::ranges::count_if(values, [&](float value) { return value > high; });
+    // The codes end within a step of it.
+    EXPECT_NEAR(static_cast<double>(above) / 200000, (100 - percent) / 100,
+                0.1 * (100 - percent) / 100 + 1e-5);
+    const float scale = weight_scale(values, weight_codes(8), {percentile(), percent});
+    const auto beyond = std::ranges::count_if(
+        values, [&](float value) { return std::abs(value) > 127.5F * scale; });
+    EXPECT_NEAR(static_cast<double>(beyond) / 200000, 2 * (100 - percent) / 100,
+                0.2 * (100 - percent) / 100 + 1e-5);
+  }
+}
+
 TEST(observer, error_falls_with_every_bit) {
   for (const Law law : kLaws) {
     const std::vector<float> values = draw(law, 20000);

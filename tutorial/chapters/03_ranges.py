@@ -223,7 +223,9 @@ say(f"The widest channel reaches {reach.max() / reach.min():.1f} times as far as
 # %% [markdown]
 # ### Observers
 #
-# Three ways to turn what was observed into the ends of a ruler. All three see the same values.
+# Three ways to turn what was observed into the ends of a ruler. All three see the same values. (Nibble has two more, which other
+# tools have made known: `moving-average`, the mean of what each sample reaches, and `entropy`, which keeps the distribution of the
+# codes close to that of the values. `nibble quantize --help` lists them.)
 
 # %%
 def observe(values, bits, how):

@@ -22,9 +22,10 @@ int64_t bin_of(const Histogram& histogram, double value) {
 // Of the values from what codes over the bins `begin` to `end` tell of them: all that a code stands
 // for is taken to be spread evenly over the bins that hold any of it. What lies beyond counts among
 // the values at the ends, where the codes do not expect it: so clipping has its price.
-double divergence(const Histogram& histogram, int64_t begin, int64_t end, const Grid& grid,
-                  const BitCodes& codes) {
-  const std::vector<int64_t>& counts = histogram.counts();
+// Exact zeros, of which a Relu makes many, have a code of their own on every grid: `counts`, those
+// of the histogram, are without them.
+double divergence(const Histogram& histogram, const std::vector<int64_t>& counts, int64_t begin,
+                  int64_t end, const Grid& grid, const BitCodes& codes) {
   const auto count = [&](int64_t bin) {
     return static_cast<double>(counts[static_cast<size_t>(bin)]);
   };
@@ -36,7 +37,7 @@ double divergence(const Histogram& histogram, int64_t begin, int64_t end, const 
     const auto nearest = static_cast<int64_t>(code + (code < 0 ? -0.5 : 0.5)) + grid.zero_point;
     return std::clamp<int64_t>(nearest, codes.qmin, codes.qmax);
   };
-  const auto total = static_cast<double>(histogram.total());
+  const double total = std::accumulate(counts.begin(), counts.end(), 0.0);
   double sum = 0;
   for (int64_t first = begin, next = begin; first <= end; first = next) {
     const int64_t code = code_of(first);
@@ -58,13 +59,18 @@ double divergence(const Histogram& histogram, int64_t begin, int64_t end, const 
   return sum;
 }
 
-Grid least_divergence(const Histogram& histogram, double low, double high, const BitCodes& codes,
-                      Symmetry symmetry) {
+Grid activation_grid(const TensorRange& range, const BitCodes& codes, Symmetry symmetry, double) {
+  const Histogram& histogram = range.histogram;
+  const double low = std::min(0.0, static_cast<double>(range.total.minimum));
+  const double high = std::max(0.0, static_cast<double>(range.total.maximum));
   const double reach = std::max(-low, high);
   Grid best = grid_over(low, high, codes, symmetry);
-  if (histogram.total() == 0) return best;
+  if (histogram.total() <= range.total.zeros) return best;
+  std::vector<int64_t> counts = histogram.counts();
+  counts[static_cast<size_t>(bin_of(histogram, 0))] -= range.total.zeros;
   const auto judge = [&](double bottom, double top, const Grid& grid) {
-    return divergence(histogram, bin_of(histogram, bottom), bin_of(histogram, top), grid, codes);
+    return divergence(histogram, counts, bin_of(histogram, bottom), bin_of(histogram, top), grid,
+                      codes);
   };
   double least = judge(low, high, best);
   for (int step = kThresholds - 1; step > 0; --step) {
@@ -80,19 +86,15 @@ Grid least_divergence(const Histogram& histogram, double low, double high, const
   return best;
 }
 
-Grid activation_grid(const TensorRange& range, const BitCodes& codes, Symmetry symmetry) {
-  return least_divergence(range.histogram, std::min(0.0, static_cast<double>(range.total.minimum)),
-                          std::max(0.0, static_cast<double>(range.total.maximum)), codes, symmetry);
-}
-
 // A channel has too few weights for a distribution.
-float scale_of_weights(std::span<const float>, const BitCodes&, float widest) { return widest; }
+float scale_of_weights(std::span<const float>, const BitCodes&, float widest, double) {
+  return widest;
+}
 
 }  // namespace
 
 ObserverRow entropy_observer() {
-  return {"entropy",
-          "clips where codes tell most of how values are distributed (weights: clips nothing)",
+  return {"entropy", "keeps the distribution of codes near that of values; as min-max for weights",
           activation_grid, scale_of_weights};
 }
 

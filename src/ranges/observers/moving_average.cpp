@@ -7,7 +7,7 @@
 namespace nibble {
 namespace {
 
-Grid activation_grid(const TensorRange& range, const BitCodes& codes, Symmetry symmetry) {
+Grid activation_grid(const TensorRange& range, const BitCodes& codes, Symmetry symmetry, double) {
   const SampleExtremes& mean = range.sample_extremes;
   const bool known = mean.samples > 0;
   const double low = std::min(0.0, known ? mean.minimum : range.total.minimum);
@@ -15,12 +15,14 @@ Grid activation_grid(const TensorRange& range, const BitCodes& codes, Symmetry s
   return grid_over(low, high, codes, symmetry);
 }
 
-float scale_of_weights(std::span<const float>, const BitCodes&, float widest) { return widest; }
+float scale_of_weights(std::span<const float>, const BitCodes&, float widest, double) {
+  return widest;
+}
 
 }  // namespace
 
 ObserverRow moving_average_observer() {
-  return {"moving-average", "the mean of each sample's extremes (weights: clips nothing)",
+  return {"moving-average", "the mean of what each sample reaches; as min-max for weights",
           activation_grid, scale_of_weights};
 }
 

@@ -88,7 +88,7 @@ float refine_scale(std::span<const float> weights, float scale, const BitCodes& 
   return scale;
 }
 
-Grid activation_grid(const TensorRange& range, const BitCodes& codes, Symmetry symmetry) {
+Grid activation_grid(const TensorRange& range, const BitCodes& codes, Symmetry symmetry, double) {
   const double low = std::min(0.0, static_cast<double>(range.total.minimum));
   const double high = std::max(0.0, static_cast<double>(range.total.maximum));
   if (symmetry == Symmetry::symmetric) {
@@ -97,7 +97,8 @@ Grid activation_grid(const TensorRange& range, const BitCodes& codes, Symmetry s
   return search_range(range.total, range.histogram, codes, low, high);
 }
 
-float scale_of_weights(std::span<const float> weights, const BitCodes& codes, float widest) {
+float scale_of_weights(std::span<const float> weights, const BitCodes& codes, float widest,
+                       double) {
   float best = widest;
   double least = squared_error(weights, widest, codes);
   const auto attempt = [&](double scale) {

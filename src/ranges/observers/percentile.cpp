@@ -1,26 +1,32 @@
 // Clips a fixed share of the values on each side.
 #include <algorithm>
+#include <cmath>
 
 #include "ranges/observers/list.h"
 
 namespace nibble {
 namespace {
 
-constexpr double kTailShare = 0.0001;  // clipped on each side
+// Clipped on each side. Rounded: 100 - 99.99 is not quite 0.01.
+double tail_share(double percentile) { return std::round((100 - percentile) * 1e8) / 1e10; }
 
-Grid activation_grid(const TensorRange& range, const BitCodes& codes, Symmetry symmetry) {
+Grid activation_grid(const TensorRange& range, const BitCodes& codes, Symmetry symmetry,
+                     double percentile) {
+  const double tail = tail_share(percentile);
   const double low = std::max(std::min(0.0, static_cast<double>(range.total.minimum)),
-                              std::min(0.0, range.histogram.quantile(kTailShare)));
+                              std::min(0.0, range.histogram.quantile(tail)));
   const double high = std::min(std::max(0.0, static_cast<double>(range.total.maximum)),
-                               std::max(0.0, range.histogram.quantile(1 - kTailShare)));
+                               std::max(0.0, range.histogram.quantile(1 - tail)));
   return grid_over(low, high, codes, symmetry);
 }
 
-float scale_of_weights(std::span<const float> weights, const BitCodes& codes, float widest) {
+float scale_of_weights(std::span<const float> weights, const BitCodes& codes, float widest,
+                       double percentile) {
+  const double tail = tail_share(percentile);
   Histogram histogram;
   histogram.add(weights);
-  const double low = std::min(0.0, histogram.quantile(kTailShare));
-  const double high = std::max(0.0, histogram.quantile(1 - kTailShare));
+  const double low = std::min(0.0, histogram.quantile(tail));
+  const double high = std::max(0.0, histogram.quantile(1 - tail));
   const auto scale = static_cast<float>(std::max(high / codes.qmax, low / codes.qmin));
   return scale >= kSmallestScale ? std::min(scale, widest) : widest;
 }
@@ -28,7 +34,7 @@ float scale_of_weights(std::span<const float> weights, const BitCodes& codes, fl
 }  // namespace
 
 ObserverRow percentile_observer() {
-  return {"percentile", "clips 0.01 % of the values on each side", activation_grid,
+  return {"percentile", "clips a share of the values on each side", activation_grid,
           scale_of_weights};
 }
 
