@@ -187,6 +187,15 @@ TEST(observer, entropy_clips_what_is_rare_and_nothing_that_is_common) {
   EXPECT_GT(ends(outliers, "entropy", 8).second, 2.5);
 }
 
+TEST(observer, entropy_is_not_led_astray_by_a_value_that_occurs_again_and_again) {
+  // A plain background, and the end of a Clip.
+  std::vector<float> values = draw(Law::relu6, 200000);
+  for (size_t i = 0; i < values.size(); i += 3) values[i] = 0.7F;
+  const Seen seen(values);
+  EXPECT_GT(ends(seen, "entropy", 8).second, 5);
+  EXPECT_GT(ends(seen, "entropy", 4).second, 5);
+}
+
 TEST(observer, entropy_of_few_values_is_not_taken_for_a_reason_to_clip) {
   const Seen few(draw(Law::uniform, 500));
   EXPECT_NEAR(ends(few, "entropy", 8).second, few.moments.maximum, 0.1);

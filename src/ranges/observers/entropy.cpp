@@ -19,18 +19,37 @@ int64_t bin_of(const Histogram& histogram, double value) {
   return std::clamp<int64_t>(static_cast<int64_t>(bin), 0, std::ssize(histogram.counts()) - 1);
 }
 
+// A value that occurs again and again (the bias over a plain background, the end of a Clip) fills
+// one bin. Its code stands for it as well as for any other value, but by their distribution alone
+// it would ask for a finer one: a bin counts at most twice as often as its fuller neighbour, or the
+// mean. Exact zeros have a code of their own on every grid and count not at all.
+std::vector<int64_t> without_spikes(const TensorRange& range) {
+  std::vector<int64_t> counts = range.histogram.counts();
+  counts[static_cast<size_t>(bin_of(range.histogram, 0))] -= range.total.zeros;
+  const std::vector<int64_t> all = counts;
+  const int64_t bins = std::ssize(all) - std::ranges::count(all, 0);
+  const int64_t mean =
+      std::accumulate(all.begin(), all.end(), int64_t{0}) / std::max<int64_t>(bins, 1);
+  for (size_t bin = 0; bin < all.size(); ++bin) {
+    const int64_t before = bin > 0 ? all[bin - 1] : 0;
+    const int64_t behind = bin + 1 < all.size() ? all[bin + 1] : 0;
+    counts[bin] = std::min(all[bin], 2 * std::max({before, behind, mean, int64_t{1}}));
+  }
+  return counts;
+}
+
 // Of the values from what codes over the bins `begin` to `end` tell of them: all that a code stands
-// for is taken to be spread evenly over the bins that hold any of it. What lies beyond counts among
-// the values at the ends, where the codes do not expect it: so clipping has its price.
-// Exact zeros, of which a Relu makes many, have a code of their own on every grid: `counts`, those
-// of the histogram, are without them.
+// for is taken to be spread evenly over the bins that hold any of it. What lies beyond, with all
+// its spikes, counts among the values at the ends, where the codes do not expect it: so clipping
+// has its price. `counts` are without_spikes().
 double divergence(const Histogram& histogram, const std::vector<int64_t>& counts, int64_t begin,
                   int64_t end, const Grid& grid, const BitCodes& codes) {
   const auto count = [&](int64_t bin) {
     return static_cast<double>(counts[static_cast<size_t>(bin)]);
   };
-  const double below = std::accumulate(counts.begin(), counts.begin() + begin, 0.0);
-  const double above = std::accumulate(counts.begin() + end + 1, counts.end(), 0.0);
+  const std::vector<int64_t>& all = histogram.counts();
+  const double below = std::accumulate(all.begin(), all.begin() + begin, 0.0);
+  const double above = std::accumulate(all.begin() + end + 1, all.end(), 0.0);
   const double width = histogram.bin_width();
   const auto code_of = [&, low = histogram.low()](int64_t bin) {
     const double code = (low + (static_cast<double>(bin) + 0.5) * width) / grid.scale;
@@ -66,8 +85,7 @@ Grid activation_grid(const TensorRange& range, const BitCodes& codes, Symmetry s
   const double reach = std::max(-low, high);
   Grid best = grid_over(low, high, codes, symmetry);
   if (histogram.total() <= range.total.zeros) return best;
-  std::vector<int64_t> counts = histogram.counts();
-  counts[static_cast<size_t>(bin_of(histogram, 0))] -= range.total.zeros;
+  const std::vector<int64_t> counts = without_spikes(range);
   const auto judge = [&](double bottom, double top, const Grid& grid) {
     return divergence(histogram, counts, bin_of(histogram, bottom), bin_of(histogram, top), grid,
                       codes);
