@@ -96,6 +96,7 @@ complete -c nibble -n '__fish_seen_subcommand_from quantize' -l frame -x -d 'Sou
 complete -c nibble -n '__fish_seen_subcommand_from quantize' -l hop -x -d 'Points from the start of a frame to that of the next (0: a frame\'s length), 0 or more'
 complete -c nibble -n '__fish_seen_subcommand_from quantize' -l force -d 'Write the file even if nothing could be quantized, or nothing keeps to the goal'
 complete -c nibble -n '__fish_seen_subcommand_from quantize' -l report -r -d 'Measure the result too, and make an HTML page of it'
+complete -c nibble -n '__fish_seen_subcommand_from quantize' -l front -r -d 'With a budget'
 complete -c nibble -n '__fish_seen_subcommand_from quantize' -l json -d 'Print the result as JSON on stdout'
 complete -c nibble -n '__fish_seen_subcommand_from quantize' -l threads -x -d 'Threads to use (0: one per core), from 0 to 1024'
 complete -c nibble -n '__fish_seen_subcommand_from quantize' -l seed -x -d 'Seed of everything random'

@@ -88,10 +88,19 @@ struct ChooseOptions {
   ProgressSink* progress = nullptr;
 };
 
+/// A choice of bits that no other beats in both size and noise, as sensitivities predict it.
+struct FrontPoint {
+  double average_weight_bits = 0;
+  std::optional<int64_t> file_bytes;       // of the model, where the budget counts bytes
+  double sqnr_db = 0;                      // of the network's output
+  std::map<std::string, int> weight_bits;  // of the layers that had a choice or were given theirs
+};
+
 struct BitChoice {
   BitPlan plan;
   std::vector<Sensitivity> sensitivities;
   double average_weight_bits = 0;
+  std::vector<FrontPoint> front;  // smallest first; at most 200 points of it
 };
 
 /// Measures each layer's sensitivity, then picks the bits that meet the budget at the least summed

@@ -5,6 +5,7 @@
 #include <optional>
 
 #include "base/check.h"
+#include "base/file.h"
 #include "cli/quantize_arguments.h"
 #include "cli/report_steps.h"
 #include "nibble/onnx.h"
@@ -23,6 +24,7 @@ struct Arguments {
   std::string output;
   bool force = false;
   std::string report;
+  std::string front;
   DataArguments data;
   QuantizeArguments quantization;
   OptionFlags<Goal> goal;
@@ -155,6 +157,18 @@ void print_ladder(const Ladder& ladder) {
   }
 }
 
+void check_front(const Arguments& arguments, const QuantizeSettings& settings) {
+  if (arguments.front.empty()) return;
+  check_output_file(arguments.front);
+  Goal goal;
+  arguments.goal.apply(goal);
+  if (has_budget(settings) && !goal.given()) return;
+  fail(ErrorCode::invalid_argument,
+       "--front {}: there is a front where bits are chosen for a budget: give --average-bits or "
+       "--max-size, and no goal",
+       arguments.front);
+}
+
 int run(const Arguments& arguments) {
   check_output_file(arguments.output);
   if (!arguments.report.empty()) {
@@ -162,6 +176,7 @@ int run(const Arguments& arguments) {
     run_record().keep();
   }
   const QuantizeSettings settings = arguments.quantization.resolve();
+  check_front(arguments, settings);
   const Graph model = load_model(arguments.model);
   const std::optional<uint64_t> before = size_of_model(arguments.model);
   ProgressBar progress;
@@ -182,6 +197,9 @@ int run(const Arguments& arguments) {
   }
   const uint64_t after =
       save_model(result.graph, arguments.output, find_target(settings.options.target));
+  if (!arguments.front.empty()) {
+    write_file(arguments.front, to_json(*result.choice).dump(2) + "\n");
+  }
   progress.clear();
   Json json = quantization_json(arguments, result, before, after);
   if (outcome.ladder) json["ladder"] = to_json(*outcome.ladder);
@@ -213,6 +231,10 @@ std::function<int()> declare_quantize(CLI::App& app) {
   app.add_option(
          "--report", arguments->report,
          "Measure the result too, and make an HTML page of it: accuracy, latency, each layer")
+      ->type_name("FILE");
+  app.add_option("--front", arguments->front,
+                 "With a budget: write what other budgets would give, the Pareto front of size and "
+                 "noise, as JSON")
       ->type_name("FILE");
   arguments->common.declare(app);
   return [arguments] { return run(*arguments); };

@@ -262,6 +262,32 @@ Costs find_costs(const Budget& budget, const Candidates& candidates, const Varia
        *budget.average_weight_bits, static_cast<double>(least) / static_cast<double>(weights));
 }
 
+double average_bits(const Candidates& candidates, const std::vector<size_t>& chosen) {
+  int64_t bit_sum = 0, weight_sum = 0;
+  for (size_t i = 0; i < chosen.size(); ++i) {
+    bit_sum += candidates.bits[i][chosen[i]] * candidates.weights[i];
+    weight_sum += candidates.weights[i];
+  }
+  return static_cast<double>(bit_sum) / static_cast<double>(weight_sum);
+}
+
+std::vector<FrontPoint> find_front(const std::vector<std::vector<KnapsackOption>>& items,
+                                   const Candidates& candidates, const Costs& costs,
+                                   const Budget& budget) {
+  constexpr size_t kPoints = 200;
+  std::vector<FrontPoint> front;
+  for (const KnapsackPoint& point : knapsack_front(items, kPoints)) {
+    FrontPoint one{.average_weight_bits = average_bits(candidates, point.chosen),
+                   .sqnr_db = sqnr_db(1, point.loss)};
+    if (costs.in_bytes) one.file_bytes = *budget.file_bytes - costs.available + point.cost;
+    for (size_t i = 0; i < items.size(); ++i) {
+      one.weight_bits[candidates.layers[i].name] = candidates.bits[i][point.chosen[i]];
+    }
+    front.push_back(std::move(one));
+  }
+  return front;
+}
+
 void check_budget(const Budget& budget, const ChooseOptions& options) {
   if (budget.average_weight_bits.has_value() == budget.file_bytes.has_value()) {
     fail(ErrorCode::invalid_argument,
@@ -308,14 +334,12 @@ BitChoice choose_bits(const Graph& graph, const RangeReport& ranges, const Datas
   }
   const auto chosen = solve_knapsack(items, costs.available);
   if (!chosen) refuse(costs, candidates, budget);
-  int64_t bit_sum = 0, weight_sum = 0;
   for (size_t i = 0; i < candidates.layers.size(); ++i) {
     const int bits = candidates.bits[i][(*chosen)[i]];
     choice.plan.layers[candidates.layers[i].name] = {bits, options.activation_bits};
-    bit_sum += bits * candidates.weights[i];
-    weight_sum += candidates.weights[i];
   }
-  choice.average_weight_bits = static_cast<double>(bit_sum) / static_cast<double>(weight_sum);
+  choice.average_weight_bits = average_bits(candidates, *chosen);
+  choice.front = find_front(items, candidates, costs, budget);
   return choice;
 }
 

@@ -46,17 +46,22 @@ int64_t cheapest(const std::vector<KnapsackOption>& options) {
   return std::ranges::min_element(options, {}, &KnapsackOption::cost)->cost;
 }
 
-}  // namespace
-
-std::optional<std::vector<size_t>> solve_knapsack(
-    std::span<const std::vector<KnapsackOption>> items, int64_t budget, size_t limit) {
-  int64_t still_needed = 0;  // by the items to come, at the least
+int64_t sum_of_cheapest(std::span<const std::vector<KnapsackOption>> items) {
+  int64_t sum = 0;
   for (const auto& options : items) {
     check(!options.empty(), "an item without options");
-    still_needed += cheapest(options);
+    sum += cheapest(options);
   }
-  if (still_needed > budget) return std::nullopt;
-  std::vector<std::vector<State>> fronts = {{State{}}};
+  return sum;
+}
+
+// By number of items, the states for the first ones; those after the last item are the answers.
+using Fronts = std::vector<std::vector<State>>;
+
+Fronts find_fronts(std::span<const std::vector<KnapsackOption>> items, int64_t budget,
+                   size_t limit) {
+  int64_t still_needed = sum_of_cheapest(items);  // by the items to come, at the least
+  Fronts fronts = {{State{}}};
   for (const auto& options : items) {
     still_needed -= cheapest(options);
     std::vector<State> next;
@@ -73,13 +78,43 @@ std::optional<std::vector<size_t>> solve_knapsack(
     thin(next, budget, limit);
     fronts.push_back(std::move(next));
   }
-  std::vector<size_t> chosen(items.size());
-  size_t state = fronts.back().size() - 1;  // the last has the least loss
-  for (size_t i = items.size(); i > 0; --i) {
+  return fronts;
+}
+
+// The options that led to a state after the last item.
+std::vector<size_t> trace(const Fronts& fronts, size_t state) {
+  std::vector<size_t> chosen(fronts.size() - 1);
+  for (size_t i = chosen.size(); i > 0; --i) {
     chosen[i - 1] = fronts[i][state].option;
     state = fronts[i][state].before;
   }
   return chosen;
+}
+
+}  // namespace
+
+std::optional<std::vector<size_t>> solve_knapsack(
+    std::span<const std::vector<KnapsackOption>> items, int64_t budget, size_t limit) {
+  if (sum_of_cheapest(items) > budget) return std::nullopt;
+  const Fronts fronts = find_fronts(items, budget, limit);
+  return trace(fronts, fronts.back().size() - 1);  // the last has the least loss
+}
+
+std::vector<KnapsackPoint> knapsack_front(std::span<const std::vector<KnapsackOption>> items,
+                                          size_t points, size_t limit) {
+  int64_t dearest = 0;
+  for (const auto& options : items) {
+    dearest += std::ranges::max_element(options, {}, &KnapsackOption::cost)->cost;
+  }
+  const Fronts fronts = find_fronts(items, dearest, limit);
+  const std::vector<State>& all = fronts.back();
+  const size_t count = std::min(points, all.size());
+  std::vector<KnapsackPoint> front;
+  for (size_t i = 0; i < count; ++i) {
+    const size_t state = count > 1 ? i * (all.size() - 1) / (count - 1) : 0;
+    front.push_back({all[state].cost, all[state].loss, trace(fronts, state)});
+  }
+  return front;
 }
 
 }  // namespace nibble

@@ -21,4 +21,16 @@ struct KnapsackOption {
 std::optional<std::vector<size_t>> solve_knapsack(
     std::span<const std::vector<KnapsackOption>> items, int64_t budget, size_t limit = 65536);
 
+/// A choice that no other beats in both cost and loss.
+struct KnapsackPoint {
+  int64_t cost = 0;
+  double loss = 0;
+  std::vector<size_t> chosen;  // an option for each item
+};
+
+/// The Pareto front, cheapest first, from the least cost that can be had to the least loss: at most
+/// `points` (2 or more) of it, its ends among them. Exact as solve_knapsack() is.
+std::vector<KnapsackPoint> knapsack_front(std::span<const std::vector<KnapsackOption>> items,
+                                          size_t points, size_t limit = 8192);
+
 }  // namespace nibble

@@ -137,9 +137,17 @@ Json to_json(const BitChoice& choice) {
                              {"sqnr_db", one.sqnr_db},
                              {"weights", one.weights}});
   }
+  Json front = Json::array();
+  for (const FrontPoint& point : choice.front) {
+    Json one = {{"average_weight_bits", point.average_weight_bits}, {"sqnr_db", point.sqnr_db}};
+    if (point.file_bytes) one["file_bytes"] = *point.file_bytes;
+    one["layers"] = point.weight_bits;
+    front.push_back(std::move(one));
+  }
   return {{"average_weight_bits", choice.average_weight_bits},
           {"plan", to_json(choice.plan)},
-          {"sensitivities", std::move(sensitivities)}};
+          {"sensitivities", std::move(sensitivities)},
+          {"front", std::move(front)}};
 }
 
 Json to_json(const Trained& trained) {

@@ -161,7 +161,10 @@ Quantized quantize_model(const Graph& model, const SampleSource& data,
     if (settings.options.dynamic) result.ranges = {};
   }
   result.plan = settings.plan;
-  if (has_budget(settings)) result.plan = choose(calibration, result.ranges, settings, run).plan;
+  if (has_budget(settings)) {
+    result.choice = choose(calibration, result.ranges, settings, run);
+    result.plan = result.choice->plan;
+  }
   result.float_graph = std::move(calibration.graph);
   result.target = settings.options.target;
   result.graph =

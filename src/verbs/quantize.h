@@ -3,6 +3,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "nibble/quantize.h"
@@ -46,7 +47,8 @@ struct Quantized {
   BitPlan plan;
   Graph graph;
   QuantizeReport report;
-  std::string target;  // that the graph is made for
+  std::string target;               // that the graph is made for
+  std::optional<BitChoice> choice;  // where a budget decided
 };
 
 /// Calibrates on the training split, chooses bits if a budget is given, quantizes. No data are

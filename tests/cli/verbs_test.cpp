@@ -181,6 +181,25 @@ TEST_F(verbs, a_budget_of_average_bits_is_kept) {
   EXPECT_FALSE(std::filesystem::exists(path("no.onnx")));
 }
 
+TEST_F(verbs, a_front_says_what_other_budgets_would_give) {
+  quantize("--average-bits 6 --front front.json", "mixed.onnx");
+  std::ifstream file(path("front.json"));
+  const auto choice = nlohmann::json::parse(file);
+  const auto& front = choice["front"];
+  ASSERT_GT(front.size(), 2U);
+  bool chosen = false;
+  for (size_t i = 1; i < front.size(); ++i) {
+    EXPECT_GT(front[i]["average_weight_bits"], front[i - 1]["average_weight_bits"]);
+    EXPECT_GT(front[i]["sqnr_db"], front[i - 1]["sqnr_db"]);
+    chosen = chosen || front[i]["average_weight_bits"] == choice["average_weight_bits"];
+  }
+  EXPECT_TRUE(chosen || front[0]["average_weight_bits"] == choice["average_weight_bits"]);
+  expect_failure("quantize float.onnx --data digits -o no.onnx --front no.json", 1,
+                 {"--front no.json", "--average-bits", "--max-size"});
+  EXPECT_FALSE(std::filesystem::exists(path("no.onnx")));
+  EXPECT_FALSE(std::filesystem::exists(path("no.json")));
+}
+
 TEST_F(verbs, a_budget_of_bytes_is_kept_by_the_file) {
   quantize("", "w8.onnx");
   quantize("--average-bits 5.5", "w5.onnx");

@@ -91,6 +91,35 @@ TEST(knapsack, stays_within_the_budget_and_near_the_optimum_when_thinned) {
   EXPECT_TRUE(solve_knapsack(items, cheapest, 10));
 }
 
+TEST(knapsack, the_front_is_what_nothing_beats_among_all_choices) {
+  Random random(7);
+  for (int round = 0; round < 100; ++round) {
+    std::vector<std::vector<KnapsackOption>> items(1 + random.below(6));
+    for (auto& item : items) {
+      item.resize(1 + random.below(4));
+      for (auto& option : item) option = {static_cast<int64_t>(random.below(50)), random.uniform()};
+    }
+    const std::vector<KnapsackPoint> front = knapsack_front(items, 100000);
+    for (size_t i = 0; i < front.size(); ++i) {
+      const Total total = total_of(items, front[i].chosen);
+      EXPECT_EQ(total.cost, front[i].cost);
+      EXPECT_NEAR(total.loss, front[i].loss, 1e-12);
+      EXPECT_NEAR(front[i].loss, least_loss(items, front[i].cost), 1e-12);
+      if (i > 0) {
+        EXPECT_GT(front[i].cost, front[i - 1].cost);
+        EXPECT_LT(front[i].loss, front[i - 1].loss);
+        // Nothing lies between two of them.
+        EXPECT_NEAR(least_loss(items, front[i].cost - 1), front[i - 1].loss, 1e-12);
+      }
+    }
+    EXPECT_NEAR(front.back().loss, least_loss(items, 1000), 1e-12);
+    const std::vector<KnapsackPoint> ends = knapsack_front(items, 2);
+    EXPECT_EQ(ends.front().cost, front.front().cost);
+    EXPECT_EQ(ends.back().loss, front.back().loss);
+    EXPECT_LE(ends.size(), 2U);
+  }
+}
+
 struct Fixture {
   Graph graph = testing::residual();
   Synthetic data{32, {3, 6, 6}};
@@ -114,6 +143,33 @@ TEST(choose_bits, keeps_to_an_average) {
     EXPECT_LE(noise, last_noise);
     last_noise = noise;
   }
+}
+
+TEST(choose_bits, its_front_holds_what_every_budget_would_choose) {
+  const Fixture f;
+  const ChooseOptions options{.candidates = {8, 4, 2}, .quantize = {.first_and_last_8bit = false}};
+  const auto choose = [&](double average) {
+    return choose_bits(f.graph, f.ranges, f.data, {.average_weight_bits = average}, options);
+  };
+  const std::vector<FrontPoint> front = choose(5).front;
+  ASSERT_GT(front.size(), 4U);
+  EXPECT_EQ(front.front().average_weight_bits, 2);
+  EXPECT_EQ(front.back().average_weight_bits, 8);
+  for (const FrontPoint& point : front) {
+    const BitChoice choice = choose(point.average_weight_bits);
+    EXPECT_NEAR(choice.average_weight_bits, point.average_weight_bits, 1e-9);
+    EXPECT_FALSE(point.file_bytes);
+    for (const auto& [layer, bits] : point.weight_bits) {
+      EXPECT_EQ(choice.plan.of(layer).weight_bits, bits) << layer;
+    }
+  }
+  // Where bytes are counted, of the whole file.
+  const BitChoice by_size = choose_bits(f.graph, f.ranges, f.data, {.file_bytes = 100000}, options);
+  const QuantizeOptions exact{.first_and_last_8bit = false};
+  BitPlan plan{.fallback = {8, 8}};
+  const auto bytes = serialize_onnx(quantize(f.graph, f.ranges, plan, exact)).size();
+  EXPECT_NEAR(static_cast<double>(by_size.front.back().file_bytes.value()),
+              static_cast<double>(bytes), 0.02 * static_cast<double>(bytes));
 }
 
 TEST(choose_bits, more_bits_are_less_noise_for_every_layer) {
