@@ -106,9 +106,7 @@ def _is_sequence(data: Any) -> bool:
 
 def _gathered_pictures(data: Any, wanted: int) -> Any:
     """An iterable of pictures as a list, as far as they are wanted; anything else as it is, nothing of it lost."""
-    if not isinstance(data, Iterable) or isinstance(data, Mapping) or _is_sequence(data) or is_array(data):
-        return data
-    if hasattr(data, "to_numpy"):
+    if not isinstance(data, Iterable) or hasattr(data, "__getitem__"):
         return data
     items = iter(data)
     first = list(itertools.islice(items, 1))

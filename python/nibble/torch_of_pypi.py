@@ -17,7 +17,7 @@ def wanted() -> str | None:
     return next((match[1] for match in found if match), None)
 
 
-def library() -> str:
+def find() -> str:
     """The path of the libnibble_train for this Python's torch, which is loaded by then; "" where there is no such library, or
     torch is not installed, or is of another version."""
     path = Path(__file__).parent / "lib" / "libnibble_train_pypi.so"

@@ -12,7 +12,7 @@ namespace {
 std::string find_library() {
   const nb::gil_scoped_acquire lock;
   try {
-    return nb::cast<std::string>(nb::module_::import_("nibble.torch_of_pypi").attr("library")());
+    return nb::cast<std::string>(nb::module_::import_("nibble.torch_of_pypi").attr("find")());
   } catch (const nb::python_error& error) {
     throw Error(ErrorCode::unsupported,
                 "training needs libtorch; the torch of this Python is the one for it, but could "

@@ -45,7 +45,7 @@ def test_the_torch_that_is_wanted_is_the_one_that_the_extra_pins(installed):
 @pytest.mark.parametrize(("torch", "library"), [(None, True), ("2.14.1", True), ("2.15.0", False)])
 def test_training_does_without_a_torch_that_does_not_fit(installed, torch, library):
     installed(torch, library)
-    assert torch_of_pypi.library() == ""
+    assert torch_of_pypi.find() == ""
 
 
 def test_the_torch_that_fits_is_imported_first(installed, monkeypatch, tmp_path):
@@ -54,7 +54,7 @@ def test_the_torch_that_fits_is_imported_first(installed, monkeypatch, tmp_path)
     monkeypatch.delitem(sys.modules, "torch", raising=False)
     (tmp_path / "torch.py").write_text("raise OSError('libcudart is missing')")
     with pytest.raises(OSError, match="libcudart"):
-        torch_of_pypi.library()
+        torch_of_pypi.find()
     (tmp_path / "torch.py").write_text("")
-    assert torch_of_pypi.library() == str(tmp_path / "lib/libnibble_train_pypi.so")
+    assert torch_of_pypi.find() == str(tmp_path / "lib/libnibble_train_pypi.so")
     sys.modules.pop("torch")

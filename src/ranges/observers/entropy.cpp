@@ -80,8 +80,7 @@ double divergence(const Histogram& histogram, const std::vector<int64_t>& counts
 
 Grid activation_grid(const TensorRange& range, const BitCodes& codes, Symmetry symmetry, double) {
   const Histogram& histogram = range.histogram;
-  const double low = std::min(0.0, static_cast<double>(range.total.minimum));
-  const double high = std::max(0.0, static_cast<double>(range.total.maximum));
+  const auto [low, high] = whole_range(range);
   const double reach = std::max(-low, high);
   Grid best = grid_over(low, high, codes, symmetry);
   if (histogram.total() <= range.total.zeros) return best;
@@ -104,16 +103,11 @@ Grid activation_grid(const TensorRange& range, const BitCodes& codes, Symmetry s
   return best;
 }
 
-// A channel has too few weights for a distribution.
-float scale_of_weights(std::span<const float>, const BitCodes&, float widest, double) {
-  return widest;
-}
-
 }  // namespace
 
 ObserverRow entropy_observer() {
   return {"entropy", "keeps the distribution of codes near that of values; as min-max for weights",
-          activation_grid, scale_of_weights};
+          activation_grid, widest_scale};  // a channel has too few weights for a distribution
 }
 
 }  // namespace nibble

@@ -89,8 +89,7 @@ float refine_scale(std::span<const float> weights, float scale, const BitCodes& 
 }
 
 Grid activation_grid(const TensorRange& range, const BitCodes& codes, Symmetry symmetry, double) {
-  const double low = std::min(0.0, static_cast<double>(range.total.minimum));
-  const double high = std::max(0.0, static_cast<double>(range.total.maximum));
+  const auto [low, high] = whole_range(range);
   if (symmetry == Symmetry::symmetric) {
     return search_reach(range.total, range.histogram, codes, std::max(-low, high));
   }

@@ -13,10 +13,9 @@ double tail_share(double percentile) { return std::round((100 - percentile) * 1e
 Grid activation_grid(const TensorRange& range, const BitCodes& codes, Symmetry symmetry,
                      double percentile) {
   const double tail = tail_share(percentile);
-  const double low = std::max(std::min(0.0, static_cast<double>(range.total.minimum)),
-                              std::min(0.0, range.histogram.quantile(tail)));
-  const double high = std::min(std::max(0.0, static_cast<double>(range.total.maximum)),
-                               std::max(0.0, range.histogram.quantile(1 - tail)));
+  const auto [least, most] = whole_range(range);
+  const double low = std::max(least, std::min(0.0, range.histogram.quantile(tail)));
+  const double high = std::min(most, std::max(0.0, range.histogram.quantile(1 - tail)));
   return grid_over(low, high, codes, symmetry);
 }
 
