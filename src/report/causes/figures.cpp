@@ -114,44 +114,47 @@ std::optional<TensorFigures> weight_figures(const Node& node, const Value& real,
   return figures;
 }
 
-// One of the graphs of a model, its path (every_graph.h), and the one around it.
-struct Scope {
-  const Graph& graph;
-  std::string path;
-  const Scope* outer = nullptr;
-
-  std::string path_of(ValueId value) const { return path + graph.value(value).name; }
-};
-
-// Where a value that a body captures is computed or constant.
-std::pair<const Scope&, ValueId> origin_of(const Scope& scope, ValueId value) {
-  if (scope.outer == nullptr || !is_free(scope.graph, value)) return {scope, value};
-  const auto around = scope.outer->graph.find_value(scope.graph.value(value).name);
-  return around ? origin_of(*scope.outer, *around) : std::pair<const Scope&, ValueId>{scope, value};
+std::string path_of(const OpenGraph& scope, ValueId value) {
+  return scope.path + scope.graph->value(value).name;
 }
 
-// What was measured, by the paths of values; and the graphs of the quantized model, by theirs.
+const Value& origin_of(OpenGraph& scope, ValueId value) {
+  const auto [around, origin] = scope.origin(value);
+  return around->graph->value(origin);
+}
+
+// What was measured, by the paths of values.
 struct Measured {
   const RangeReport& ranges;
   std::map<std::string, double> sqnr_db = {};
-  std::map<std::string, const Graph*> quantized = {};
 };
 
-bool holds_weight(const Scope& scope, const Node& node) {
-  if (is_weighted(node)) return true;
-  if (!stores_weight(node) || !weight_of(node)) return false;
-  const auto [around, weight] = origin_of(scope, weight_of(node));
-  return has_weight(node, around.graph.value(weight));
+std::map<std::string, OpenGraph*> by_path(const OpenGraphs& open) {
+  std::map<std::string, OpenGraph*> graphs;
+  for (const auto& graph : open.all()) graphs[graph->path] = graph.get();
+  return graphs;
 }
 
-// The layers of one graph.
+// The two models, by the paths of their graphs.
+struct Models {
+  std::map<std::string, OpenGraph*> reference, quantized;
+};
+
+bool holds_weight(OpenGraph& scope, const Node& node) {
+  if (is_weighted(node)) return true;
+  if (!stores_weight(node) || !weight_of(node)) return false;
+  return has_weight(node, origin_of(scope, weight_of(node)));
+}
+
+// The layers of the graph at a path, which both models have.
 class Collector {
  public:
-  Collector(const Scope& reference, const Scope& quantized, const Measured& measured)
-      : scope_(reference),
-        reference_(reference.graph),
-        quantized_scope_(quantized),
-        quantized_(quantized.graph),
+  Collector(const Models& models, const std::string& path, const Measured& measured)
+      : models_(models),
+        scope_(*models.reference.at(path)),
+        reference_(*scope_.graph),
+        quantized_scope_(*models.quantized.at(path)),
+        quantized_(*quantized_scope_.graph),
         measured_(measured) {}
   /// What the bodies of a node hold comes before the node.
   void collect(std::vector<LayerFigures>& all) const;
@@ -165,17 +168,18 @@ class Collector {
   void add_weight(const Node& node, LayerFigures& figures) const;
   LayerFigures figures_of(const Node& node, ValueId result) const;
 
-  const Scope& scope_;
+  const Models& models_;
+  OpenGraph& scope_;
   const Graph& reference_;
-  const Scope& quantized_scope_;
+  OpenGraph& quantized_scope_;
   const Graph& quantized_;
   const Measured& measured_;
 };
 
 // Of a value of the reference; also of one that a graph around this one computes.
 std::optional<double> Collector::sqnr_of(ValueId value) const {
-  const auto [scope, id] = origin_of(scope_, value);
-  const auto found = measured_.sqnr_db.find(scope.path_of(id));
+  const auto [around, origin] = scope_.origin(value);
+  const auto found = measured_.sqnr_db.find(path_of(*around, origin));
   if (found == measured_.sqnr_db.end()) return std::nullopt;
   return found->second;
 }
@@ -184,8 +188,7 @@ std::optional<double> Collector::sqnr_of(ValueId value) const {
 const QuantParams* Collector::quant_of(ValueId value) const {
   const auto id = quantized_.find_value(reference_.value(value).name);
   if (!id) return nullptr;
-  const auto [scope, origin] = origin_of(quantized_scope_, *id);
-  const TensorType& type = scope.graph.value(origin).type;
+  const TensorType& type = origin_of(quantized_scope_, *id).type;
   return type.quant ? &*type.quant : nullptr;
 }
 
@@ -206,22 +209,19 @@ ValueId Collector::result_of(const Node& node) const {
 }
 
 std::optional<TensorFigures> Collector::activation(ValueId value) const {
-  const auto [scope, id] = origin_of(scope_, value);
-  const TensorRange* range = measured_.ranges.find(scope.path_of(id));
+  const auto [around, origin] = scope_.origin(value);
+  const TensorRange* range = measured_.ranges.find(path_of(*around, origin));
   const QuantParams* quant = quant_of(value);
   if (range == nullptr || range->is_weight || quant == nullptr) return std::nullopt;
   return activation_figures(*range, *quant);
 }
 
 void Collector::add_weight(const Node& node, LayerFigures& figures) const {
-  const auto [real_scope, real_id] = origin_of(scope_, weight_of(node));
-  const Value& real = real_scope.graph.value(real_id);
+  const Value& real = origin_of(scope_, weight_of(node));
   const auto value = quantized_.find_value(reference_.value(node.output(0)).name);
   const auto twin = value ? quantized_.producer(*value) : std::nullopt;
   if (!twin || !holds_weight(quantized_scope_, quantized_.node(*twin))) return;
-  const auto [coded_scope, coded_id] =
-      origin_of(quantized_scope_, weight_of(quantized_.node(*twin)));
-  const Value& coded = coded_scope.graph.value(coded_id);
+  const Value& coded = origin_of(quantized_scope_, weight_of(quantized_.node(*twin)));
   if (coded.type.quant) figures.weight_bits = coded.type.quant->bits();
   figures.weight = weight_figures(node, real, coded);
   if (real.type.shape.rank() < 2 || !real.type.shape.is_static()) return;
@@ -233,7 +233,7 @@ void Collector::add_weight(const Node& node, LayerFigures& figures) const {
 
 LayerFigures Collector::figures_of(const Node& node, ValueId result) const {
   LayerFigures figures{
-      .node = scope_.path + node.name, .op = node.op, .value = scope_.path_of(result)};
+      .node = scope_.path + node.name, .op = node.op, .value = path_of(scope_, result)};
   figures.sqnr_db = *sqnr_of(result);
   figures.sqnr_before_db = kInfinity;
   // The relative errors of factors add up.
@@ -246,8 +246,10 @@ LayerFigures Collector::figures_of(const Node& node, ValueId result) const {
           is_product ? -10 * std::log10(noise_of(figures.sqnr_before_db) + noise_of(*before))
                      : worse;
     } else if (!figures.input) {
-      const auto [scope, origin] = origin_of(scope_, input);
-      if (scope.outer == nullptr && scope.graph.is_input(origin)) figures.input = activation(input);
+      const auto [around, origin] = scope_.origin(input);
+      if (around->outer == nullptr && around->graph->is_input(origin)) {
+        figures.input = activation(input);
+      }
     }
   }
   if (holds_weight(scope_, node)) add_weight(node, figures);
@@ -258,13 +260,9 @@ LayerFigures Collector::figures_of(const Node& node, ValueId result) const {
 
 void Collector::collect_bodies(const Node& node, std::vector<LayerFigures>& all) const {
   for (const auto& [name, attribute] : node.attributes) {
-    const auto* body = std::get_if<std::shared_ptr<const Graph>>(&attribute);
-    if (body == nullptr) continue;
     const std::string path = body_path(scope_.path, node, name);
-    const auto other = measured_.quantized.find(path);
-    if (other == measured_.quantized.end()) continue;
-    const Scope inner{**body, path, &scope_}, other_inner{*other->second, path, &quantized_scope_};
-    Collector(inner, other_inner, measured_).collect(all);
+    if (!models_.reference.contains(path) || !models_.quantized.contains(path)) continue;
+    Collector(models_, path, measured_).collect(all);
   }
 }
 
@@ -307,12 +305,11 @@ std::vector<LayerFigures> layer_figures(const Graph& reference, const Graph& qua
                                         std::span<const LayerError> errors) {
   Measured measured{ranges};
   for (const LayerError& error : errors) measured.sqnr_db[error.value] = error.sqnr_db;
-  visit_every_graph(quantized, [&](const Graph& graph, const std::string& path) {
-    measured.quantized[path] = &graph;
-  });
-  const Scope real{reference, ""}, coded{quantized, ""};
+  Graph real = reference, coded = quantized;  // opened, and not changed
+  const OpenGraphs open_real(real), open_coded(coded);
+  const Models models{by_path(open_real), by_path(open_coded)};
   std::vector<LayerFigures> all;
-  Collector(real, coded, measured).collect(all);
+  Collector(models, "", measured).collect(all);
   set_shares(all);
   return all;
 }
