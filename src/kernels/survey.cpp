@@ -10,9 +10,9 @@ Survey survey(std::span<const float> values, Isa isa) {
   return found;
 }
 
-void find_bins(std::span<const float> values, double width, int32_t* out, Isa isa) {
-  isa_row(isa).survey().bins(static_cast<float>(1.0 / width), values.data(), out,
-                             std::ssize(values));
+int64_t find_bins(std::span<const float> values, double width, int32_t* out, Isa isa) {
+  return isa_row(isa).survey().bins(static_cast<float>(1.0 / width), values.data(), out,
+                                    std::ssize(values));
 }
 
 }  // namespace nibble

@@ -25,8 +25,8 @@ struct Survey {
 struct SurveyKernels {
   /// n >= 1.
   void (*survey)(const float* in, int64_t n, Survey* out) = nullptr;
-  /// out = floor(in / 2^k), exactly; `inverse` is 2^-k, and |in * inverse| < 2^31.
-  void (*bins)(float inverse, const float* in, int32_t* out, int64_t n) = nullptr;
+  /// See find_bins(); `inverse` is 1 / width, and |in * inverse| < 2^31.
+  int64_t (*bins)(float inverse, const float* in, int32_t* out, int64_t n) = nullptr;
 };
 
 /// Those of an instruction set, defined in its own file.
@@ -36,9 +36,10 @@ const SurveyKernels& survey_kernels();
 /// `values` is not empty.
 Survey survey(std::span<const float> values, Isa isa = best_isa());
 
-/// out[i] = floor(values[i] / width) for a width that is a power of two, from 2^-110 to 2^117; what
-/// comes out fits int32. `out` has room for as many.
-void find_bins(std::span<const float> values, double width, int32_t* out, Isa isa = best_isa());
+/// floor(value / width), exactly, of each value that is not zero, in order; returns how many there
+/// are. The width is a power of two, from 2^-110 to 2^117; what comes out fits int32. `out` has
+/// room for as many as there are values.
+int64_t find_bins(std::span<const float> values, double width, int32_t* out, Isa isa = best_isa());
 
 }  // namespace nibble
 #pragma GCC visibility pop

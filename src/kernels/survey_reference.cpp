@@ -24,10 +24,13 @@ void survey(const float* in, int64_t n, Survey* out) {
   out->squares = (squares[0] + squares[1]) + (squares[2] + squares[3]);
 }
 
-void bins(float inverse, const float* in, int32_t* out, int64_t n) {
+int64_t bins(float inverse, const float* in, int32_t* out, int64_t n) {
+  int64_t count = 0;
   for (int64_t i = 0; i < n; ++i) {
-    out[i] = static_cast<int32_t>(std::floor(static_cast<double>(in[i]) * inverse));
+    if (in[i] == 0.0F) continue;
+    out[count++] = static_cast<int32_t>(std::floor(static_cast<double>(in[i]) * inverse));
   }
+  return count;
 }
 
 }  // namespace

@@ -1,5 +1,5 @@
-// The survey of a run in vectors of four, and bins as compilers vectorize them; included by one file
-// per instruction set, inside its own namespace, so that no code compiled for a wider instruction
+// The survey of a run in vectors of four, and bins; included by one file per instruction set, inside
+// its own namespace, so that no code compiled for a wider instruction
 // set is shared.
 
 using Four = float __attribute__((vector_size(16)));
@@ -46,15 +46,21 @@ void survey(const float* in, int64_t n, Survey* out) {
   *out = found;
 }
 
-void bins(float inverse, const float* in, int32_t* out, int64_t n) {
-  for (int64_t i = 0; i < n; ++i) {
+// bins_of_vectors() of the including file does as many of the first values as are whole vectors and
+// says how many (`done`); it may write any number at places of `out` up to `done`.
+int64_t bins(float inverse, const float* in, int32_t* out, int64_t n) {
+  int64_t i = 0;
+  int64_t count = bins_of_vectors(inverse, in, out, n, &i);
+  for (; i < n; ++i) {
     // Exact, as the width is a power of two, but for what underflows: its bin is -1 if negative.
     const float scaled = in[i] * inverse;
     const auto truncated = static_cast<int32_t>(scaled);
     const bool above = static_cast<float>(truncated) > scaled;
     const bool just_below_zero = in[i] < 0 && truncated == 0;
-    out[i] = truncated - ((above || just_below_zero) ? 1 : 0);
+    out[count] = truncated - ((above || just_below_zero) ? 1 : 0);
+    count += in[i] != 0 ? 1 : 0;
   }
+  return count;
 }
 
 constexpr SurveyKernels kKernels = {.survey = survey, .bins = bins};

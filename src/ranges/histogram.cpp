@@ -78,16 +78,9 @@ void Histogram::add(std::span<const float> values, float minimum, float maximum)
   std::array<int32_t, 1024> bins;
   while (!values.empty()) {
     const auto part = values.first(std::min(values.size(), bins.size()));
-    find_bins(part, width_, bins.data());
-    // Increments of one counter wait for each other, and activations have many zeros: these are
-    // counted at once.
-    size_t others = 0;
-    for (size_t i = 0; i < part.size(); ++i) {
-      bins[others] = bins[i];
-      others += part[i] != 0.0F ? 1 : 0;
-    }
-    counts[0] += static_cast<int64_t>(part.size() - others);
-    for (size_t i = 0; i < others; ++i) ++counts[bins[i]];
+    const int64_t others = find_bins(part, width_, bins.data());
+    counts[0] += std::ssize(part) - others;
+    for (int64_t i = 0; i < others; ++i) ++counts[bins[static_cast<size_t>(i)]];
     values = values.subspan(part.size());
   }
 }
