@@ -7,6 +7,7 @@
 #include <span>
 
 #include "kernels/depthwise.h"
+#include "kernels/fake_quantize.h"
 #include "kernels/micro.h"
 #include "kernels/packed_float.h"
 #include "kernels/packed_int16.h"
@@ -24,6 +25,7 @@ struct IsaRow {
   const PackedKernels& (*packed)() = nullptr;
   const Int16Kernels& (*int16)() = nullptr;
   const SurveyKernels& (*survey)() = nullptr;
+  const FakeQuantizeKernels& (*fake_quantize)() = nullptr;
   const MicroKernels& (*micro)() = nullptr;          // nullptr: products are plain loops
   const DepthwiseKernels& (*depthwise)() = nullptr;  // nullptr: likewise
 };
