@@ -85,6 +85,8 @@ struct ChooseOptions {
   /// How quantize() will then be called: what it would do is measured. Its `skip` has no choice and
   /// is no part of an average. Not `dynamic`.
   QuantizeOptions quantize = {};
+  /// Of Budget::file_bytes, what the file will hold besides what quantize() gives.
+  int64_t reserved_bytes = 0;
   ProgressSink* progress = nullptr;
 };
 

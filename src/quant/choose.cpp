@@ -13,6 +13,7 @@
 #include "quant/layers.h"
 #include "quant/stored_weights.h"
 #include "ranges/grid.h"
+#include "ranges/rounding.h"
 #include "ranges/sample_runner.h"
 
 namespace nibble {
@@ -136,6 +137,10 @@ class Variants {
            const Candidates& candidates, const ChooseOptions& options) {
     QuantizeOptions quantize_options = options.quantize;
     if (quantize_options.samples == nullptr) quantize_options.samples = &data;
+    // What learns on the whole network is not told apart by layers.
+    if (find_rounding(quantize_options.rounding).refine != nullptr) {
+      quantize_options.rounding = "nearest";
+    }
     for (const int bits : options.candidates) {
       BitPlan plan = given_plan(options);
       for (const Layer& layer : candidates.layers) {
@@ -212,7 +217,7 @@ struct Costs {
 };
 
 Costs find_costs(const Budget& budget, const Candidates& candidates, const Variants& variants,
-                 const Target& target) {
+                 const Target& target, int64_t reserved) {
   Costs costs{.in_bytes = budget.file_bytes.has_value()};
   int64_t all_weights = 0;
   for (size_t i = 0; i < candidates.layers.size(); ++i) {
@@ -236,7 +241,7 @@ Costs find_costs(const Budget& budget, const Candidates& candidates, const Varia
     for (const Layer& layer : candidates.layers) bytes -= stored[bits].at(layer.name);
     beside = std::max(beside, bytes);
   }
-  costs.available = *budget.file_bytes - beside;
+  costs.available = *budget.file_bytes - beside - reserved;
   for (size_t i = 0; i < candidates.layers.size(); ++i) {
     for (size_t k = 0; k < candidates.bits[i].size(); ++k) {
       const int bits = variants.bits_of(candidates.bits[i][k]);
@@ -309,8 +314,8 @@ BitChoice choose_bits(const Graph& graph, const RangeReport& ranges, const Datas
     fail(ErrorCode::invalid_argument, "the model has no layer whose weights can be quantized");
   }
   const Variants variants(prepared, ranges, data, candidates, options);
-  const Costs costs =
-      find_costs(budget, candidates, variants, find_target(options.quantize.target));
+  const Costs costs = find_costs(budget, candidates, variants, find_target(options.quantize.target),
+                                 options.reserved_bytes);
   const OutputProbe probe(prepared, data, options);
 
   BitChoice choice{.plan = given_plan(options)};

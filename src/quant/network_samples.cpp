@@ -7,19 +7,27 @@
 #include "base/check.h"
 #include "ops/roles.h"
 #include "passes/every_graph.h"
-#include "ranges/sample_runner.h"
 
 namespace nibble {
-namespace {
 
-// Calls visit(batch) for each batch. One that had to be filled up would count its last sample
-// twice; it is all there is, or is left out.
-template <typename Visit>
-void for_each_batch(const SampleRunner& runner, const Dataset& data, const Visit& visit) {
-  for (const auto reader = runner.reader(data.size()); const auto batch = reader->next();) {
-    if (batch->padding == 0 || batch->begin == 0) visit(*batch);
+Graph part_giving(const Graph& graph, const Dataset& data, std::span<const ValueId> wanted) {
+  Graph part = graph;
+  if (!bind_samples(graph, data).carries()) part.outputs.clear();
+  for (const ValueId value : wanted) {
+    const std::string name = part.unique_value_name(part.value(value).name + "_seen");
+    const ValueId seen = part.add_value(
+        name, {.dtype = DType::f32, .shape = part.value(value).type.shape, .quant = {}});
+    part.add_node({.op = "Identity",
+                   .name = part.unique_node_name(name),
+                   .inputs = {value},
+                   .outputs = {seen}});
+    part.outputs.push_back(seen);
   }
+  part.prune();
+  return part;
 }
+
+namespace {
 
 // In a network with bodies: what the float network shows while it runs as a whole.
 class ObservedSamples final : public LayerSamples {
@@ -49,7 +57,7 @@ class ObservedSamples final : public LayerSamples {
       if (place == output_) visit({held, held, tensor, samples});
     };
     runner_.observe([&](ValueId id, const Tensor& tensor) { see("", id, tensor); }, see);
-    for_each_batch(runner_, data_, [&](const SampleBatch& batch) {
+    for_each_full_batch(runner_, data_, [&](const SampleBatch& batch) {
       samples = batch.count;
       runner_.run(batch);
     });
@@ -60,25 +68,6 @@ class ObservedSamples final : public LayerSamples {
   Place input_, output_;
   mutable SampleRunner runner_;
 };
-
-// The part of the network that computes some values, which it gives as outputs. What states are
-// carried from remains, before them.
-Graph part_before(const Graph& graph, const Dataset& data, std::span<const ValueId> wanted) {
-  Graph part = graph;
-  if (!bind_samples(graph, data).carries()) part.outputs.clear();
-  for (const ValueId value : wanted) {
-    const std::string name = part.unique_value_name(part.value(value).name + "_seen");
-    const ValueId seen = part.add_value(
-        name, {.dtype = DType::f32, .shape = part.value(value).type.shape, .quant = {}});
-    part.add_node({.op = "Identity",
-                   .name = part.unique_node_name(name),
-                   .inputs = {value},
-                   .outputs = {seen}});
-    part.outputs.push_back(seen);
-  }
-  part.prune();
-  return part;
-}
 
 class PartialSamples final : public LayerSamples {
  public:
@@ -94,7 +83,7 @@ class PartialSamples final : public LayerSamples {
   int64_t size() const override { return data_.size(); }
 
   void visit(const Visitor& visit) const override {
-    for_each_batch(*real_runner_, data_, [&](const SampleBatch& batch) {
+    for_each_full_batch(*real_runner_, data_, [&](const SampleBatch& batch) {
       const std::span<const Tensor> real = real_runner_->run(batch);
       const Tensor &data = real[real.size() - 2], &result = real.back();
       if (quantized_runner_) {
@@ -138,9 +127,9 @@ std::unique_ptr<LayerSamples> NetworkSamples::of(const std::string& layer,
     std::optional<Graph> part;
     if (quantized != nullptr) {
       const ValueId seen = data_of(quantized->node(*find_node(*quantized, layer)));
-      part = part_before(*quantized, data_, std::span(&seen, 1));
+      part = part_giving(*quantized, data_, std::span(&seen, 1));
     }
-    return std::make_unique<PartialSamples>(part_before(real_, data_, wanted), std::move(part),
+    return std::make_unique<PartialSamples>(part_giving(real_, data_, wanted), std::move(part),
                                             data_, options);
   }
   options.arithmetic = Arithmetic::f32;

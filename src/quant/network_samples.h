@@ -2,13 +2,29 @@
 #pragma once
 
 #include <memory>
+#include <span>
 #include <string>
 
 #include "nibble/data.h"
 #include "nibble/graph.h"
 #include "ranges/rounding.h"
+#include "ranges/sample_runner.h"
 
 namespace nibble {
+
+/// The part of the network that computes some values, which it gives, as reals, as its last
+/// outputs. Where states are carried from sample to sample, what they are carried from goes on
+/// before them.
+Graph part_giving(const Graph& graph, const Dataset& data, std::span<const ValueId> wanted);
+
+/// Calls visit(batch) for each batch. One that had to be filled up would count its last sample
+/// twice; it is all there is, or is left out.
+template <typename Visit>
+void for_each_full_batch(const SampleRunner& runner, const Dataset& data, const Visit& visit) {
+  for (const auto reader = runner.reader(data.size()); const auto batch = reader->next();) {
+    if (batch->padding == 0 || batch->begin == 0) visit(*batch);
+  }
+}
 
 /// Runs the network again for each layer that is looked at, as far as that layer, so that memory
 /// does not grow with the number of samples.

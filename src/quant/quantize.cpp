@@ -302,7 +302,8 @@ Graph quantize(const Graph& graph, const RangeReport& ranges, const BitPlan& pla
   RangesByName by_name;
   for (const TensorRange& range : ranges.tensors) by_name[range.name] = &range;
   std::optional<NetworkSamples> samples;
-  if (!options.dynamic && find_rounding(options.rounding).need != RoundingNeed::nothing) {
+  const RoundingRow& rounding = find_rounding(options.rounding);
+  if (!options.dynamic && rounding.need != RoundingNeed::nothing) {
     samples.emplace(real, *options.samples, options.threads);
   }
   for (size_t i = 0; i < plans.size(); ++i) {
@@ -314,6 +315,17 @@ Graph quantize(const Graph& graph, const RangeReport& ranges, const BitPlan& pla
     }
   }
   open.close();
+  if (rounding.refine != nullptr) {
+    const std::vector<PairOrder> orders = pair_orders(options);
+    rounding.refine({.quantized = quantized,
+                     .real = real,
+                     .samples = *options.samples,
+                     .pair_orders = orders,
+                     .seed = options.seed,
+                     .threads = options.threads,
+                     .progress = options.progress,
+                     .notes = &notes.notes});
+  }
   edit_every_graph(quantized, [](Graph& one, const std::string&) { return share_constants(one); });
   share_constants_of_bodies(quantized);
   quantized.prune();

@@ -3,10 +3,12 @@
 
 #include <functional>
 #include <span>
+#include <string>
 #include <string_view>
 #include <vector>
 
 #include "base/thread_pool.h"
+#include "nibble/pair_order.h"
 #include "nibble/ranges.h"
 
 namespace nibble {
@@ -15,6 +17,7 @@ namespace nibble {
 enum class RoundingNeed : uint8_t {
   nothing,
   layer_samples,  // the layer's data and results; second moments of the data are sums over these
+  network,        // the same, and the network once all its weights are rounded
 };
 
 /// What a layer sees of one batch, in reals. The tensors are borrowed.
@@ -75,6 +78,21 @@ struct RoundedWeight {
   std::vector<double> mean_error;
 };
 
+/// A network with rounded weights, and all that a method needs to go on from there.
+struct NetworkToRefine {
+  Graph& quantized;
+  /// The float network: nodes and values of `quantized` have the same ids in it, but for copies
+  /// (Identity) of graph outputs.
+  const Graph& real;
+  const Dataset& samples;
+  /// In what orders the products of bytes are added in pairs that must not saturate.
+  std::span<const PairOrder> pair_orders;
+  uint64_t seed = 0;
+  int threads = 0;
+  ProgressSink* progress = nullptr;
+  std::vector<std::string>* notes = nullptr;  // what the user should know, in sentences
+};
+
 /// A rounding method. Its row stands in a file of src/ranges/roundings/; one that needs a module
 /// above, as those that train do, stands there and registers itself.
 struct RoundingRow {
@@ -83,6 +101,8 @@ struct RoundingRow {
   RoundingNeed need = RoundingNeed::nothing;
   /// One for each weight of the scope.
   std::vector<RoundedWeight> (*round)(const RoundingScope& scope, ThreadPool& pool) = nullptr;
+  /// Of a row that needs the network: what comes after all weights are rounded.
+  void (*refine)(const NetworkToRefine& network) = nullptr;
 };
 
 /// By name.

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "nibble/train.h"
+#include "train/reconstruction.h"
 
 #pragma GCC visibility push(default)
 namespace nibble {
@@ -42,6 +43,11 @@ class TrainBackend {
   /// output. `params` scales are the learned step sizes.
   virtual FakeQuantized fake_quantize(const Tensor& input, const QuantParams& params,
                                       const Tensor& upstream) const = 0;
+  /// The block (graph_of_block() of a quantized network) with learned codes, biases and scales of
+  /// activations. `real` is the float network, which has the block's nodes by name. Throws
+  /// Error{unsupported} for an operator without a gradient.
+  virtual Graph reconstruct(const Graph& block, const Graph& real, const BlockToLearn& task,
+                            const ReconstructionOptions& options) const = 0;
   /// "libtorch 1.13.1, CPU", or "CPU and CUDA" where there is a device.
   virtual std::string describe() const = 0;
 };

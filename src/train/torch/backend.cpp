@@ -6,6 +6,7 @@
 
 #include "base/check.h"
 #include "train/torch/kept_memory.h"
+#include "train/torch/reconstruction.h"
 #include "train/torch/tensors.h"
 #include "train/torch/trainer.h"
 
@@ -113,6 +114,15 @@ class TorchBackend final : public TrainBackend {
                                 clamp_range(params, x.sizes(), torch::kCPU), 1.0);
       output.backward(to_torch(upstream));
       return FakeQuantized{from_torch(output), from_torch(x.grad()), from_torch(scale.grad())};
+    });
+  }
+
+  Graph reconstruct(const Graph& block, const Graph& real, const BlockToLearn& task,
+                    const ReconstructionOptions& options) const override {
+    return translated([&] {
+      const ThreadCount restored;
+      const KeptMemory kept;
+      return reconstruct_block(block, real, task, options);
     });
   }
 

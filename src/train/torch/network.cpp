@@ -78,6 +78,24 @@ void Network::remember_scales() {
   for (Body& body : bodies_) body.network->remember_scales();
 }
 
+SoftRounding& Network::soften(const std::string& constant, double decided) {
+  const auto id = graph_.find_value(constant);
+  check(id && quantizer_of_[static_cast<size_t>(id->index)] >= 0, "a quantized constant");
+  const Quantizer& grid = quantizer(*id);
+  const torch::Tensor& real = constants_[static_cast<size_t>(id->index)];
+  const torch::Tensor step =
+      spread_groups(parameters_[grid.parameter].tensor, grid.params, real.sizes());
+  return soft_.insert_or_assign(*id, SoftRounding(real, step, grid.range, decided)).first->second;
+}
+
+void Network::harden() {
+  const torch::NoGradGuard no_gradient;
+  for (const auto& [id, rounding] : soft_) {
+    constants_[static_cast<size_t>(id.index)].copy_(rounding.hard());
+  }
+  soft_.clear();
+}
+
 void Network::project_scales() {
   const torch::NoGradGuard no_gradient;
   for (Quantizer& quantizer : quantizers_) {

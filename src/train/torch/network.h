@@ -19,11 +19,13 @@
 #include "train/torch/op.h"
 #include "train/torch/pair_limit.h"
 #include "train/torch/parameters.h"
+#include "train/torch/soft_rounding.h"
 
 namespace nibble {
 
 struct Parameter {
   std::string name;
+  std::string of;  // a scale: the value that it is of
   ParameterRole role = ParameterRole::weight;
   torch::Tensor tensor;  // a leaf that requires its gradient
 };
@@ -53,7 +55,11 @@ class Network {
 
   struct Mode {
     bool training = false;  // batch statistics (which update the running ones) and dropout
-    uint64_t seed = 0;      // of the dropout masks
+    uint64_t seed = 0;      // of the dropout masks, and of what stays unrounded
+    /// The graph's inputs are given as the network is to see them: they are not rounded.
+    bool rounded_inputs = false;
+    /// This share of each activation's numbers is not rounded.
+    double unrounded = 0;
   };
   /// The values `wanted`, for graph inputs in order. Typed values are fake-quantized.
   std::vector<torch::Tensor> forward(const std::vector<torch::Tensor>& inputs,
@@ -69,6 +75,11 @@ class Network {
   /// All that training changes: parameters and running statistics, in a fixed order.
   std::vector<torch::Tensor> state() const;
   void set_state(const std::vector<torch::Tensor>& state);
+  /// How this quantized constant is rounded is learned from now on, and its scale is fixed.
+  /// `decided` as of SoftRounding.
+  SoftRounding& soften(const std::string& constant, double decided);
+  /// Every learned rounding is decided.
+  void harden();
   /// Keeps every scale positive and pairs of weights safe; called after each step of the optimizer.
   void project_scales();
   /// The graph with the present parameters; quantized constants hold codes on the learned scales.
@@ -135,10 +146,10 @@ class Network {
     return quantizers_[static_cast<size_t>(quantizer_of_[static_cast<size_t>(value.index)])];
   }
   int add_quantizer(ValueId value, const QuantParams& params);
-  torch::Tensor quantized(ValueId value, const torch::Tensor& real);
+  torch::Tensor quantized(ValueId value, const torch::Tensor& real, const Mode& mode);
   torch::Tensor bias_scale(const BiasGrid& grid) const;
   torch::Tensor constant(ValueId value) const;
-  void load_constants(std::vector<torch::Tensor>& values);
+  void load_constants(std::vector<torch::Tensor>& values, const Mode& mode);
 
   Graph graph_;
   torch::Device device_;
@@ -152,6 +163,7 @@ class Network {
   std::vector<torch::Tensor> statistics_;  // of batch normalisations
   std::vector<ValueId> statistics_values_;
   std::vector<torch::Tensor> constants_;  // by value: parameters and all other constants
+  std::map<ValueId, SoftRounding> soft_;  // of constants
   std::vector<Quantizer> quantizers_;
   std::vector<int> quantizer_of_;      // by value; -1: none
   std::vector<bool> already_on_grid_;  // by value: same codes as the node's input

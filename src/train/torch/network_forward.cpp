@@ -15,7 +15,8 @@ uint64_t mix(uint64_t seed, uint64_t salt) {
 
 }  // namespace
 
-torch::Tensor Network::quantized(ValueId value, const torch::Tensor& real) {
+torch::Tensor Network::quantized(ValueId value, const torch::Tensor& real, const Mode& mode) {
+  if (const auto soft = soft_.find(value); soft != soft_.end()) return soft->second.soft();
   const int index = quantizer_of_[static_cast<size_t>(value.index)];
   if (index < 0 || already_on_grid_[static_cast<size_t>(value.index)]) return real;
   Quantizer& quantizer = quantizers_[static_cast<size_t>(index)];
@@ -26,14 +27,19 @@ torch::Tensor Network::quantized(ValueId value, const torch::Tensor& real) {
   }
   const torch::Tensor scale =
       spread_groups(parameters_[quantizer.parameter].tensor, quantizer.params, real.sizes());
-  return fake_quantize(real, scale, quantizer.range, quantizer.gradient_scale);
+  Unrounded unrounded;
+  if (!graph_.value(value).is_constant()) {
+    unrounded = {static_cast<uint32_t>(mix(mode.seed, static_cast<uint64_t>(value.index))),
+                 mode.unrounded};
+  }
+  return fake_quantize(real, scale, quantizer.range, quantizer.gradient_scale, unrounded);
 }
 
-void Network::load_constants(std::vector<torch::Tensor>& values) {
+void Network::load_constants(std::vector<torch::Tensor>& values, const Mode& mode) {
   values = constants_;
   for (int32_t i = 0; i < graph_.value_count(); ++i) {
     const auto at = static_cast<size_t>(i);
-    if (constants_[at].defined()) values[at] = quantized({i}, constants_[at]);
+    if (constants_[at].defined()) values[at] = quantized({i}, constants_[at], mode);
   }
   for (const BiasGrid& grid : bias_grids_) {
     torch::Tensor& bias = values[static_cast<size_t>(grid.bias.index)];
@@ -94,13 +100,14 @@ std::vector<torch::Tensor> Network::run(const std::vector<torch::Tensor>& inputs
                                         std::span<const ValueId> wanted, const Mode& mode,
                                         const Around& around) {
   std::vector<torch::Tensor> values;
-  load_constants(values);
+  load_constants(values, mode);
   multiply_adds_ = 0;
   const auto slot = [&](ValueId id) -> torch::Tensor& {
     return values[static_cast<size_t>(id.index)];
   };
   for (size_t i = 0; i < graph_.inputs.size(); ++i) {
-    slot(graph_.inputs[i]) = quantized(graph_.inputs[i], inputs.at(i));
+    slot(graph_.inputs[i]) =
+        mode.rounded_inputs ? inputs.at(i) : quantized(graph_.inputs[i], inputs.at(i), mode);
   }
   // What a body captures comes from around it.
   const Around named = [&](const std::string& name) -> torch::Tensor {
@@ -129,7 +136,8 @@ std::vector<torch::Tensor> Network::run(const std::vector<torch::Tensor>& inputs
       multiply_adds_ += results[0].numel() / std::max<int64_t>(channels, 1) * arguments[1].numel();
     }
     for (size_t out = 0; out < node.outputs.size() && out < results.size(); ++out) {
-      if (node.outputs[out]) slot(node.outputs[out]) = quantized(node.outputs[out], results[out]);
+      if (node.outputs[out])
+        slot(node.outputs[out]) = quantized(node.outputs[out], results[out], mode);
     }
     for (ValueId value : released_after_[i]) {
       if (std::ranges::find(wanted, value) == wanted.end()) slot(value) = torch::Tensor();

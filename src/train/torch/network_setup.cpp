@@ -137,8 +137,11 @@ int Network::add_quantizer(ValueId value, const QuantParams& params) {
                          .previous = scale.clone(),
                          .range = {},
                          .gradient_scale = 0});
-  parameters_.push_back({graph_.value(value).name + ".scale", ParameterRole::scale,
-                         scale.clone().set_requires_grad(true)});
+  const std::string& name = graph_.value(value).name;
+  parameters_.push_back({.name = name + ".scale",
+                         .of = name,
+                         .role = ParameterRole::scale,
+                         .tensor = scale.clone().set_requires_grad(true)});
   return quantizer_of_[static_cast<size_t>(value.index)] = static_cast<int>(quantizers_.size()) - 1;
 }
 
@@ -172,7 +175,8 @@ void Network::add_constants(const Origin& origin) {
       statistics_values_.push_back(id);
     }
     if (!role || use_ == Use::inference) return;
-    parameters_.push_back({value.name, *role, constant.set_requires_grad(true)});
+    parameters_.push_back(
+        {.name = value.name, .of = {}, .role = *role, .tensor = constant.set_requires_grad(true)});
     if (!value.type.quant || value.type.quant->storage == DType::i32) return;
     const auto sizes = constant.sizes();
     Quantizer& quantizer = quantizers_[static_cast<size_t>(add_quantizer(id, *value.type.quant))];

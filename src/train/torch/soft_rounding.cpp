@@ -1,0 +1,43 @@
+#include "train/torch/soft_rounding.h"
+
+namespace nibble {
+namespace {
+
+// The sigmoid is stretched, so that 0 and 1 are reached.
+constexpr double kLow = -0.1, kHigh = 1.1;
+
+}  // namespace
+
+SoftRounding::SoftRounding(const torch::Tensor& weight, const torch::Tensor& step, ClampRange range,
+                           double decided)
+    : step_(step.detach()), range_(std::move(range)) {
+  constexpr double kOpen = 0.01;  // no variable starts where it has no gradient
+  const torch::NoGradGuard no_gradient;
+  const torch::Tensor scaled = weight.detach() / step_;
+  floor_ = scaled.floor();
+  torch::Tensor share = scaled - floor_;
+  share += (share.round() - share) * decided;
+  share.clamp_(kOpen, 1 - kOpen);
+  variable_ = ((share - kLow) / (kHigh - share)).log().set_requires_grad(true);
+}
+
+torch::Tensor SoftRounding::share() const {
+  return (torch::sigmoid(variable_) * (kHigh - kLow) + kLow).clamp(0, 1);
+}
+
+torch::Tensor SoftRounding::on_grid(const torch::Tensor& share) const {
+  return (floor_ + share).clamp(range_.low, range_.high) * step_;
+}
+
+torch::Tensor SoftRounding::soft() const { return on_grid(share()); }
+
+torch::Tensor SoftRounding::hard() const {
+  const torch::NoGradGuard no_gradient;
+  return on_grid((share() >= 0.5).to(floor_.dtype()));
+}
+
+torch::Tensor SoftRounding::undecided(double exponent) const {
+  return (1 - (2 * share() - 1).abs().pow(exponent)).mean();
+}
+
+}  // namespace nibble
