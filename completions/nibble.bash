@@ -3,7 +3,7 @@ _nibble() {
   local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD - 1]}
   COMPREPLY=()
   if ((COMP_CWORD == 1)); then
-    COMPREPLY=($(compgen -W 'inspect check ops train analyze quantize qat finetune eval compare run bench demo new report --help --version' -- "$word"))
+    COMPREPLY=($(compgen -W 'inspect check ops train analyze quantize qat finetune eval compare run bench demo new provenance reproduce report --help --version' -- "$word"))
     return
   fi
   case "${COMP_WORDS[1]} $before" in
@@ -96,7 +96,7 @@ _nibble() {
     'quantize --activation-observer') COMPREPLY=($(compgen -W 'min-max moving-average mse percentile entropy' -- "$word")); return ;;
     'quantize --percentile') :; return ;;
     'quantize --smooth') :; return ;;
-    'quantize --rounding') COMPREPLY=($(compgen -W 'gptq nearest' -- "$word")); return ;;
+    'quantize --rounding') COMPREPLY=($(compgen -W 'adaround brecq gptq nearest' -- "$word")); return ;;
     'quantize --target') COMPREPLY=($(compgen -W 'onnxruntime openvino tensorrt native' -- "$word")); return ;;
     'quantize --calibration') :; return ;;
     'quantize --skip') :; return ;;
@@ -132,7 +132,7 @@ _nibble() {
     'qat --activation-observer') COMPREPLY=($(compgen -W 'min-max moving-average mse percentile entropy' -- "$word")); return ;;
     'qat --percentile') :; return ;;
     'qat --smooth') :; return ;;
-    'qat --rounding') COMPREPLY=($(compgen -W 'gptq nearest' -- "$word")); return ;;
+    'qat --rounding') COMPREPLY=($(compgen -W 'adaround brecq gptq nearest' -- "$word")); return ;;
     'qat --target') COMPREPLY=($(compgen -W 'onnxruntime openvino tensorrt native' -- "$word")); return ;;
     'qat --calibration') :; return ;;
     'qat --skip') :; return ;;
@@ -263,6 +263,25 @@ _nibble() {
     'new --scale') :; return ;;
     'new --mean') :; return ;;
     'new --std') :; return ;;
+    'reproduce -o'|'reproduce --output') :; compopt -o default; return ;;
+    'reproduce --data') COMPREPLY=($(compgen -W 'digits' -- "$word")); COMPREPLY+=($(compgen -f -- "$word")); compopt -o filenames; return ;;
+    'reproduce --input') :; return ;;
+    'reproduce --carry') :; return ;;
+    'reproduce --frame') :; return ;;
+    'reproduce --hop') :; return ;;
+    'reproduce --threads') :; return ;;
+    'reproduce --seed') :; return ;;
+    'reproduce --run') :; return ;;
+    'reproduce --preprocess') :; compopt -o default; return ;;
+    'reproduce --resize') :; return ;;
+    'reproduce --letterbox') :; return ;;
+    'reproduce --pad-value') :; return ;;
+    'reproduce --crop') :; return ;;
+    'reproduce --color') COMPREPLY=($(compgen -W 'rgb bgr grey' -- "$word")); return ;;
+    'reproduce --layout') COMPREPLY=($(compgen -W 'chw hwc' -- "$word")); return ;;
+    'reproduce --scale') :; return ;;
+    'reproduce --mean') :; return ;;
+    'reproduce --std') :; return ;;
     'report -o'|'report --output') :; compopt -o default; return ;;
     'report --threads') :; return ;;
     'report --seed') :; return ;;
@@ -283,6 +302,8 @@ _nibble() {
     bench) [[ $word == -* ]] && COMPREPLY=($(compgen -W '-h --help --threads --batch --shape --carry --seconds --seed --json --run' -- "$word")) ;;
     demo) [[ $word == -* ]] && COMPREPLY=($(compgen -W '-h --help -o --output --json --threads --seed --run' -- "$word")) ;;
     new) [[ $word == -* ]] && COMPREPLY=($(compgen -W '-h --help --model --from --data --input --carry --frame --hop --json --threads --seed --preprocess --resize --letterbox --pad-value --crop --color --layout --scale --mean --std' -- "$word")) ;;
+    provenance) [[ $word == -* ]] && COMPREPLY=($(compgen -W '-h --help --json' -- "$word")) ;;
+    reproduce) [[ $word == -* ]] && COMPREPLY=($(compgen -W '-h --help -o --output --data --input --carry --frame --hop --json --threads --seed --run --preprocess --resize --letterbox --pad-value --crop --color --layout --scale --mean --std' -- "$word")) ;;
     report) [[ $word == -* ]] && COMPREPLY=($(compgen -W '-h --help -o --output --json --threads --seed --run' -- "$word")) ;;
   esac
   [[ $word == -* ]] || compopt -o default

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -147,6 +148,16 @@ class Model:
     def metadata(self) -> dict[str, str]:
         """What the file says in metadata_props; "nibble.preprocess" is how images become inputs."""
         return self._core.metadata
+
+    @property
+    def provenance(self) -> list[dict]:
+        """The steps that made the model, as its file tells them: the options, seed and data of each.
+
+        docs/file-format.md names the keys. Empty for models that Nibble did not quantize.
+        `python -m nibble reproduce` makes a quantized one again.
+        """
+        stored = self.metadata.get("nibble.provenance")
+        return json.loads(stored)["steps"] if stored else []
 
     @property
     def opset(self) -> int:

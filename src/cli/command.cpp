@@ -104,6 +104,10 @@ std::span<const CommandRow> commands() {
       CommandRow{"new", "A project of your own: settings, steps, tests, CI",
                  "nibble new my-project --model model.onnx --data photos --resize 224x224",
                  declare_new},
+      CommandRow{"provenance", "How a model was made, as its file tells it",
+                 "nibble provenance digits-w4a8.onnx", declare_provenance},
+      CommandRow{"reproduce", "Make a quantized model again: the same bytes? Exit code 1 if not",
+                 "nibble reproduce digits-w4a8.onnx digits.onnx --data digits", declare_reproduce},
       CommandRow{"report", "One page of what commands left with --run",
                  "nibble report run/ -o report.html", declare_report},
   };

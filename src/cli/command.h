@@ -111,6 +111,8 @@ std::function<int()> declare_bench(CLI::App& app);
 std::function<int()> declare_demo(CLI::App& app);
 std::function<int()> declare_new(CLI::App& app);
 std::function<int()> declare_report(CLI::App& app);
+std::function<int()> declare_provenance(CLI::App& app);
+std::function<int()> declare_reproduce(CLI::App& app);
 
 /// load_onnx(), for the record.
 Graph load_model(const std::string& path);

@@ -3,6 +3,7 @@
 // settings.cpp.
 #pragma once
 
+#include <nlohmann/json_fwd.hpp>
 #include <span>
 #include <string_view>
 
@@ -28,6 +29,10 @@ std::span<const OptionRow<LayerBits>> layer_option_rows();
 /// Sets what a nibble.json says: a JSON object (comments are allowed) of the rows' keys, and of
 /// "layers". Throws Error{invalid_argument} for what is unknown, of the wrong type or out of range.
 void apply_settings_json(std::string_view text, QuantizeSettings& settings);
+
+/// Such an object, of what is not as it is by default: apply_settings_json() makes the same
+/// settings of it.
+nlohmann::ordered_json settings_to_json(const QuantizeSettings& settings);
 
 /// Throws Error{invalid_argument} for what makes no sense together.
 void check_settings(const QuantizeSettings& settings);

@@ -13,6 +13,7 @@
 #include "ranges/sample_runner.h"
 #include "report/causes/figures.h"
 #include "report/format.h"
+#include "verbs/provenance.h"
 
 namespace nibble {
 namespace {
@@ -55,6 +56,7 @@ class Climb {
     calibration_.graph = prepare_model(model, given);
     data.settle({&calibration_.graph, 1});
     divide(data);
+    record_ = record_of(model, calibration_.samples.get(), run.seed);
     given_ = settings_for(given, calibration_, run);
     reference_ = calibration_.graph;
     judge_.emplace(goal, reference_, deciding_, kConfidence, run);
@@ -74,6 +76,7 @@ class Climb {
     if (reporting_ != nullptr) {
       GoalJudge last(goal_, reference_, reporting_, 0.95, run_);
       ladder_.report = last.judge(ladder_.result.graph);
+      store_score(ladder_.result.graph, *ladder_.report);
     }
     return std::move(ladder_);
   }
@@ -276,6 +279,7 @@ class Climb {
     made.graph =
         quantize(made.float_graph, made.ranges, made.plan, what.settings.options, &made.report);
     require_quantized(made);
+    store_provenance(made, record_, what.settings);
     Rung rung{.setting = what.name,
               .bytes = size_as_onnx(made.graph, find_target(made.target)),
               .weight_bits = weight_bits(made.graph),
@@ -310,6 +314,7 @@ class Climb {
   RunSettings run_;
   LadderSink told_;
   Calibration calibration_;
+  QuantizationRecord record_;
   Graph reference_;  // the float network
   std::shared_ptr<const Dataset> deciding_, reporting_;
   std::optional<GoalJudge> judge_;

@@ -8,6 +8,7 @@
 #include "quant/smoothing.h"
 #include "ranges/rounding.h"
 #include "ranges/sample_runner.h"
+#include "verbs/provenance.h"
 
 namespace nibble {
 
@@ -60,10 +61,12 @@ void check_names(const Graph& graph, const QuantizeSettings& settings) {
   for (const auto& [name, bits] : settings.plan.layers) check_name(name, "layers");
 }
 
+// `reserved`: bytes of the file that are not the network's.
 BitChoice choose(const Calibration& calibration, const RangeReport& ranges,
-                 const QuantizeSettings& settings, const RunSettings& run) {
+                 const QuantizeSettings& settings, int64_t reserved, const RunSettings& run) {
   ChooseOptions options = choose_options(settings);
   options.progress = run.progress;
+  options.reserved_bytes = reserved;
   return choose_bits(calibration.graph, ranges, *calibration.samples, settings.budget, options);
 }
 
@@ -161,14 +164,17 @@ Quantized quantize_model(const Graph& model, const SampleSource& data,
     if (settings.options.dynamic) result.ranges = {};
   }
   result.plan = settings.plan;
+  const QuantizationRecord record = record_of(model, calibration.samples.get(), run.seed);
   if (has_budget(settings)) {
-    result.choice = choose(calibration, result.ranges, settings, run);
+    result.choice = choose(calibration, result.ranges, settings,
+                           provenance_bytes(calibration.graph, record, settings), run);
     result.plan = result.choice->plan;
   }
   result.float_graph = std::move(calibration.graph);
   result.target = settings.options.target;
   result.graph =
       quantize(result.float_graph, result.ranges, result.plan, settings.options, &result.report);
+  store_provenance(result, record, settings);
   return result;
 }
 
@@ -205,7 +211,9 @@ ChosenBits choose_model_bits(const Graph& model, const SampleSource& data,
   ChosenBits chosen;
   RangeReport ranges = measure_ranges(calibration, run);
   if (settings.smooth > 0) smooth_model(calibration, ranges, settings, run);
-  chosen.choice = choose(calibration, ranges, settings, run);
+  const QuantizationRecord record = record_of(model, calibration.samples.get(), run.seed);
+  chosen.choice = choose(calibration, ranges, settings,
+                         provenance_bytes(calibration.graph, record, settings), run);
   chosen.float_graph = std::move(calibration.graph);
   return chosen;
 }

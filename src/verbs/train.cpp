@@ -8,6 +8,7 @@
 #include "passes/insert_qdq.h"
 #include "quant/scale_guards.h"
 #include "train/dynamic.h"
+#include "verbs/provenance.h"
 
 namespace nibble {
 namespace {
@@ -81,9 +82,11 @@ Trained train_with_quantization(const Graph& model, const SampleSource& source,
   TrainOptions options =
       chosen_on(data, choices, qat_defaults(bits.weight_bits, bits.activation_bits), run);
   options.pair_orders = pair_orders(settings.options);
-  return judged(
+  Trained trained = judged(
       train_quantized(start.graph, &start.float_graph, *data.training, *data.validation, options),
       start.graph, &start.float_graph, *data.validation, run);
+  store_training(trained, "qat", *data.training, options);
+  return trained;
 }
 
 Trained finetune_model(Finetuning start, const SampleSource& source, const TrainChoices& choices,
@@ -129,7 +132,9 @@ Trained finetune_model(Finetuning start, const SampleSource& source, const Train
   } else {
     result = train_quantized(models[0], nullptr, *data.training, *data.validation, options);
   }
-  return judged(std::move(result), models[0], teacher, *data.validation, run);
+  Trained trained = judged(std::move(result), models[0], teacher, *data.validation, run);
+  store_training(trained, "finetune", *data.training, options);
+  return trained;
 }
 
 }  // namespace nibble

@@ -39,6 +39,26 @@ class verbs : public testing::CommandLine {
   }
 };
 
+TEST_F(verbs, a_model_says_how_it_was_made_and_is_made_again) {
+  quantize("--weights 4 --rounding gptq --seed 3", "q.onnx");
+  const auto told = nibble("provenance q.onnx");
+  EXPECT_EQ(told.status, 0) << told.err;
+  EXPECT_NE(told.out.find("quantize by Nibble"), std::string::npos) << told.out;
+  EXPECT_NE(told.out.find("weights 4, rounding gptq"), std::string::npos) << told.out;
+  EXPECT_EQ(json("provenance q.onnx")["steps"][0]["seed"], 3);
+
+  const auto again = nibble("reproduce q.onnx float.onnx --data digits -o again.onnx");
+  EXPECT_EQ(again.status, 0) << again.err;
+  EXPECT_NE(again.out.find("the same bytes again"), std::string::npos) << again.out;
+  EXPECT_EQ(read_file(path("again.onnx")), read_file(path("q.onnx")));
+
+  save_onnx(build_architecture("digits-cnn", {1, 8, 8}, 10, 2), path("other.onnx"));
+  const auto other = nibble("reproduce q.onnx other.onnx --data digits");
+  EXPECT_EQ(other.status, 1);
+  EXPECT_NE(other.out.find("Another float model"), std::string::npos) << other.out;
+  expect_failure("provenance float.onnx", 1, {"float.onnx does not say how it was made"});
+}
+
 TEST_F(verbs, a_goal_is_kept_or_nothing_is_written_and_the_exit_code_says_so) {
   const auto kept = nibble("quantize float.onnx --data digits --min-sqnr 5 -o kept.onnx");
   EXPECT_EQ(kept.status, 0) << kept.err;

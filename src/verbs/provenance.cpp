@@ -1,0 +1,197 @@
+#include "verbs/provenance.h"
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+
+#include "base/check.h"
+#include "nibble/version.h"
+#include "ops/roles.h"
+#include "passes/every_graph.h"
+#include "report/digest.h"
+#include "train/options.h"
+#include "verbs/json.h"
+
+namespace nibble {
+namespace {
+
+constexpr const char* kMetadataKey = "nibble.provenance";
+
+void store(Graph& graph, const Json& provenance) {
+  graph.metadata[kMetadataKey] = provenance.dump();
+}
+
+Json step_of(const QuantizationRecord& record, const QuantizeSettings& settings) {
+  Json step = {{"verb", "quantize"}, {"version", version()}, {"model", record.model}};
+  if (!record.data.empty()) step.update({{"data", record.data}, {"samples", record.samples}});
+  step.update({{"seed", record.seed}, {"options", settings_to_json(settings)}});
+  return step;
+}
+
+// Bits that were chosen are given from now on.
+QuantizeSettings with_plan(const QuantizeSettings& settings, const BitPlan& plan, int64_t samples) {
+  QuantizeSettings given = settings;
+  given.plan = plan;
+  given.budget = {};
+  if (samples > 0) given.calibration = samples;
+  return given;
+}
+
+std::string text_of(const Json& object, const char* key) {
+  const auto at = object.find(key);
+  return at != object.end() && at->is_string() ? at->get<std::string>() : std::string();
+}
+
+}  // namespace
+
+std::optional<Json> provenance_of(const Graph& graph) {
+  const auto entry = graph.metadata.find(kMetadataKey);
+  if (entry == graph.metadata.end()) return std::nullopt;
+  Json provenance = Json::parse(entry->second, nullptr, false);
+  const auto is_step = [](const Json& step) {
+    return step.is_object() && step.contains("verb") && step["verb"].is_string();
+  };
+  const bool good = provenance.is_object() && provenance.contains("steps") &&
+                    provenance["steps"].is_array() && !provenance["steps"].empty() &&
+                    std::ranges::all_of(provenance["steps"], is_step);
+  if (!good) {
+    fail(ErrorCode::invalid_model,
+         "metadata {}: expected an object with the steps that made the model, got '{}'",
+         kMetadataKey, entry->second.substr(0, 80));
+  }
+  return provenance;
+}
+
+std::string digest_of_network(const Graph& graph) {
+  Sha256 digest;
+  visit_every_graph(graph, [&](const Graph& one, const std::string& path) {
+    digest.add(path).add(to_text(one));
+    for (int32_t i = 0; i < one.value_count(); ++i) {
+      const Value& value = one.value({i});
+      if (!value.is_constant()) continue;
+      digest.add(value.name);
+      digest.add({static_cast<const std::byte*>(value.data.raw()), value.data.bytes()});
+    }
+  });
+  return digest.hex();
+}
+
+QuantizationRecord record_of(const Graph& model, const Dataset* calibration, uint64_t seed) {
+  QuantizationRecord record{.model = digest_of_network(model), .data = {}, .seed = seed};
+  if (calibration != nullptr) {
+    record.data = digest_of(*calibration);
+    record.samples = calibration->size();
+  }
+  return record;
+}
+
+void store_provenance(Quantized& result, const QuantizationRecord& record,
+                      const QuantizeSettings& settings) {
+  const QuantizeSettings given = with_plan(settings, result.plan, record.samples);
+  store(result.graph, {{"steps", {step_of(record, given)}}});
+}
+
+int64_t provenance_bytes(const Graph& graph, const QuantizationRecord& record,
+                         const QuantizeSettings& settings) {
+  constexpr int64_t kOverhead = 64;  // of the entry, and of what closes the JSON
+  BitPlan plan = settings.plan;
+  visit_every_graph(graph, [&](const Graph& one, const std::string& path) {
+    for (const NodeId id : one.nodes()) {
+      // Neither is what layers have by default: both are written.
+      if (has_weight(one, one.node(id))) plan.layers[path + one.node(id).name] = {6, 6};
+    }
+  });
+  const QuantizeSettings given = with_plan(settings, plan, record.samples);
+  return std::ssize(step_of(record, given).dump()) + kOverhead;
+}
+
+void store_score(Graph& graph, const Verdict& verdict) {
+  std::optional<Json> provenance = provenance_of(graph);
+  if (!provenance) return;
+  Json score = {{"metric", verdict.metric},
+                {"samples", verdict.samples},
+                {"value", verdict.value},
+                {"change", verdict.change},
+                {"interval", {verdict.interval.low, verdict.interval.high}},
+                {"confidence", verdict.confidence}};
+  if (!verdict.output.empty()) score["output"] = verdict.output;
+  (*provenance)["steps"].back()["scores"].push_back(std::move(score));
+  store(graph, *provenance);
+}
+
+void store_training(Trained& trained, std::string_view verb, const Dataset& training,
+                    const TrainOptions& options) {
+  Json provenance = provenance_of(trained.graph).value_or(Json{{"steps", Json::array()}});
+  const TrainOptions usual;
+  Json given = Json::object();
+  for (const auto& row : train_option_rows()) {
+    const auto value = row.get(options);
+    if (!value || value == row.get(usual) || row.spec.key.empty()) continue;
+    std::visit([&](const auto& what) { given[std::string(row.spec.key)] = what; }, *value);
+  }
+  const Epoch& best = trained.best();
+  Json score = {{"metric", trained.labelled ? "top1" : "sqnr"},
+                {"samples", best.validation_samples},
+                {"value", trained.labelled ? best.validation_accuracy : best.validation_sqnr_db}};
+  provenance["steps"].push_back({{"verb", verb},
+                                 {"version", version()},
+                                 {"data", digest_of(training)},
+                                 {"samples", training.size()},
+                                 {"seed", options.seed},
+                                 {"options", std::move(given)},
+                                 {"best_epoch", trained.best_epoch + 1},
+                                 {"scores", {std::move(score)}}});
+  store(trained.graph, provenance);
+}
+
+Reproduction reproduce(const Graph& quantized, Graph model, const SampleSource& data,
+                       const RunSettings& run) {
+  const std::optional<Json> provenance = provenance_of(quantized);
+  if (!provenance) {
+    fail(ErrorCode::invalid_model,
+         "the model does not say how it was made: there is no metadata '{}' in it", kMetadataKey);
+  }
+  const Json& steps = (*provenance)["steps"];
+  for (const Json& step : steps) {
+    if (step["verb"] == "quantize") continue;
+    fail(ErrorCode::unsupported,
+         "the model was trained after it was quantized ({}): see `nibble provenance` for the "
+         "options, and train again with them",
+         step["verb"].get<std::string>());
+  }
+  const Json& step = steps.front();
+  QuantizeSettings settings;
+  with_context([] { return fmt::format("metadata {}", kMetadataKey); },
+               [&] {
+                 if (!step.contains("options")) {
+                   fail(ErrorCode::invalid_model, "the options are missing");
+                 }
+                 apply_settings_json(step["options"].dump(), settings);
+               });
+  RunSettings same = run;
+  same.seed = step.value("seed", uint64_t{0});
+  for (const char* key : {"nibble.preprocess", "nibble.carry"}) {
+    const auto stored = quantized.metadata.find(key);
+    if (stored != quantized.metadata.end()) model.metadata.try_emplace(key, stored->second);
+  }
+  Reproduction made{.result = quantize_model(model, data, settings, same), .differences = {}};
+  const Json again = (*provenance_of(made.result.graph))["steps"].front();
+  const auto compare = [&](const char* key, const char* what) {
+    const std::string was = text_of(step, key), is = text_of(again, key);
+    if (was == is) return;
+    const auto name = [](const std::string& text) {
+      return text.empty() ? std::string("none") : text.substr(0, 12);
+    };
+    made.differences.push_back(fmt::format("{}: {} then, {} now", what, name(was), name(is)));
+  };
+  compare("version", "Another version of Nibble");
+  compare("model", "Another float model");
+  compare("data", "Other samples");
+  if (step.contains("scores")) {
+    Json full = *provenance_of(made.result.graph);
+    full["steps"].front()["scores"] = step["scores"];
+    store(made.result.graph, full);
+  }
+  return made;
+}
+
+}  // namespace nibble
