@@ -38,7 +38,7 @@ bool is_learned_layer(const Graph& graph, const Node& node) {
 class Reconstruction {
  public:
   Reconstruction(const NetworkToRefine& network, BlockSize size)
-      : network_(network), graph_(network.quantized), backend_(train_backend()) {
+      : network_(network), graph_(network.quantized), size_(size), backend_(train_backend()) {
     for (const NodeId id : graph_.nodes()) {
       if (is_learned_layer(graph_, graph_.node(id))) layers_.push_back(id);
     }
@@ -49,9 +49,8 @@ class Reconstruction {
     batch_axis_ = runner.batch_axis();
   }
 
-  void run(double decided) {
-    ReconstructionOptions options{.decided = decided,
-                                  .seed = network_.seed,
+  void run() {
+    ReconstructionOptions options{.seed = network_.seed,
                                   .threads = network_.threads,
                                   .progress = network_.progress,
                                   .total = std::ssize(blocks_)};
@@ -98,7 +97,7 @@ class Reconstruction {
       }
     }
     if (task.weights.empty()) return;
-    task.grids = grids_of(block);
+    if (size_ == BlockSize::block) task.grids = grids_of(block);
     task.samples = samples_of(block);
     take(backend_.reconstruct(part, network_.real, task, options), task);
   }
@@ -310,6 +309,7 @@ class Reconstruction {
 
   const NetworkToRefine& network_;
   Graph& graph_;
+  const BlockSize size_;
   const TrainBackend& backend_;
   std::vector<NodeId> layers_;
   std::vector<Block> blocks_;
@@ -317,33 +317,26 @@ class Reconstruction {
   std::map<ValueId, int> batch_axis_;
 };
 
-// From the weights as they are to where they are rounded best.
-RoundingRow adaround() {
-  return {.name = "adaround",
-          .summary = "learns which weights to round up, layer by layer (libtorch; minutes)",
-          .need = RoundingNeed::network,
-          .round = nearest_rounding().round,
-          .refine = [](const NetworkToRefine& network) {
-            Reconstruction(network, BlockSize::layer).run(0);
-          }};
+template <BlockSize size>
+void learn_by(const NetworkToRefine& network) {
+  Reconstruction(network, size).run();
 }
 
-// GPTQ knows how a layer's errors cancel, and nothing of what comes behind it: it is where blocks
-// start.
-RoundingRow brecq() {
-  return {.name = "brecq",
-          .summary =
-              "goes on from gptq and learns block by block, biases and the scales of "
-              "activations too (libtorch; minutes)",
+RoundingRow learned(std::string_view name, std::string_view summary,
+                    void (*refine)(const NetworkToRefine&)) {
+  return {.name = name,
+          .summary = summary,
           .need = RoundingNeed::network,
           .round = nearest_rounding().round,
-          .refine = [](const NetworkToRefine& network) {
-            Reconstruction(network, BlockSize::block).run(0);
-          }};
+          .refine = refine};
 }
 
-const RoundingRegistration kAdaRound(adaround());
-const RoundingRegistration kBrecq(brecq());
+const RoundingRegistration kAdaRound(
+    learned("adaround", "learns which weights to round up, layer by layer (libtorch; minutes)",
+            learn_by<BlockSize::layer>));
+const RoundingRegistration kBrecq(
+    learned("brecq", "the same block by block, with the scales of activations (libtorch; minutes)",
+            learn_by<BlockSize::block>));
 
 }  // namespace
 }  // namespace nibble

@@ -39,8 +39,6 @@ struct BlockToLearn {
 struct ReconstructionOptions {
   int64_t steps = 1000;
   int64_t batch = 16;
-  /// How near to their codes the weights start, from 0, where they lie themselves, to 1.
-  double decided = 0;
   uint64_t seed = 0;
   int threads = 0;
   /// Reports the steps of a block as steps [before, before + steps) of `total`.

@@ -78,14 +78,14 @@ void Network::remember_scales() {
   for (Body& body : bodies_) body.network->remember_scales();
 }
 
-SoftRounding& Network::soften(const std::string& constant, double decided) {
+SoftRounding& Network::soften(const std::string& constant) {
   const auto id = graph_.find_value(constant);
   check(id && quantizer_of_[static_cast<size_t>(id->index)] >= 0, "a quantized constant");
   const Quantizer& grid = quantizer(*id);
   const torch::Tensor& real = constants_[static_cast<size_t>(id->index)];
   const torch::Tensor step =
       spread_groups(parameters_[grid.parameter].tensor, grid.params, real.sizes());
-  return soft_.insert_or_assign(*id, SoftRounding(real, step, grid.range, decided)).first->second;
+  return soft_.insert_or_assign(*id, SoftRounding(real, step, grid.range)).first->second;
 }
 
 void Network::harden() {

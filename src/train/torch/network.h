@@ -76,8 +76,7 @@ class Network {
   std::vector<torch::Tensor> state() const;
   void set_state(const std::vector<torch::Tensor>& state);
   /// How this quantized constant is rounded is learned from now on, and its scale is fixed.
-  /// `decided` as of SoftRounding.
-  SoftRounding& soften(const std::string& constant, double decided);
+  SoftRounding& soften(const std::string& constant);
   /// Every learned rounding is decided.
   void harden();
   /// Keeps every scale positive and pairs of weights safe; called after each step of the optimizer.

@@ -173,7 +173,7 @@ class BlockLearner {
       groups.emplace_back(Tensors{tensor}, std::make_unique<torch::optim::AdamOptions>(rate));
     };
     for (const std::string& weight : task_.weights) {
-      roundings_.push_back(&network_.soften(weight, options_.decided));
+      roundings_.push_back(&network_.soften(weight));
       add(roundings_.back()->variable(), kRoundingRate);
     }
     std::set<std::string> biases;

@@ -8,16 +8,13 @@ constexpr double kLow = -0.1, kHigh = 1.1;
 
 }  // namespace
 
-SoftRounding::SoftRounding(const torch::Tensor& weight, const torch::Tensor& step, ClampRange range,
-                           double decided)
+SoftRounding::SoftRounding(const torch::Tensor& weight, const torch::Tensor& step, ClampRange range)
     : step_(step.detach()), range_(std::move(range)) {
   constexpr double kOpen = 0.01;  // no variable starts where it has no gradient
   const torch::NoGradGuard no_gradient;
   const torch::Tensor scaled = weight.detach() / step_;
   floor_ = scaled.floor();
-  torch::Tensor share = scaled - floor_;
-  share += (share.round() - share) * decided;
-  share.clamp_(kOpen, 1 - kOpen);
+  const torch::Tensor share = (scaled - floor_).clamp(kOpen, 1 - kOpen);
   variable_ = ((share - kLow) / (kHigh - share)).log().set_requires_grad(true);
 }
 

@@ -11,10 +11,8 @@ namespace nibble {
 /// where h(v) = clamp(1.2 sigmoid(v) - 0.1, 0, 1).
 class SoftRounding {
  public:
-  /// `step` broadcasts against `weight`, as the range does. `decided`: how far h starts from where
-  /// the weight lies to the code next to it, from 0 to 1.
-  SoftRounding(const torch::Tensor& weight, const torch::Tensor& step, ClampRange range,
-               double decided);
+  /// `step` broadcasts against `weight`, as the range does. h starts where the weight lies.
+  SoftRounding(const torch::Tensor& weight, const torch::Tensor& step, ClampRange range);
 
   /// v: what is learned. A leaf that requires its gradient.
   const torch::Tensor& variable() const { return variable_; }
