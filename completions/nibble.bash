@@ -263,6 +263,8 @@ _nibble() {
     'new --scale') :; return ;;
     'new --mean') :; return ;;
     'new --std') :; return ;;
+    'provenance --threads') :; return ;;
+    'provenance --seed') :; return ;;
     'reproduce -o'|'reproduce --output') :; compopt -o default; return ;;
     'reproduce --data') COMPREPLY=($(compgen -W 'digits' -- "$word")); COMPREPLY+=($(compgen -f -- "$word")); compopt -o filenames; return ;;
     'reproduce --input') :; return ;;
@@ -302,7 +304,7 @@ _nibble() {
     bench) [[ $word == -* ]] && COMPREPLY=($(compgen -W '-h --help --threads --batch --shape --carry --seconds --seed --json --run' -- "$word")) ;;
     demo) [[ $word == -* ]] && COMPREPLY=($(compgen -W '-h --help -o --output --json --threads --seed --run' -- "$word")) ;;
     new) [[ $word == -* ]] && COMPREPLY=($(compgen -W '-h --help --model --from --data --input --carry --frame --hop --json --threads --seed --preprocess --resize --letterbox --pad-value --crop --color --layout --scale --mean --std' -- "$word")) ;;
-    provenance) [[ $word == -* ]] && COMPREPLY=($(compgen -W '-h --help --json' -- "$word")) ;;
+    provenance) [[ $word == -* ]] && COMPREPLY=($(compgen -W '-h --help --json --threads --seed' -- "$word")) ;;
     reproduce) [[ $word == -* ]] && COMPREPLY=($(compgen -W '-h --help -o --output --data --input --carry --frame --hop --json --threads --seed --run --preprocess --resize --letterbox --pad-value --crop --color --layout --scale --mean --std' -- "$word")) ;;
     report) [[ $word == -* ]] && COMPREPLY=($(compgen -W '-h --help -o --output --json --threads --seed --run' -- "$word")) ;;
   esac

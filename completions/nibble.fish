@@ -317,6 +317,8 @@ complete -c nibble -n '__fish_seen_subcommand_from new' -l mean -x -d 'One numbe
 complete -c nibble -n '__fish_seen_subcommand_from new' -l std -x -d 'One number per channel (0.229,0.224,0.225), above 0'
 complete -c nibble -n '__fish_seen_subcommand_from provenance' -s h -l help -d 'Print this help message and exit'
 complete -c nibble -n '__fish_seen_subcommand_from provenance' -l json -d 'Print the result as JSON on stdout'
+complete -c nibble -n '__fish_seen_subcommand_from provenance' -l threads -x -d 'Threads to use (0: one per core), from 0 to 1024'
+complete -c nibble -n '__fish_seen_subcommand_from provenance' -l seed -x -d 'Seed of everything random'
 complete -c nibble -n '__fish_seen_subcommand_from reproduce' -s h -l help -d 'Print this help message and exit'
 complete -c nibble -n '__fish_seen_subcommand_from reproduce' -s o -l output -r -d 'Write what comes out too'
 complete -c nibble -n '__fish_seen_subcommand_from reproduce' -l data -r -a 'digits' -d 'Samples'

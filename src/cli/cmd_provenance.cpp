@@ -8,7 +8,7 @@ namespace {
 
 struct Arguments {
   std::string model;
-  bool json = false;
+  CommonOptions common;
 };
 
 // "weights 4, rounding gptq"; of an object of objects "conv1: weights 8".
@@ -68,11 +68,9 @@ int run(const Arguments& arguments) {
          "{} does not say how it was made: Nibble writes that into the models that it quantizes",
          arguments.model);
   }
-  if (arguments.json) {
-    print_json(*provenance);
-    return 0;
-  }
-  for (const Json& step : (*provenance)["steps"]) print_step(step);
+  present("provenance", *provenance, arguments.common, [&] {
+    for (const Json& step : (*provenance)["steps"]) print_step(step);
+  });
   return 0;
 }
 
@@ -83,7 +81,7 @@ std::function<int()> declare_provenance(CLI::App& app) {
   app.add_option("MODEL", arguments->model, "ONNX model that Nibble quantized")
       ->type_name("FILE")
       ->required();
-  add_option(app, kJsonOption, arguments->json);
+  arguments->common.declare(app, false);
   return [arguments] { return run(*arguments); };
 }
 

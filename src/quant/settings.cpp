@@ -194,6 +194,7 @@ Json differences(std::span<const OptionRow<Settings>> rows, const Settings& sett
 Json settings_to_json(const QuantizeSettings& settings) {
   Json object = differences(quantize_option_rows(), settings, {});
   for (const auto& [node, bits] : settings.plan.layers) {
+    if (bits == settings.plan.fallback) continue;
     object["layers"][node] = differences(layer_option_rows(), bits, settings.plan.fallback);
   }
   return object;

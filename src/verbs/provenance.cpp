@@ -93,11 +93,13 @@ void store_provenance(Quantized& result, const QuantizationRecord& record,
 int64_t provenance_bytes(const Graph& graph, const QuantizationRecord& record,
                          const QuantizeSettings& settings) {
   constexpr int64_t kOverhead = 64;  // of the entry, and of what closes the JSON
+  // Bits that a layer does not have by default are written.
+  const auto other = [](int bits) { return bits == 6 ? 4 : 6; };
   BitPlan plan = settings.plan;
+  const LayerBits written{other(plan.fallback.weight_bits), other(plan.fallback.activation_bits)};
   visit_every_graph(graph, [&](const Graph& one, const std::string& path) {
     for (const NodeId id : one.nodes()) {
-      // Neither is what layers have by default: both are written.
-      if (has_weight(one, one.node(id))) plan.layers[path + one.node(id).name] = {6, 6};
+      if (has_weight(one, one.node(id))) plan.layers[path + one.node(id).name] = written;
     }
   });
   const QuantizeSettings given = with_plan(settings, plan, record.samples);

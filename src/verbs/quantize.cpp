@@ -164,7 +164,10 @@ Quantized quantize_model(const Graph& model, const SampleSource& data,
     if (settings.options.dynamic) result.ranges = {};
   }
   result.plan = settings.plan;
-  const QuantizationRecord record = record_of(model, calibration.samples.get(), run.seed);
+  // Ranges found at run time hang on no samples.
+  const bool measured = !settings.options.dynamic || settings.smooth > 0;
+  const QuantizationRecord record =
+      record_of(model, measured ? calibration.samples.get() : nullptr, run.seed);
   if (has_budget(settings)) {
     result.choice = choose(calibration, result.ranges, settings,
                            provenance_bytes(calibration.graph, record, settings), run);
