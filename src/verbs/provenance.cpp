@@ -27,6 +27,20 @@ Json step_of(const QuantizationRecord& record, const QuantizeSettings& settings)
   return step;
 }
 
+// Of what the network is shown: what fields are called, and labels, make no difference to it.
+std::string digest_of_samples(const Dataset& data) {
+  Sha256 digest;
+  digest.add(data.size());
+  const int64_t count = std::min(kDigestSamples, data.size());
+  for (int64_t i = 0; i < count; ++i) {
+    for (const Tensor& tensor : data.sample(i * data.size() / count)) {
+      digest.add(name_of(tensor.dtype())).add(tensor.shape().to_string());
+      digest.add({static_cast<const std::byte*>(tensor.raw()), tensor.bytes()});
+    }
+  }
+  return digest.hex();
+}
+
 // Bits that were chosen are given from now on.
 QuantizeSettings with_plan(const QuantizeSettings& settings, const BitPlan& plan, int64_t samples) {
   QuantizeSettings given = settings;
@@ -78,7 +92,7 @@ std::string digest_of_network(const Graph& graph) {
 QuantizationRecord record_of(const Graph& model, const Dataset* calibration, uint64_t seed) {
   QuantizationRecord record{.model = digest_of_network(model), .data = {}, .seed = seed};
   if (calibration != nullptr) {
-    record.data = digest_of(*calibration);
+    record.data = digest_of_samples(*calibration);
     record.samples = calibration->size();
   }
   return record;
@@ -136,7 +150,7 @@ void store_training(Trained& trained, std::string_view verb, const Dataset& trai
                 {"value", trained.labelled ? best.validation_accuracy : best.validation_sqnr_db}};
   provenance["steps"].push_back({{"verb", verb},
                                  {"version", version()},
-                                 {"data", digest_of(training)},
+                                 {"data", digest_of_samples(training)},
                                  {"samples", training.size()},
                                  {"seed", options.seed},
                                  {"options", std::move(given)},

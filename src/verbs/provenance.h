@@ -23,7 +23,7 @@ std::string digest_of_network(const Graph& graph);
 /// A quantization, for the file that it makes.
 struct QuantizationRecord {
   std::string model;  // digest_of_network() of the float model, as it was given
-  std::string data;   // digest_of() the samples that calibrated; empty: there were none
+  std::string data;   // a SHA-256 of the samples that calibrated; empty: there were none
   int64_t samples = 0;
   uint64_t seed = 0;
 };
