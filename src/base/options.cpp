@@ -172,6 +172,10 @@ OptionValue parse_option(const OptionSpec& spec, const std::vector<std::string>&
   refuse(spec, false, word);
 }
 
+Json option_to_json(const OptionValue& value) {
+  return std::visit([](const auto& what) { return Json(what); }, value);
+}
+
 OptionValue option_from_json(const OptionSpec& spec, const Json& json) {
   if (auto value = value_in(spec, json)) return *value;
   refuse(spec, true, json.dump());

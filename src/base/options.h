@@ -51,6 +51,8 @@ std::vector<std::string> choice_names(const OptionSpec& spec);
 /// value and what is allowed.
 OptionValue parse_option(const OptionSpec& spec, const std::vector<std::string>& words);
 OptionValue option_from_json(const OptionSpec& spec, const nlohmann::ordered_json& json);
+/// What option_from_json() makes `value` of.
+nlohmann::ordered_json option_to_json(const OptionValue& value);
 /// "Bits of the weights: 8, 6, 4, 3 or 2; default 8".
 std::string help_of(const OptionSpec& spec, const std::optional<OptionValue>& default_value);
 
@@ -113,6 +115,20 @@ GivenOptions<Settings> options_from_json(const nlohmann::ordered_json& object,
     given.emplace_back(&*row, option_from_json(row->spec, *value));
   }
   return given;
+}
+
+/// The options that are not as in `usual`, as members of a JSON object: options_from_json() reads
+/// them. The caller includes <nlohmann/json.hpp>.
+template <typename Settings, typename Json = nlohmann::ordered_json>
+Json options_to_json(std::span<const OptionRow<Settings>> rows, const Settings& settings,
+                     const Settings& usual) {
+  Json object = Json::object();
+  for (const OptionRow<Settings>& row : rows) {
+    const auto value = row.get(settings);
+    if (row.spec.key.empty() || !value || value == row.get(usual)) continue;
+    object[std::string(row.spec.key)] = option_to_json(*value);
+  }
+  return object;
 }
 
 }  // namespace nibble

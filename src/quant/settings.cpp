@@ -175,27 +175,12 @@ void apply_settings_json(std::string_view text, QuantizeSettings& settings) {
   if (layers != object.end()) read_layers(*layers, settings);
 }
 
-namespace {
-
-template <typename Settings>
-Json differences(std::span<const OptionRow<Settings>> rows, const Settings& settings,
-                 const Settings& usual) {
-  Json object = Json::object();
-  for (const OptionRow<Settings>& row : rows) {
-    const auto value = row.get(settings);
-    if (!value || value == row.get(usual)) continue;
-    std::visit([&](const auto& what) { object[std::string(row.spec.key)] = what; }, *value);
-  }
-  return object;
-}
-
-}  // namespace
-
 Json settings_to_json(const QuantizeSettings& settings) {
-  Json object = differences(quantize_option_rows(), settings, {});
+  Json object = options_to_json<QuantizeSettings>(quantize_option_rows(), settings, {});
   for (const auto& [node, bits] : settings.plan.layers) {
     if (bits == settings.plan.fallback) continue;
-    object["layers"][node] = differences(layer_option_rows(), bits, settings.plan.fallback);
+    object["layers"][node] =
+        options_to_json<LayerBits>(layer_option_rows(), bits, settings.plan.fallback);
   }
   return object;
 }

@@ -137,25 +137,19 @@ void store_score(Graph& graph, const Verdict& verdict) {
 void store_training(Trained& trained, std::string_view verb, const Dataset& training,
                     const TrainOptions& options) {
   Json provenance = provenance_of(trained.graph).value_or(Json{{"steps", Json::array()}});
-  const TrainOptions usual;
-  Json given = Json::object();
-  for (const auto& row : train_option_rows()) {
-    const auto value = row.get(options);
-    if (!value || value == row.get(usual) || row.spec.key.empty()) continue;
-    std::visit([&](const auto& what) { given[std::string(row.spec.key)] = what; }, *value);
-  }
   const Epoch& best = trained.best();
   Json score = {{"metric", trained.labelled ? "top1" : "sqnr"},
                 {"samples", best.validation_samples},
                 {"value", trained.labelled ? best.validation_accuracy : best.validation_sqnr_db}};
-  provenance["steps"].push_back({{"verb", verb},
-                                 {"version", version()},
-                                 {"data", digest_of_samples(training)},
-                                 {"samples", training.size()},
-                                 {"seed", options.seed},
-                                 {"options", std::move(given)},
-                                 {"best_epoch", trained.best_epoch + 1},
-                                 {"scores", {std::move(score)}}});
+  provenance["steps"].push_back(
+      {{"verb", verb},
+       {"version", version()},
+       {"data", digest_of_samples(training)},
+       {"samples", training.size()},
+       {"seed", options.seed},
+       {"options", options_to_json<TrainOptions>(train_option_rows(), options, {})},
+       {"best_epoch", trained.best_epoch + 1},
+       {"scores", {std::move(score)}}});
   store(trained.graph, provenance);
 }
 
