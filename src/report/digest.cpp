@@ -102,6 +102,28 @@ std::string Sha256::hex() {
   return text;
 }
 
+namespace {
+
+void add_samples(Sha256& digest, const Dataset& data) {
+  const int64_t count = std::min(kDigestSamples, data.size());
+  for (int64_t i = 0; i < count; ++i) {
+    for (const Tensor& tensor : data.sample(i * data.size() / count)) {
+      digest.add(tensor.shape().to_string());
+      digest.add({static_cast<const std::byte*>(tensor.raw()), tensor.bytes()});
+    }
+  }
+}
+
+}  // namespace
+
+std::string digest_of_samples(const Dataset& data) {
+  Sha256 digest;
+  digest.add(data.size());
+  for (const Field& field : data.fields()) digest.add(name_of(field.dtype));
+  add_samples(digest, data);
+  return digest.hex();
+}
+
 std::string digest_of(const Dataset& data) {
   Sha256 digest;
   digest.add(data.size());
@@ -112,13 +134,7 @@ std::string digest_of(const Dataset& data) {
   if (data.classes() > 0) {
     for (int64_t i = 0; i < data.size(); ++i) digest.add(data.label(i));
   }
-  const int64_t count = std::min(kDigestSamples, data.size());
-  for (int64_t i = 0; i < count; ++i) {
-    for (const Tensor& tensor : data.sample(i * data.size() / count)) {
-      digest.add(tensor.shape().to_string());
-      digest.add({static_cast<const std::byte*>(tensor.raw()), tensor.bytes()});
-    }
-  }
+  add_samples(digest, data);
   return digest.hex();
 }
 

@@ -37,6 +37,8 @@ class Sha256 {
 /// Dataset::sample().
 constexpr int64_t kDigestSamples = 64;
 std::string digest_of(const Dataset& data);
+/// The same of what the model is shown alone: neither labels nor what fields are called count.
+std::string digest_of_samples(const Dataset& data);
 
 }  // namespace nibble
 #pragma GCC visibility pop

@@ -1,6 +1,7 @@
 #include "verbs/provenance.h"
 
 #include <algorithm>
+#include <array>
 #include <nlohmann/json.hpp>
 
 #include "base/check.h"
@@ -25,20 +26,6 @@ Json step_of(const QuantizationRecord& record, const QuantizeSettings& settings)
   if (!record.data.empty()) step.update({{"data", record.data}, {"samples", record.samples}});
   step.update({{"seed", record.seed}, {"options", settings_to_json(settings)}});
   return step;
-}
-
-// Of what the network is shown: what fields are called, and labels, make no difference to it.
-std::string digest_of_samples(const Dataset& data) {
-  Sha256 digest;
-  digest.add(data.size());
-  const int64_t count = std::min(kDigestSamples, data.size());
-  for (int64_t i = 0; i < count; ++i) {
-    for (const Tensor& tensor : data.sample(i * data.size() / count)) {
-      digest.add(name_of(tensor.dtype())).add(tensor.shape().to_string());
-      digest.add({static_cast<const std::byte*>(tensor.raw()), tensor.bytes()});
-    }
-  }
-  return digest.hex();
 }
 
 // Bits that were chosen are given from now on.
@@ -104,9 +91,12 @@ void store_provenance(Quantized& result, const QuantizationRecord& record,
   store(result.graph, {{"steps", {step_of(record, given)}}});
 }
 
-int64_t provenance_bytes(const Graph& graph, const QuantizationRecord& record,
+int64_t provenance_bytes(const Graph& graph, int64_t samples, uint64_t seed,
                          const QuantizeSettings& settings) {
-  constexpr int64_t kOverhead = 64;  // of the entry, and of what closes the JSON
+  constexpr int64_t kOverhead = 64;           // of the entry, and of what closes the JSON
+  const std::string digest = Sha256().hex();  // all are as long
+  const QuantizationRecord record{
+      .model = digest, .data = digest, .samples = samples, .seed = seed};
   // Bits that a layer does not have by default are written.
   const auto other = [](int bits) { return bits == 6 ? 4 : 6; };
   BitPlan plan = settings.plan;
@@ -179,11 +169,9 @@ Reproduction reproduce(const Graph& quantized, Graph model, const SampleSource& 
                });
   RunSettings same = run;
   same.seed = step.value("seed", uint64_t{0});
-  for (const char* key : {"nibble.preprocess", "nibble.carry"}) {
-    const auto stored = quantized.metadata.find(key);
-    if (stored != quantized.metadata.end()) model.metadata.try_emplace(key, stored->second);
-  }
-  Reproduction made{.result = quantize_model(model, data, settings, same), .differences = {}};
+  std::array<Graph, 2> models = {quantized, std::move(model)};
+  data.settle(models);
+  Reproduction made{.result = quantize_model(models[1], data, settings, same), .differences = {}};
   const Json again = (*provenance_of(made.result.graph))["steps"].front();
   const auto compare = [&](const char* key, const char* what) {
     const std::string was = text_of(step, key), is = text_of(again, key);

@@ -32,8 +32,9 @@ QuantizationRecord record_of(const Graph& model, const Dataset* calibration, uin
 /// `result` with where the bits that a budget chose are given instead.
 void store_provenance(Quantized& result, const QuantizationRecord& record,
                       const QuantizeSettings& settings);
-/// Bytes that this takes in a file at most, whatever bits the layers get.
-int64_t provenance_bytes(const Graph& graph, const QuantizationRecord& record,
+/// Bytes that this takes in a file at most, whatever bits the layers get: for `samples` samples
+/// that calibrate.
+int64_t provenance_bytes(const Graph& graph, int64_t samples, uint64_t seed,
                          const QuantizeSettings& settings);
 /// Adds how the model was judged on samples that decided nothing.
 void store_score(Graph& graph, const Verdict& verdict);

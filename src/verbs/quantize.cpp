@@ -61,12 +61,12 @@ void check_names(const Graph& graph, const QuantizeSettings& settings) {
   for (const auto& [name, bits] : settings.plan.layers) check_name(name, "layers");
 }
 
-// `reserved`: bytes of the file that are not the network's.
 BitChoice choose(const Calibration& calibration, const RangeReport& ranges,
-                 const QuantizeSettings& settings, int64_t reserved, const RunSettings& run) {
+                 const QuantizeSettings& settings, const RunSettings& run) {
   ChooseOptions options = choose_options(settings);
   options.progress = run.progress;
-  options.reserved_bytes = reserved;
+  options.reserved_bytes =
+      provenance_bytes(calibration.graph, calibration.samples->size(), run.seed, settings);
   return choose_bits(calibration.graph, ranges, *calibration.samples, settings.budget, options);
 }
 
@@ -164,20 +164,18 @@ Quantized quantize_model(const Graph& model, const SampleSource& data,
     if (settings.options.dynamic) result.ranges = {};
   }
   result.plan = settings.plan;
-  // Ranges found at run time hang on no samples.
-  const bool measured = !settings.options.dynamic || settings.smooth > 0;
-  const QuantizationRecord record =
-      record_of(model, measured ? calibration.samples.get() : nullptr, run.seed);
   if (has_budget(settings)) {
-    result.choice = choose(calibration, result.ranges, settings,
-                           provenance_bytes(calibration.graph, record, settings), run);
+    result.choice = choose(calibration, result.ranges, settings, run);
     result.plan = result.choice->plan;
   }
   result.float_graph = std::move(calibration.graph);
   result.target = settings.options.target;
   result.graph =
       quantize(result.float_graph, result.ranges, result.plan, settings.options, &result.report);
-  store_provenance(result, record, settings);
+  // Ranges found at run time hang on no samples.
+  const bool measured = !settings.options.dynamic || settings.smooth > 0;
+  const Dataset* samples = measured ? calibration.samples.get() : nullptr;
+  store_provenance(result, record_of(model, samples, run.seed), settings);
   return result;
 }
 
@@ -214,9 +212,7 @@ ChosenBits choose_model_bits(const Graph& model, const SampleSource& data,
   ChosenBits chosen;
   RangeReport ranges = measure_ranges(calibration, run);
   if (settings.smooth > 0) smooth_model(calibration, ranges, settings, run);
-  const QuantizationRecord record = record_of(model, calibration.samples.get(), run.seed);
-  chosen.choice = choose(calibration, ranges, settings,
-                         provenance_bytes(calibration.graph, record, settings), run);
+  chosen.choice = choose(calibration, ranges, settings, run);
   chosen.float_graph = std::move(calibration.graph);
   return chosen;
 }
