@@ -17,15 +17,6 @@ namespace nibble {
 /// before them.
 Graph part_giving(const Graph& graph, const Dataset& data, std::span<const ValueId> wanted);
 
-/// Calls visit(batch) for each batch. One that had to be filled up would count its last sample
-/// twice; it is all there is, or is left out.
-template <typename Visit>
-void for_each_full_batch(const SampleRunner& runner, const Dataset& data, const Visit& visit) {
-  for (const auto reader = runner.reader(data.size()); const auto batch = reader->next();) {
-    if (batch->padding == 0 || batch->begin == 0) visit(*batch);
-  }
-}
-
 /// Runs the network again for each layer that is looked at, as far as that layer, so that memory
 /// does not grow with the number of samples.
 class NetworkSamples {

@@ -120,15 +120,12 @@ class Analysis {
           observe(scopes_.at(path), id, tensor, done, kNotLookedFor);
         });
     report_progress(options_.progress, "analyzing ranges", 0, data_.size());
-    for (const auto reader = runner.reader(data_.size()); const auto batch = reader->next();) {
-      // A batch that had to be filled up would count its last sample twice; it is all there is, or
-      // is left out.
-      if (batch->padding > 0 && done > 0) break;
-      calibration_.see(*batch);
-      runner.run(*batch);
-      done += batch->count;
+    for_each_full_batch(runner, data_, [&](const SampleBatch& batch) {
+      calibration_.see(batch);
+      runner.run(batch);
+      done += batch.count;
       report_progress(options_.progress, "analyzing ranges", done, data_.size());
-    }
+    });
     return report(done, runner.notes());
   }
 

@@ -67,6 +67,15 @@ class SampleRunner {
   std::vector<Tensor> states_;           // by input; empty for those that are none
 };
 
+/// Calls visit(batch) for each batch. One that had to be filled up would count its last sample
+/// twice; it is all there is, or is left out.
+template <typename Visit>
+void for_each_full_batch(const SampleRunner& runner, const Dataset& data, const Visit& visit) {
+  for (const auto reader = runner.reader(data.size()); const auto batch = reader->next();) {
+    if (batch->padding == 0 || batch->begin == 0) visit(*batch);
+  }
+}
+
 /// The samples to look at for calibration: a seeded random draw of `count` (all, if that is <= 0 or
 /// too many), or the first so many where the graph carries states through a sequence.
 std::unique_ptr<Dataset> draw_samples(const Graph& graph, std::shared_ptr<const Dataset> data,
