@@ -303,7 +303,7 @@ Graph quantize(const Graph& graph, const RangeReport& ranges, const BitPlan& pla
   for (const TensorRange& range : ranges.tensors) by_name[range.name] = &range;
   std::optional<NetworkSamples> samples;
   const RoundingRow& rounding = find_rounding(options.rounding);
-  if (!options.dynamic && rounding.need != RoundingNeed::nothing) {
+  if (!options.dynamic && rounding.need == RoundingNeed::layer_samples) {
     samples.emplace(real, *options.samples, options.threads);
   }
   for (size_t i = 0; i < plans.size(); ++i) {

@@ -17,7 +17,7 @@ namespace nibble {
 enum class RoundingNeed : uint8_t {
   nothing,
   layer_samples,  // the layer's data and results; second moments of the data are sums over these
-  network,        // the same, and the network once all its weights are rounded
+  network,        // the network once all its weights are rounded
 };
 
 /// What a layer sees of one batch, in reals. The tensors are borrowed.
