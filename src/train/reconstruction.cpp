@@ -104,13 +104,15 @@ class Reconstruction {
 
   // Activations whose grids nothing outside the block has to share.
   std::set<std::string> grids_of(const Block& block) const {
-    std::map<ValueId, bool> within;  // by value computed in the block
+    std::set<ValueId> within;
     for (const NodeId id : block.nodes) {
-      for (const ValueId value : graph_.node(id).outputs) within[value] = true;
+      for (const ValueId value : graph_.node(id).outputs) {
+        if (value) within.insert(value);
+      }
     }
     std::set<std::string> grids;
-    for (const auto& [value, yes] : within) {
-      if (!value || !graph_.value(value).type.quant) continue;
+    for (const ValueId value : within) {
+      if (!graph_.value(value).type.quant) continue;
       bool shared = false;
       for (int32_t i = 0; i < graph_.value_count() && !shared; ++i) {
         const Value& other = graph_.value({i});

@@ -114,10 +114,8 @@ class BlockLearner {
     Network given(block_, {}, torch::kCPU);
     const double start = error_of(given);
     if (!(start > 0)) return block_;  // nothing is lost
-    TrainOptions options;
-    options.threads = options_.threads;
-    torch::set_num_threads(
-        choose_threads(given.multiply_adds() / samples_at_once_ * options_.batch, options));
+    torch::set_num_threads(choose_threads(given.multiply_adds() / samples_at_once_ * options_.batch,
+                                          options_.threads));
     prepare();
     for (int64_t step = 0; step < options_.steps; ++step) {
       report_progress(options_.progress, kLearningToRound, options_.before + step, options_.total);
@@ -184,11 +182,9 @@ class BlockLearner {
         biases.insert(block_.value(bias_of(node)).name);
       }
     }
-    constexpr double kLeast = 1e-3;  // that a bias counts as
     for (const Parameter& parameter : network_.parameters()) {
       if (biases.contains(parameter.name)) {
-        const double size = parameter.tensor.detach().square().mean().sqrt().item<double>();
-        add(parameter.tensor, kBiasRate * std::max(size, kLeast));
+        add(parameter.tensor, kBiasRate * size_of(parameter.tensor));
       }
       if (parameter.role == ParameterRole::scale && task_.grids.contains(parameter.of)) {
         add(parameter.tensor, kScaleRate * parameter.tensor.mean().item<double>());

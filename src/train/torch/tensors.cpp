@@ -1,5 +1,6 @@
 #include "train/torch/tensors.h"
 
+#include <algorithm>
 #include <cstring>
 
 #include "base/check.h"
@@ -49,6 +50,10 @@ DType arithmetic_type(DType dtype) {
 }
 
 }  // namespace
+
+double size_of(const torch::Tensor& tensor) {
+  return std::max(tensor.detach().square().mean().sqrt().item<double>(), 1e-3);
+}
 
 torch::Tensor to_torch(const Tensor& tensor, torch::Device device) {
   const DType dtype = arithmetic_type(tensor.dtype());

@@ -6,6 +6,7 @@
 
 #include "base/check.h"
 #include "base/machine.h"
+#include "train/torch/tensors.h"
 
 namespace nibble {
 namespace {
@@ -33,12 +34,6 @@ std::unique_ptr<torch::optim::OptimizerOptions> group_options(const TrainOptions
   return std::make_unique<torch::optim::SGDOptions>(torch::optim::SGDOptions(options.learning_rate)
                                                         .momentum(options.momentum)
                                                         .weight_decay(decay));
-}
-
-// What a rate of a thousandth means for a tensor that is trained on to be a little better: a
-// thousandth of its entries, whatever their units. Zeros have none.
-double size_of(const torch::Tensor& tensor) {
-  return std::max(tensor.detach().square().mean().sqrt().item<double>(), 1e-3);
 }
 
 Groups make_groups(const Network& network, const TrainOptions& options, bool taught) {
@@ -86,9 +81,9 @@ std::string stage_name(int epoch, const TrainOptions& options) {
 
 }  // namespace
 
-int choose_threads(int64_t multiply_adds, const TrainOptions& options) {
+int choose_threads(int64_t multiply_adds, int threads) {
   constexpr int64_t kWorthATeam = 500'000'000;
-  if (options.threads > 0) return options.threads;
+  if (threads > 0) return threads;
   return multiply_adds < kWorthATeam ? 1 : cores();
 }
 
@@ -142,8 +137,9 @@ void Trainer::try_out() {
   const auto batch = Batches::in_order(training_, feed_, 1, options_.threads, device_).next();
   Player student(network_, network_.graph(), feed_, objective_.wanted());
   const auto outputs = student.run(*batch, {});
-  options_.threads = choose_threads(
-      network_.multiply_adds() / std::max<int64_t>(batch->count, 1) * feed_.batch, options_);
+  options_.threads =
+      choose_threads(network_.multiply_adds() / std::max<int64_t>(batch->count, 1) * feed_.batch,
+                     options_.threads);
   torch::set_num_threads(options_.threads);
   std::vector<torch::Tensor> wanted;
   if (teacher_ != nullptr) {

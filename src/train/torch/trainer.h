@@ -80,7 +80,8 @@ class Trainer {
 
 /// One thread per core, but one for a small network: a step of a few milliseconds gains little from
 /// OpenMP's teams, and they were measured to cost it a factor of 50 on a machine that is busy with
-/// something else. Depends on network, batch and cores only. `multiply_adds`: of a pass.
-int choose_threads(int64_t multiply_adds, const TrainOptions& options);
+/// something else. Depends on network, batch and cores only. `multiply_adds`: of a pass. `threads`:
+/// how many are asked for; 0: none.
+int choose_threads(int64_t multiply_adds, int threads);
 
 }  // namespace nibble
