@@ -95,7 +95,7 @@ _nibble() {
     'quantize --weight-observer') COMPREPLY=($(compgen -W 'min-max moving-average mse percentile entropy' -- "$word")); return ;;
     'quantize --activation-observer') COMPREPLY=($(compgen -W 'min-max moving-average mse percentile entropy' -- "$word")); return ;;
     'quantize --percentile') :; return ;;
-    'quantize --smooth') :; return ;;
+    'quantize --smooth') COMPREPLY=($(compgen -W 'none auto 0.25 0.5 0.75 1' -- "$word")); return ;;
     'quantize --rounding') COMPREPLY=($(compgen -W 'adaround brecq gptq nearest' -- "$word")); return ;;
     'quantize --target') COMPREPLY=($(compgen -W 'onnxruntime openvino tensorrt native' -- "$word")); return ;;
     'quantize --calibration') :; return ;;
@@ -131,7 +131,7 @@ _nibble() {
     'qat --weight-observer') COMPREPLY=($(compgen -W 'min-max moving-average mse percentile entropy' -- "$word")); return ;;
     'qat --activation-observer') COMPREPLY=($(compgen -W 'min-max moving-average mse percentile entropy' -- "$word")); return ;;
     'qat --percentile') :; return ;;
-    'qat --smooth') :; return ;;
+    'qat --smooth') COMPREPLY=($(compgen -W 'none auto 0.25 0.5 0.75 1' -- "$word")); return ;;
     'qat --rounding') COMPREPLY=($(compgen -W 'adaround brecq gptq nearest' -- "$word")); return ;;
     'qat --target') COMPREPLY=($(compgen -W 'onnxruntime openvino tensorrt native' -- "$word")); return ;;
     'qat --calibration') :; return ;;

@@ -98,13 +98,20 @@ std::vector<OptionRow<QuantizeSettings>> make_rows() {
        .least = 51,
        .most = 100},
       &QuantizeOptions::percentile));
-  add(plain({.flag = "--smooth",
-             .key = "smooth",
-             .help = "Even out the channels of activations that share a scale: the weights behind "
-                     "them take this share of the differences (0: none; 0.5 is usual)",
-             .least = 0,
-             .most = 1},
-            &QuantizeSettings::smooth));
+  add(choice_option<QuantizeSettings, Smoothing>(
+      {.flag = "--smooth",
+       .key = "smooth",
+       .help = "Even out the channels of activations that share a scale; the weights behind them "
+               "take this share of the differences, or for each activation what predicts the "
+               "least noise (auto, which multiplies before matrix products where nothing else "
+               "can)"},
+      {{"none", {}},
+       {"auto", {.by_noise = true}},
+       {"0.25", {.share = 0.25}},
+       {"0.5", {.share = 0.5}},
+       {"0.75", {.share = 0.75}},
+       {"1", {.share = 1}}},
+      [](auto& settings) -> auto& { return settings.smooth; }));
   add(row_of(rounding_choices(),
              {.flag = "--rounding", .key = "rounding", .help = "How weights are rounded"},
              &QuantizeOptions::rounding));

@@ -9,6 +9,7 @@
 
 #include "base/options.h"
 #include "nibble/quantize.h"
+#include "quant/smoothing.h"
 
 #pragma GCC visibility push(default)
 namespace nibble {
@@ -18,7 +19,7 @@ struct QuantizeSettings {
   Budget budget;  // nothing set: the plan holds
   QuantizeOptions options;
   int64_t calibration = 512;  // training samples
-  double smooth = 0;          // smooth_activations(), before all else; 0: not
+  Smoothing smooth;           // smooth_activations(), before all else
 };
 
 /// Options of all layers.

@@ -13,6 +13,7 @@
 #include "ranges/sample_runner.h"
 #include "report/causes/figures.h"
 #include "report/format.h"
+#include "train/backend.h"
 #include "verbs/provenance.h"
 
 namespace nibble {
@@ -21,7 +22,7 @@ namespace {
 using Clock = std::chrono::steady_clock;
 
 // Decisions that the longest way up takes; each has its share of the error.
-constexpr int kLooks = 6;
+constexpr int kLooks = 7;
 constexpr double kConfidence = 1 - 0.05 / kLooks;
 constexpr double kUsuallyChanged = 0.03;  // answers that 8 and 4 bits change
 // Decisions on more samples than these are no longer better for it.
@@ -63,7 +64,7 @@ class Climb {
     judge_->require_enough();
     announce();
     ranges_ = measure_ranges(calibration_, run);
-    if (given_.smooth > 0) smooth_model(calibration_, ranges_, given_, run_);
+    if (given_.smooth.any()) smooth_model(calibration_, ranges_, given_, run_);
   }
 
   Ladder run() {
@@ -164,9 +165,14 @@ class Climb {
                 learns ? "on to rounding by what the data show" : "on to 8 and 4 bits mixed")) {
       return;
     }
-    if (learns && attempt(with_rounding(setting(4), "gptq"), "nothing is smaller",
-                          "on to 8 and 4 bits mixed")) {
-      return;
+    if (learns) {
+      const bool trains = can_learn();
+      if (attempt(with_rounding(setting(4), "gptq"), "nothing is smaller",
+                  trains ? "on to rounding that is learned" : "on to 8 and 4 bits mixed") ||
+          (trains && attempt(with_rounding(setting(4), "brecq"), "nothing is smaller",
+                             "on to 8 and 4 bits mixed"))) {
+        return;
+      }
     }
     double low = 4, high = 8;
     for (int left = kBisections; left > 0 && high - low >= kCloseBits; --left) {
@@ -204,64 +210,85 @@ class Climb {
     return with_rounding(std::move(mixed), "gptq");
   }
 
+  // Whether the training library is there; else it is said what is left out.
+  bool can_learn() const {
+    try {
+      train_backend();
+      return true;
+    } catch (const Error& error) {
+      if (error.code() != ErrorCode::unsupported) throw;
+      tell(fmt::format("Rounding is not learned: {}", error.what()));
+      return false;
+    }
+  }
+
   void mend_eight_bits() {
+    const bool codes = given_.plan.fallback.activation_bits > 0;
     Try other = setting(8);
-    if (other.settings.options.activation_observer != "min-max") {
+    if (other.settings.options.activation_observer != "min-max" && codes) {
       other.name += ", activations min-max";
       other.settings.options.activation_observer = "min-max";
       if (attempt(other, "enough", "on to evening out channels")) return;
     }
-    if (given_.smooth == 0 && given_.plan.fallback.activation_bits > 0) {
-      other = setting(8);
-      other.name += ", smooth 0.5";
-      other.settings.smooth = 0.5;
-      other.smooth = true;
+    other = setting(8);
+    if (!given_.smooth.any() && codes) {
+      other.settings.smooth = {.by_noise = true};
       smoothed_ = calibration_;
       smoothed_ranges_ = ranges_;
-      if (smooth_model(smoothed_, smoothed_ranges_, other.settings, run_) &&
-          attempt(other, "enough", "on to leaving the costliest layers in float")) {
-        return;
+      other.smooth = smooth_model(smoothed_, smoothed_ranges_, other.settings, run_);
+      if (other.smooth) {
+        other.name += ", smooth auto";
+        if (attempt(other, "enough", "on to rounding by what the data show")) return;
+      } else {
+        other = setting(8);
       }
     }
-    size_t tried = 0;
-    for (const size_t count : {2, 6}) {
-      other = setting(8);
-      const std::vector<std::string> worst = costliest_layers(count);
-      if (worst.size() <= tried) break;
-      tried = worst.size();
-      other.name += fmt::format(", {} in float", fmt::join(worst, " and "));
-      if (count > 2)
-        other.name = fmt::format("{}, {} layers in float", setting(8).name, worst.size());
-      auto& skip = other.settings.options.skip;
-      skip.insert(skip.end(), worst.begin(), worst.end());
-      if (attempt(other, "enough", count == 2 ? "on to more of them" : "on to weights alone")) {
-        return;
-      }
+    if (given_.options.rounding == "nearest" &&
+        attempt(with_rounding(std::move(other), "gptq"), "enough",
+                "on to leaving the costliest layers in float")) {
+      return;
     }
-    if (given_.plan.fallback.activation_bits == 0) return;
+    leave_layers_in_float();
+    if (ladder_.rungs[ladder_.chosen].verdict.kept() || !codes) return;
     Try alone = setting(8);
     alone.name = "W8";
     alone.settings.plan.fallback.activation_bits = 0;
     attempt(alone, "enough", "nothing is left to try");
   }
 
-  // Of the first rung, by the noise that they add on samples of the calibration; not more than half
-  // of all.
-  std::vector<std::string> costliest_layers(size_t count) {
-    if (!eight_) return {};
-    if (figures_.empty()) {
-      constexpr int64_t kSamples = 64;
-      const std::vector<LayerError> errors =
-          compare_layers(calibration_.graph, *eight_, *calibration_.samples, kSamples,
-                         {.threads = run_.threads, .progress = run_.progress});
-      figures_ = layer_figures(calibration_.graph, *eight_, ranges_, errors);
-      std::ranges::stable_sort(figures_, std::greater<>(), &LayerFigures::share);
+  // Of what came nearest.
+  void leave_layers_in_float() {
+    const Try base = nearest_;
+    const std::vector<std::string> worst = costliest_layers();
+    size_t tried = 0;
+    for (const size_t most : {2, 6}) {
+      const size_t count = std::min(most, worst.size());
+      if (count == tried) return;
+      tried = count;
+      Try other = base;
+      const std::span names(worst.data(), count);
+      other.name += most == 2 ? fmt::format(", {} in float", fmt::join(names, " and "))
+                              : fmt::format(", {} layers in float", count);
+      auto& skip = other.settings.options.skip;
+      skip.insert(skip.end(), names.begin(), names.end());
+      if (attempt(other, "enough", most == 2 ? "on to more of them" : "on to weights alone"))
+        return;
     }
+  }
+
+  // By the noise that they add on samples of the calibration; not more than half of all.
+  std::vector<std::string> costliest_layers() const {
+    constexpr int64_t kSamples = 64;
+    const Quantized& made = ladder_.result;
+    const std::vector<LayerError> errors =
+        compare_layers(made.float_graph, made.graph, *calibration_.samples, kSamples,
+                       {.threads = run_.threads, .progress = run_.progress});
+    std::vector<LayerFigures> figures =
+        layer_figures(made.float_graph, made.graph, made.ranges, errors);
+    std::ranges::stable_sort(figures, std::greater<>(), &LayerFigures::share);
     std::vector<std::string> names;
-    for (const LayerFigures& layer : figures_) {
-      if (names.size() < std::min(count, figures_.size() / 2) && layer.share > 0) {
-        names.push_back(layer.node);
-      }
+    for (const LayerFigures& layer : std::span(figures).first(figures.size() / 2)) {
+      if (layer.share > 0) names.push_back(layer.node);
     }
     return names;
   }
@@ -284,7 +311,6 @@ class Climb {
               .bytes = size_as_onnx(made.graph, find_target(made.target)),
               .weight_bits = weight_bits(made.graph),
               .verdict = judge_->judge(made.graph)};
-    if (!eight_) eight_ = made.graph;
     const bool kept = rung.verdict.kept();
     rung.next = kept ? if_kept : if_not;
     // Not worse than the float model: no setting makes the interval narrower.
@@ -299,6 +325,7 @@ class Climb {
                              : !best.verdict.kept() && rung.verdict.margin > best.verdict.margin;
     if (first || better) {
       ladder_.chosen = ladder_.rungs.size() - 1;
+      nearest_ = what;
       ladder_.result = std::move(made);
     }
     tell(rung_text(rung));
@@ -321,10 +348,9 @@ class Climb {
   RangeReport ranges_;
   Calibration smoothed_;
   RangeReport smoothed_ranges_;
-  std::optional<Graph> eight_;  // the first network that was made
-  bool hopeless_ = false;       // there are too few samples
-  std::vector<LayerFigures> figures_;
+  bool hopeless_ = false;  // there are too few samples
   Ladder ladder_;
+  Try nearest_;  // of the rung that is chosen
 };
 
 }  // namespace

@@ -36,7 +36,7 @@ void check_is_float(const Graph& model) {
 
 // What samples are needed for, if they are.
 std::optional<std::string> why_data(const QuantizeSettings& settings, bool ranges_known) {
-  if (settings.smooth > 0) return "channels of activations are compared";
+  if (settings.smooth.any()) return "channels of activations are compared";
   if (has_budget(settings)) return "which layers get how many bits is decided";
   if (settings.options.dynamic || ranges_known) return std::nullopt;
   bool activations = settings.plan.fallback.activation_bits != 0;
@@ -86,6 +86,22 @@ void check_rounding_has_data(const QuantizeSettings& settings) {
        rounding);
 }
 
+SmoothingLayers smoothing_layers(const QuantizeSettings& settings) {
+  return {.plan = settings.plan, .weight_block_size = settings.options.weight_block_size};
+}
+
+// What `--smooth auto` would gain, as a note where it is much.
+void advise_smoothing(const Graph& graph, RangeReport& ranges, const QuantizeSettings& settings) {
+  const auto gains = smoothing_gains(graph, ranges, smoothing_layers(settings));
+  if (gains.empty()) return;
+  const auto most = std::ranges::max_element(gains, {}, &SmoothedActivation::gain_db);
+  ranges.notes.push_back(fmt::format(
+      "{} loud channels: evening out should lower the noise behind '{}' by {:.1f} dB{}: try "
+      "--smooth auto",
+      gains.size() == 1 ? "One activation has" : fmt::format("{} activations have", gains.size()),
+      most->name, most->gain_db, gains.size() == 1 ? "" : ", and behind the others by less"));
+}
+
 }  // namespace
 
 Calibration open_calibration(Graph prepared, const SampleSource& data, int64_t count,
@@ -129,16 +145,22 @@ QuantizeSettings settings_for(const QuantizeSettings& given, const Calibration& 
 
 bool smooth_model(Calibration& calibration, RangeReport& ranges, const QuantizeSettings& settings,
                   const RunSettings& run) {
-  const auto changed = smooth_activations(calibration.graph, ranges, settings.smooth);
+  const auto changed =
+      smooth_activations(calibration.graph, ranges, settings.smooth, smoothing_layers(settings));
   if (changed.empty()) {
     ranges.notes.emplace_back(
-        "--smooth changed nothing: no activation has a producer that takes a factor for each "
-        "channel, and nothing but layers with weights behind it");
+        settings.smooth.by_noise
+            ? "--smooth auto changed nothing: no activation is read by layers with weights that "
+              "could take over differences between its channels, and would gain by it"
+            : "--smooth changed nothing: no activation has a producer that takes a factor for each "
+              "channel, and nothing but layers with weights behind it");
     return false;
   }
   ranges = measure_ranges(calibration, run);
-  ranges.notes.push_back(
-      fmt::format("The channels of {} activations were evened out", changed.size()));
+  const auto added = std::ranges::count(changed, false, &SmoothedActivation::absorbed);
+  std::string note = fmt::format("The channels of {} activations were evened out", changed.size());
+  if (added > 0) note += fmt::format(", of {} by a multiplication that was added", added);
+  ranges.notes.push_back(std::move(note));
   return true;
 }
 
@@ -158,7 +180,8 @@ Quantized quantize_model(const Graph& model, const SampleSource& data,
     check_rounding_has_data(settings);
     if (const auto reason = why_data(settings, ranges != nullptr)) fail_without_data(*reason);
   }
-  if (settings.smooth > 0) {
+  if (!settings.smooth.any()) advise_smoothing(calibration.graph, result.ranges, settings);
+  if (settings.smooth.any()) {
     if (settings.options.dynamic) result.ranges = measure_ranges(calibration, run);
     smooth_model(calibration, result.ranges, settings, run);
     if (settings.options.dynamic) result.ranges = {};
@@ -173,7 +196,7 @@ Quantized quantize_model(const Graph& model, const SampleSource& data,
   result.graph =
       quantize(result.float_graph, result.ranges, result.plan, settings.options, &result.report);
   // Ranges found at run time hang on no samples.
-  const bool measured = !settings.options.dynamic || settings.smooth > 0;
+  const bool measured = !settings.options.dynamic || settings.smooth.any();
   const Dataset* samples = measured ? calibration.samples.get() : nullptr;
   store_provenance(result, record_of(model, samples, run.seed), settings);
   return result;
@@ -211,7 +234,7 @@ ChosenBits choose_model_bits(const Graph& model, const SampleSource& data,
   if (calibration.samples == nullptr) fail_without_data(*why_data(settings, false));
   ChosenBits chosen;
   RangeReport ranges = measure_ranges(calibration, run);
-  if (settings.smooth > 0) smooth_model(calibration, ranges, settings, run);
+  if (settings.smooth.any()) smooth_model(calibration, ranges, settings, run);
   chosen.choice = choose(calibration, ranges, settings, run);
   chosen.float_graph = std::move(calibration.graph);
   return chosen;

@@ -15,6 +15,14 @@ namespace {
 using test::Builder;
 
 constexpr int64_t kChannels = 16;
+const BitPlan kPlan;
+const SmoothingLayers kAllEight{.plan = kPlan};
+
+std::vector<std::string> names(const std::vector<SmoothedActivation>& smoothed) {
+  std::vector<std::string> result;
+  for (const SmoothedActivation& one : smoothed) result.push_back(one.name);
+  return result;
+}
 
 // One channel of sixteen is forty times as loud.
 Tensor loud(uint64_t seed) {
@@ -87,7 +95,8 @@ double unevenness(const Graph& graph, const Dataset& data, const std::string& va
 void expect_smoothed(const Graph& graph, const Dataset& data, const std::string& value) {
   const RangeReport before = analyze(graph, data);
   Graph smooth = graph;
-  EXPECT_EQ(smooth_activations(smooth, before, 0.5), std::vector<std::string>{value});
+  EXPECT_EQ(names(smooth_activations(smooth, before, {.share = 0.5}, kAllEight)),
+            std::vector<std::string>{value});
   const double kept = testing::output_sqnr(graph, smooth, data);
   EXPECT_GT(kept, 110) << "in real numbers it is the same network";
   EXPECT_LT(unevenness(smooth, data, value), unevenness(graph, data, value) / 4);
@@ -113,9 +122,65 @@ TEST(smoothing, evens_out_what_a_convolution_gives_through_a_relu) {
   expect_smoothed(convolutions("Relu"), data, "between");
 }
 
+// By how many dB quantizing is better after evening out by noise.
+double gain_by_noise(const Graph& graph, const Dataset& data, const BitPlan& plan,
+                     const std::vector<SmoothedActivation>& expected) {
+  const QuantizeOptions options{.bias_correction = false, .pair_safe = false};
+  const RangeReport before = analyze(graph, data);
+  Graph smooth = graph;
+  const auto done = smooth_activations(smooth, before, {.by_noise = true}, {.plan = plan});
+  EXPECT_EQ(names(done), names(expected));
+  for (size_t i = 0; i < std::min(done.size(), expected.size()); ++i) {
+    EXPECT_EQ(done[i].absorbed, expected[i].absorbed) << done[i].name;
+    EXPECT_GE(done[i].gain_db, 2) << done[i].name;
+  }
+  EXPECT_EQ(names(smoothing_gains(graph, before, {.plan = plan})), names(done));
+  EXPECT_GT(testing::output_sqnr(graph, smooth, data), 110) << "in real numbers the same network";
+  const double plain = testing::output_sqnr(graph, quantize(graph, before, plan, options), data);
+  const RangeReport after = analyze(smooth, data);
+  return testing::output_sqnr(graph, quantize(smooth, after, plan, options), data) - plain;
+}
+
+TEST(smoothing, by_noise_goes_as_far_as_gains) {
+  const testing::Synthetic data(64, {4, kChannels});
+  EXPECT_GT(gain_by_noise(transformer_block(false), data, {},
+                          {{.name = "normal"}, {.name = "Mul_out", .absorbed = false}}),
+            3);
+}
+
+TEST(smoothing, by_noise_multiplies_before_products_where_nothing_can_take_the_factors) {
+  const testing::Synthetic data(64, {4, kChannels});
+  const std::vector<SmoothedActivation> expected = {{.name = "normal", .absorbed = false},
+                                                    {.name = "Mul_out", .absorbed = false}};
+  EXPECT_GT(gain_by_noise(transformer_block(true), data, {}, expected), 3);
+}
+
+TEST(smoothing, by_noise_weights_alone_follow_the_power_of_their_channels) {
+  const BitPlan weights_alone{.fallback = {.weight_bits = 4, .activation_bits = 0}, .layers = {}};
+  const testing::Synthetic data(64, {4, kChannels});
+  // The weights of loud channels are small, and what rounds them off costs most.
+  EXPECT_GT(gain_by_noise(transformer_block(false), data, weights_alone, {{.name = "normal"}}), 3);
+}
+
+TEST(smoothing, by_noise_leaves_what_gains_nothing) {
+  Builder b;
+  const ValueId x = b.input("input", {-1, 4, kChannels});
+  const Graph even = b.finish(
+      {b.op("MatMul", {x, b.constant(testing::random_tensor({kChannels, 24}, b.random, 0.2))})});
+  const RangeReport ranges = analyze(even, testing::Synthetic(64, {4, kChannels}));
+  EXPECT_TRUE(smoothing_gains(even, ranges, kAllEight).empty());
+}
+
+TEST(smoothing, by_noise_interrupts_no_convolutions) {
+  // Nothing before the second convolution takes the factors.
+  const testing::Synthetic data(64, {kChannels, 6, 6});
+  const Graph graph = convolutions("Sigmoid");
+  EXPECT_TRUE(smoothing_gains(graph, analyze(graph, data), kAllEight).empty());
+}
+
 void expect_untouched(const Graph& graph, const Dataset& data) {
   Graph same = graph;
-  EXPECT_TRUE(smooth_activations(same, analyze(graph, data), 0.5).empty());
+  EXPECT_TRUE(smooth_activations(same, analyze(graph, data), {.share = 0.5}, kAllEight).empty());
   EXPECT_EQ(testing::outputs(graph, data), testing::outputs(same, data));
 }
 
@@ -140,7 +205,7 @@ TEST(smoothing, channels_that_are_dead_have_no_factor) {
     }
   }
   Graph smooth = graph;
-  EXPECT_EQ(smooth_activations(smooth, analyze(graph, data), 0.5).size(), 1U);
+  EXPECT_EQ(smooth_activations(smooth, analyze(graph, data), {.share = 0.5}, kAllEight).size(), 1U);
   EXPECT_GT(testing::output_sqnr(graph, smooth, data), 110);
 }
 

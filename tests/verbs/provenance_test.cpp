@@ -54,7 +54,7 @@ TEST(provenance, the_same_bytes_come_of_it_again) {
   all[1].options.rounding = "gptq";
   all[2].budget.average_weight_bits = 5;
   all[3].options.dynamic = true;
-  all[4].smooth = 0.5;
+  all[4].smooth = {.share = 0.5};
   all[4].options.skip = {"block3.conv"};
   for (const QuantizeSettings& settings : all) {
     const std::string file = serialize_onnx(made(settings, 2).graph);
