@@ -232,7 +232,7 @@ void check_options(const QuantizeOptions& options) {
          "statically for it",
          target.title);
   }
-  if (find_rounding(options.rounding).need == RoundingNeed::nothing) return;
+  if (!find_rounding(options.rounding).looks_at_data()) return;
   if (options.dynamic || options.samples == nullptr) {
     fail(ErrorCode::invalid_argument, "the rounding method '{}' looks at data, and {}",
          options.rounding,
@@ -303,7 +303,7 @@ Graph quantize(const Graph& graph, const RangeReport& ranges, const BitPlan& pla
   for (const TensorRange& range : ranges.tensors) by_name[range.name] = &range;
   std::optional<NetworkSamples> samples;
   const RoundingRow& rounding = find_rounding(options.rounding);
-  if (!options.dynamic && rounding.need == RoundingNeed::layer_samples) {
+  if (!options.dynamic && rounding.needs_layer_samples) {
     samples.emplace(real, *options.samples, options.threads);
   }
   for (size_t i = 0; i < plans.size(); ++i) {

@@ -130,6 +130,7 @@ class LayerQuantizer {
             .params = params_,
             .node = &node_,
             .samples = task_.samples,
+            .data_bits = task_.input_quant ? task_.input_quant->bits() : 0,
             .mean_is_free = mean_is_free_,
             .may_change_scales = may_change_scales};
   }

@@ -36,7 +36,7 @@ RoundingRegistration::RoundingRegistration(const RoundingRow& row) {
 
 Tensor round_weight(const RoundingRow& rounding, const Tensor& weight, const QuantParams& params,
                     ThreadPool& pool) {
-  check(rounding.need == RoundingNeed::nothing, "this rounding method looks at data");
+  check(!rounding.looks_at_data(), "this rounding method looks at data");
   const WeightToRound one{weight, params};
   return rounding.round({.weights = std::span(&one, 1)}, pool)[0].codes;
 }

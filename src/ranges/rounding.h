@@ -13,13 +13,6 @@
 
 namespace nibble {
 
-/// What a method has to know beyond the weight and its grid.
-enum class RoundingNeed : uint8_t {
-  nothing,
-  layer_samples,  // the layer's data and results; second moments of the data are sums over these
-  network,        // the network once all its weights are rounded
-};
-
 /// What a layer sees of one batch, in reals. The tensors are borrowed.
 struct LayerBatch {
   const Tensor& data;            // of the float network
@@ -46,6 +39,7 @@ struct WeightToRound {
   const QuantParams& params;
   const Node* node = nullptr;             // the layer, of a row that needs its samples
   const LayerSamples* samples = nullptr;  // likewise
+  int data_bits = 0;                      // of the codes of the layer's data; 0: reals
   /// The mean over the samples of what rounding does to the layer's result does not matter: the
   /// bias takes it back.
   bool mean_is_free = false;
@@ -98,11 +92,14 @@ struct NetworkToRefine {
 struct RoundingRow {
   std::string_view name;
   std::string_view summary;
-  RoundingNeed need = RoundingNeed::nothing;
+  /// `round` looks at WeightToRound::samples.
+  bool needs_layer_samples = false;
   /// One for each weight of the scope.
   std::vector<RoundedWeight> (*round)(const RoundingScope& scope, ThreadPool& pool) = nullptr;
-  /// Of a row that needs the network: what comes after all weights are rounded.
+  /// What comes after all weights are rounded; null: nothing.
   void (*refine)(const NetworkToRefine& network) = nullptr;
+
+  bool looks_at_data() const { return needs_layer_samples || refine != nullptr; }
 };
 
 /// By name.

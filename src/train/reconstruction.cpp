@@ -35,6 +35,11 @@ bool is_learned_layer(const Graph& graph, const Node& node) {
   return weight.is_constant() && weight.type.quant.has_value();
 }
 
+bool is_nearest(const Value& coded, const Value& real) {
+  return unpack_integers(coded.data) ==
+         unpack_integers(quantize_tensor(real.data, *coded.type.quant));
+}
+
 class Reconstruction {
  public:
   Reconstruction(const NetworkToRefine& network, BlockSize size)
@@ -69,9 +74,8 @@ class Reconstruction {
     }
     keep_pairs_safe();
     if (left > 0 && network_.notes != nullptr) {
-      network_.notes->push_back(
-          fmt::format("{} of {} blocks keep the codes nearest to their weights: {}", left,
-                      blocks_.size(), reason));
+      network_.notes->push_back(fmt::format("{} of {} blocks keep the codes that they had: {}",
+                                            left, blocks_.size(), reason));
     }
   }
 
@@ -93,7 +97,10 @@ class Reconstruction {
       if (!is_learned_layer(graph_, node)) continue;
       for (const size_t input : weight_inputs(node)) {
         const ValueId weight = node.inputs[input];
-        if (graph_.consumers(weight).size() == 1) task.weights.insert(graph_.value(weight).name);
+        if (graph_.consumers(weight).size() != 1) continue;
+        const Value& coded = graph_.value(weight);
+        task.weights.insert(coded.name);
+        if (!is_nearest(coded, network_.real.value(weight))) task.rounded.insert(coded.name);
       }
     }
     if (task.weights.empty()) return;
@@ -324,21 +331,28 @@ void learn_by(const NetworkToRefine& network) {
   Reconstruction(network, size).run();
 }
 
-RoundingRow learned(std::string_view name, std::string_view summary,
-                    void (*refine)(const NetworkToRefine&)) {
-  return {.name = name,
-          .summary = summary,
-          .need = RoundingNeed::network,
-          .round = nearest_rounding().round,
-          .refine = refine};
+// GPTQ's codes know how a layer's errors cancel: with 8-bit data learning that starts there ends
+// better. Below, where scales of data are most of what is learned, it is bound too early.
+std::vector<RoundedWeight> start_of_blocks(const RoundingScope& scope, ThreadPool& pool) {
+  constexpr int kFine = 8;
+  const bool fine = std::ranges::all_of(scope.weights, [](const WeightToRound& weight) {
+    return weight.data_bits == 0 || weight.data_bits >= kFine;
+  });
+  return (fine ? gptq_rounding() : nearest_rounding()).round(scope, pool);
 }
 
 const RoundingRegistration kAdaRound(
-    learned("adaround", "learns which weights to round up, layer by layer (libtorch; minutes)",
-            learn_by<BlockSize::layer>));
+    {.name = "adaround",
+     .summary = "learns which weights to round up, layer by layer (libtorch; minutes)",
+     .round = nearest_rounding().round,
+     .refine = learn_by<BlockSize::layer>});
 const RoundingRegistration kBrecq(
-    learned("brecq", "the same block by block, with the scales of activations (libtorch; minutes)",
-            learn_by<BlockSize::block>));
+    {.name = "brecq",
+     .summary = "goes on from gptq and learns block by block, with the scales of activations "
+                "(libtorch; minutes)",
+     .needs_layer_samples = true,
+     .round = start_of_blocks,
+     .refine = learn_by<BlockSize::block>});
 
 }  // namespace
 }  // namespace nibble

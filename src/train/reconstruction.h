@@ -33,6 +33,9 @@ struct BlockSamples {
 struct BlockToLearn {
   std::set<std::string> weights;  // constants: their codes are learned, and the biases beside them
   std::set<std::string> grids;    // activations: their scales are learned
+  /// Of `weights`, those whose codes know more than that they are near: learning starts there, not
+  /// where the real weights lie.
+  std::set<std::string> rounded;
   BlockSamples samples;
 };
 

@@ -79,7 +79,7 @@ BitChoice choose(const Calibration& calibration, const RangeReport& ranges,
 
 void check_rounding_has_data(const QuantizeSettings& settings) {
   const std::string& rounding = settings.options.rounding;
-  if (settings.options.dynamic || find_rounding(rounding).need == RoundingNeed::nothing) return;
+  if (settings.options.dynamic || !find_rounding(rounding).looks_at_data()) return;
   fail(ErrorCode::invalid_argument,
        "--rounding {} looks at data, and none are given: name them with --data or --input, or use "
        "--rounding nearest",

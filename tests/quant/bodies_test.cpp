@@ -355,10 +355,8 @@ std::vector<RoundedWeight> count_rows(const RoundingScope& scope, ThreadPool& po
   });
   return {{.codes = round_weight(find_rounding("nearest"), one.weight, one.params, pool)}};
 }
-const RoundingRegistration kCounts({.name = "counts rows",
-                                    .summary = "a test",
-                                    .need = RoundingNeed::layer_samples,
-                                    .round = count_rows});
+const RoundingRegistration kCounts(
+    {.name = "counts rows", .summary = "a test", .needs_layer_samples = true, .round = count_rows});
 
 TEST(bodies, that_never_ran_are_not_given_fewer_bits) {
   const Graph graph = branches(1e9F);

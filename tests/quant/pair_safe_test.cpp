@@ -116,10 +116,8 @@ std::vector<RoundedWeight> away(const RoundingScope& scope, ThreadPool&) {
   return rounded;
 }
 const RoundingRegistration kAway({.name = "away", .summary = "from zero", .round = away});
-const RoundingRegistration kSlowlyAway({.name = "slowly-away",
-                                        .summary = "from zero",
-                                        .need = RoundingNeed::layer_samples,
-                                        .round = away});
+const RoundingRegistration kSlowlyAway(
+    {.name = "slowly-away", .summary = "from zero", .needs_layer_samples = true, .round = away});
 
 TEST(pair_safe, holds_for_every_rounding_method) {
   const Graph graph = heavy();

@@ -60,7 +60,7 @@ std::vector<RoundedWeight> check_samples(const RoundingScope& scope, ThreadPool&
 }
 const RoundingRegistration kChecks({.name = "checks samples",
                                     .summary = "a test",
-                                    .need = RoundingNeed::layer_samples,
+                                    .needs_layer_samples = true,
                                     .round = check_samples});
 
 struct Fixture {

@@ -185,7 +185,7 @@ std::vector<RoundedWeight> round_by_gptq(const RoundingScope& scope, ThreadPool&
 RoundingRow gptq_rounding() {
   return {.name = "gptq",
           .summary = "looks at data: weights still open take back what rounding the others did",
-          .need = RoundingNeed::layer_samples,
+          .needs_layer_samples = true,
           .round = round_by_gptq};
 }
 

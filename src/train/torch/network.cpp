@@ -78,14 +78,16 @@ void Network::remember_scales() {
   for (Body& body : bodies_) body.network->remember_scales();
 }
 
-SoftRounding& Network::soften(const std::string& constant) {
+SoftRounding& Network::soften(const std::string& constant, const torch::Tensor& rounded) {
   const auto id = graph_.find_value(constant);
   check(id && quantizer_of_[static_cast<size_t>(id->index)] >= 0, "a quantized constant");
   const Quantizer& grid = quantizer(*id);
   const torch::Tensor& real = constants_[static_cast<size_t>(id->index)];
   const torch::Tensor step =
       spread_groups(parameters_[grid.parameter].tensor, grid.params, real.sizes());
-  return soft_.insert_or_assign(*id, SoftRounding(real, step, grid.range)).first->second;
+  SoftRounding rounding = rounded.defined() ? SoftRounding(real, rounded, step, grid.range)
+                                            : SoftRounding(real, step, grid.range);
+  return soft_.insert_or_assign(*id, std::move(rounding)).first->second;
 }
 
 void Network::harden() {

@@ -75,8 +75,9 @@ class Network {
   /// All that training changes: parameters and running statistics, in a fixed order.
   std::vector<torch::Tensor> state() const;
   void set_state(const std::vector<torch::Tensor>& state);
-  /// How this quantized constant is rounded is learned from now on, and its scale is fixed.
-  SoftRounding& soften(const std::string& constant);
+  /// How this quantized constant is rounded is learned from now on, and its scale is fixed. If
+  /// given, `rounded` is what its codes stand for, and learning starts there.
+  SoftRounding& soften(const std::string& constant, const torch::Tensor& rounded = {});
   /// Every learned rounding is decided.
   void harden();
   /// Keeps every scale positive and pairs of weights safe; called after each step of the optimizer.

@@ -8,6 +8,7 @@
 #include "base/check.h"
 #include "base/random.h"
 #include "ops/roles.h"
+#include "tensor/convert.h"
 #include "train/torch/network.h"
 #include "train/torch/tensors.h"
 #include "train/torch/trainer.h"
@@ -171,7 +172,7 @@ class BlockLearner {
       groups.emplace_back(Tensors{tensor}, std::make_unique<torch::optim::AdamOptions>(rate));
     };
     for (const std::string& weight : task_.weights) {
-      roundings_.push_back(&network_.soften(weight));
+      roundings_.push_back(&network_.soften(weight, start_of(weight)));
       add(roundings_.back()->variable(), kRoundingRate);
     }
     std::set<std::string> biases;
@@ -191,6 +192,13 @@ class BlockLearner {
       }
     }
     optimizer_ = std::make_unique<torch::optim::Adam>(std::move(groups));
+  }
+
+  // None where learning starts at the real weight.
+  torch::Tensor start_of(const std::string& weight) const {
+    if (!task_.rounded.contains(weight)) return {};
+    const Value& coded = block_.value(*block_.find_value(weight));
+    return to_torch(dequantize_tensor(coded.data, *coded.type.quant));
   }
 
   void learn(int64_t step, double start) {

@@ -10,12 +10,27 @@ constexpr double kLow = -0.1, kHigh = 1.1;
 
 SoftRounding::SoftRounding(const torch::Tensor& weight, const torch::Tensor& step, ClampRange range)
     : step_(step.detach()), range_(std::move(range)) {
-  constexpr double kOpen = 0.01;  // no variable starts where it has no gradient
   const torch::NoGradGuard no_gradient;
   const torch::Tensor scaled = weight.detach() / step_;
   floor_ = scaled.floor();
-  const torch::Tensor share = (scaled - floor_).clamp(kOpen, 1 - kOpen);
-  variable_ = ((share - kLow) / (kHigh - share)).log().set_requires_grad(true);
+  start(scaled - floor_);
+}
+
+SoftRounding::SoftRounding(const torch::Tensor& weight, const torch::Tensor& rounded,
+                           const torch::Tensor& step, ClampRange range)
+    : step_(step.detach()), range_(std::move(range)) {
+  constexpr double kDecided = 0.8;
+  const torch::NoGradGuard no_gradient;
+  const torch::Tensor scaled = weight.detach() / step_, code = (rounded / step_).round();
+  floor_ = torch::where(scaled < code, code - 1, code);
+  const torch::Tensor share = (scaled - floor_).clamp(0, 1);
+  start(share + kDecided * (code - floor_ - share));
+}
+
+void SoftRounding::start(const torch::Tensor& share) {
+  constexpr double kOpen = 0.01;  // no variable starts where it has no gradient
+  const torch::Tensor open = share.clamp(kOpen, 1 - kOpen);
+  variable_ = ((open - kLow) / (kHigh - open)).log().set_requires_grad(true);
 }
 
 torch::Tensor SoftRounding::share() const {

@@ -13,6 +13,10 @@ class SoftRounding {
  public:
   /// `step` broadcasts against `weight`, as the range does. h starts where the weight lies.
   SoftRounding(const torch::Tensor& weight, const torch::Tensor& step, ClampRange range);
+  /// h starts most of the way from there to the codes that `rounded` stands for. Of the two codes
+  /// one is that one, the other its neighbour on the side of the weight.
+  SoftRounding(const torch::Tensor& weight, const torch::Tensor& rounded, const torch::Tensor& step,
+               ClampRange range);
 
   /// v: what is learned. A leaf that requires its gradient.
   const torch::Tensor& variable() const { return variable_; }
@@ -24,6 +28,7 @@ class SoftRounding {
   torch::Tensor undecided(double exponent) const;
 
  private:
+  void start(const torch::Tensor& share);
   torch::Tensor share() const;
   torch::Tensor on_grid(const torch::Tensor& share) const;
 
