@@ -102,7 +102,7 @@ std::optional<Finding> outlier_channel(const LayerFigures& layer, const TensorFi
                              "one scale stands for all",
                              tensor.channel, tensor.channels, tensor.name,
                              number(tensor.channel_reach), number(tensor.median_reach)),
-                 more_bits(layer, tensor, "activations")};
+                 "`nibble quantize --smooth auto`, or " + more_bits(layer, tensor, "activations")};
 }
 
 std::optional<Finding> few_values_rule(const LayerFigures&, const TensorFigures& tensor,

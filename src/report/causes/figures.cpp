@@ -9,6 +9,7 @@
 #include "ops/roles.h"
 #include "passes/every_graph.h"
 #include "ranges/grid.h"
+#include "report/causes/evened.h"
 #include "tensor/convert.h"
 
 namespace nibble {
@@ -77,6 +78,14 @@ std::optional<TensorFigures> activation_figures(const TensorRange& range,
   return figures;
 }
 
+// Of rounding a tensor to these codes, if no value lies beyond them.
+double usual_noise(const QuantParams& quant, const Shape& shape) {
+  double squares = 0;
+  for (const float scale : quant.scale) squares += std::pow(static_cast<double>(scale), 2);
+  return squares / static_cast<double>(quant.scale.size()) / 12 *
+         static_cast<double>(shape.elements());
+}
+
 std::optional<TensorFigures> weight_figures(const Node& node, const Value& real,
                                             const Value& coded) {
   if (!coded.type.quant || !coded.is_constant() || !real.is_constant()) return std::nullopt;
@@ -86,8 +95,10 @@ std::optional<TensorFigures> weight_figures(const Node& node, const Value& real,
   }
   const QuantParams& quant = *coded.type.quant;
   const Tensor rounded = dequantize_tensor(coded.data, quant);
-  const std::span<const float> a = real.data.data<float>(), b = rounded.data<float>();
+  const std::span<const float> b = rounded.data<float>();
   const WeightIndex index(node, real.data.shape());
+  const std::vector<double> a =
+      evened_weights(real.data.data<float>(), b, index, usual_noise(quant, real.data.shape()));
   std::vector<double> noise(static_cast<size_t>(index.outputs())), reach(noise.size());
   double signal = 0, all = 0;
   TensorFigures figures{.name = real.name, .bits = quant.bits()};
