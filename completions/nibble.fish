@@ -258,6 +258,7 @@ complete -c nibble -n '__fish_seen_subcommand_from compare' -l frame -x -d 'Soun
 complete -c nibble -n '__fish_seen_subcommand_from compare' -l hop -x -d 'Points from the start of a frame to that of the next (0: a frame\'s length), 0 or more'
 complete -c nibble -n '__fish_seen_subcommand_from compare' -l samples -x -d 'Test samples to run, 1 or more'
 complete -c nibble -n '__fish_seen_subcommand_from compare' -l arithmetic -x -a 'integer fake-quantize f32 saturating16' -d 'How quantized models are run (saturating16: as other runtimes do on x86 CPUs without VNNI)'
+complete -c nibble -n '__fish_seen_subcommand_from compare' -l explain -d 'Try the remedies that the costliest layers name'
 complete -c nibble -n '__fish_seen_subcommand_from compare' -l json -d 'Print the result as JSON on stdout'
 complete -c nibble -n '__fish_seen_subcommand_from compare' -l threads -x -d 'Threads to use (0: one per core), from 0 to 1024'
 complete -c nibble -n '__fish_seen_subcommand_from compare' -l seed -x -d 'Seed of everything random'

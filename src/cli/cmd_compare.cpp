@@ -3,9 +3,9 @@
 #include <fmt/format.h>
 
 #include "cli/command.h"
+#include "cli/costs_output.h"
 #include "cli/metric_output.h"
 #include "nibble/onnx.h"
-#include "report/causes/causes.h"
 #include "report/table.h"
 #include "verbs/json.h"
 
@@ -17,6 +17,7 @@ struct Arguments {
   std::string quantized;
   int64_t samples = 64;
   Arithmetic arithmetic = Arithmetic::integer;
+  bool explain = false;
   DataArguments data;
   CommonOptions common;
 };
@@ -39,16 +40,6 @@ void print_layers(const std::vector<LayerError>& errors, int64_t samples) {
       table.to_string(output_columns()), errors.size(), samples);
 }
 
-// The layers that add most noise, and why, where the statistics show it.
-void print_costs(const std::vector<LayerFigures>& layers) {
-  for (const LayerFigures* layer : costliest(layers, 2)) {
-    tell("\n{}.\n", cost_text(*layer));
-    if (const auto cause = cause_of(*layer)) {
-      tell("  {}: {}.\n  Try: {}\n", cause->name, cause->sentence, cause->remedy);
-    }
-  }
-}
-
 int run(const Arguments& arguments) {
   const std::vector<std::string> names = {arguments.reference, arguments.quantized};
   ProgressBar progress;
@@ -57,11 +48,19 @@ int run(const Arguments& arguments) {
       compare_models({.name = names[0], .graph = load_model(names[0]), .data = nullptr},
                      {.name = names[1], .graph = load_model(names[1]), .data = nullptr},
                      arguments.data.source(), arguments.samples, settings, arguments.arithmetic);
+  std::optional<Explanation> explanation;
+  if (arguments.explain) {
+    explanation = explain(load_model(names[1]), load_model(names[0]), comparison.costs,
+                          arguments.data.source(), arguments.samples, settings);
+  }
   progress.clear();
-  present("compare", to_json(comparison, names), arguments.common, [&] {
+  nlohmann::ordered_json json = to_json(comparison, names);
+  if (explanation) json["explanation"] = to_json(*explanation, names);
+  present("compare", json, arguments.common, [&] {
     print_reports(names, comparison.outputs, {.seed = settings.seed});
     print_layers(comparison.layers, comparison.samples);
-    print_costs(comparison.costs);
+    print_costs(comparison.costs, explanation ? kExplained : 2);
+    if (explanation) print_explanation(names, *explanation, settings);
   });
   return 0;
 }
@@ -78,6 +77,11 @@ std::function<int()> declare_compare(CLI::App& app) {
   add_option(app, {.flag = "--samples", .help = "Test samples to run", .least = 1},
              arguments->samples);
   declare_arithmetic(app, arguments->arithmetic);
+  add_option(app,
+             {.flag = "--explain",
+              .help = "Try the remedies that the costliest layers name: quantize again as the file "
+                      "says that it was made, but for them, and measure"},
+             arguments->explain);
   arguments->common.declare(app);
   return [arguments] { return run(*arguments); };
 }

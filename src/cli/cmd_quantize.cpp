@@ -6,6 +6,7 @@
 
 #include "base/check.h"
 #include "base/file.h"
+#include "cli/costs_output.h"
 #include "cli/quantize_arguments.h"
 #include "cli/report_steps.h"
 #include "nibble/onnx.h"
@@ -190,6 +191,8 @@ int run(const Arguments& arguments) {
     if (arguments.common.json) {
       present("quantize", {{"model", arguments.model}, {"ladder", to_json(*outcome.ladder)}},
               arguments.common, [] {});
+    } else {
+      print_costs(outcome.ladder->costs, kExplained);
     }
     fmt::print(stderr, "nibble: {}: {}. Nothing was written; --force writes it\n", arguments.model,
                missed_text(*outcome.ladder));

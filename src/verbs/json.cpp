@@ -126,6 +126,7 @@ Json to_json(const Ladder& ladder) {
                              {"seconds", rung.seconds}});
   }
   json["report"] = ladder.report ? verdict_json(*ladder.report) : Json();
+  if (!ladder.met) json["costs"] = costs_json(ladder.costs);
   return json;
 }
 
@@ -242,6 +243,19 @@ Json to_json(const Comparison& comparison, const std::vector<std::string>& model
           {"outputs", reports_json(models, comparison.outputs)},
           {"layers", layers_json(comparison.layers)},
           {"costs", costs_json(comparison.costs)}};
+}
+
+Json to_json(const Explanation& explanation, std::vector<std::string> models) {
+  Json tried = Json::array();
+  for (const TriedRemedy& one : explanation.tried) {
+    models.push_back(one.settings.empty() ? one.remedy : one.settings);
+    Json entry = {{"nodes", one.nodes}, {"remedy", one.remedy}, {"bytes", one.bytes}};
+    if (!one.settings.empty()) entry["settings"] = Json::parse(one.settings);
+    tried.push_back(std::move(entry));
+  }
+  return {{"bytes", explanation.bytes},
+          {"tried", std::move(tried)},
+          {"outputs", reports_json(models, explanation.outputs)}};
 }
 
 Json to_json(const Latency& latency) {

@@ -13,6 +13,7 @@
 #include "nibble/measure.h"
 #include "nibble/quantize.h"
 #include "nibble/train.h"
+#include "verbs/explain.h"
 #include "verbs/judge.h"
 #include "verbs/ladder.h"
 #include "verbs/quantize.h"
@@ -29,7 +30,8 @@ Json to_json(const Quantized& result);
 Json to_json(const BitPlan& plan);
 Json to_json(const std::map<std::string, LayerBits>& layers);
 Json to_json(const BitChoice& choice);
-/// {"met", "chosen", "calibration_samples", "decision_samples", "rungs": [...], "report"}.
+/// {"met", "chosen", "calibration_samples", "decision_samples", "rungs": [...], "report"}, and
+/// "costs" if it is not met.
 Json to_json(const Ladder& ladder);
 
 /// best_epoch (from 1; 0: none was better than the start, which is kept), its validation accuracy
@@ -42,6 +44,9 @@ Json to_json(const Judgement& judgement, const std::vector<std::string>& models)
 Json reports_json(const std::vector<std::string>& models, std::span<const MetricReport> reports);
 /// {"reference", "quantized", "samples", "outputs", "layers", "costs"}.
 Json to_json(const Comparison& comparison, const std::vector<std::string>& models);
+/// {"bytes", "tried": [{"nodes", "remedy", "settings", "bytes"}], "outputs"}; `models` are the
+/// names of the float model and the quantized one, and what was tried is called by its settings.
+Json to_json(const Explanation& explanation, std::vector<std::string> models);
 Json to_json(const Latency& latency);
 
 }  // namespace nibble

@@ -74,6 +74,7 @@ class Climb {
       mend_eight_bits();
     }
     ladder_.met = ladder_.rungs[ladder_.chosen].verdict.kept();
+    if (!ladder_.met) ladder_.costs = costs();
     if (reporting_ != nullptr) {
       GoalJudge last(goal_, reference_, reporting_, 0.95, run_);
       ladder_.report = last.judge(ladder_.result.graph);
@@ -276,15 +277,19 @@ class Climb {
     }
   }
 
-  // By the noise that they add on samples of the calibration; not more than half of all.
-  std::vector<std::string> costliest_layers() const {
+  // Of what came nearest.
+  std::vector<LayerFigures> costs() const {
     constexpr int64_t kSamples = 64;
     const Quantized& made = ladder_.result;
     const std::vector<LayerError> errors =
         compare_layers(made.float_graph, made.graph, *calibration_.samples, kSamples,
                        {.threads = run_.threads, .progress = run_.progress});
-    std::vector<LayerFigures> figures =
-        layer_figures(made.float_graph, made.graph, made.ranges, errors);
+    return layer_figures(made.float_graph, made.graph, made.ranges, errors);
+  }
+
+  // By the noise that they add on samples of the calibration; not more than half of all.
+  std::vector<std::string> costliest_layers() const {
+    std::vector<LayerFigures> figures = costs();
     std::ranges::stable_sort(figures, std::greater<>(), &LayerFigures::share);
     std::vector<std::string> names;
     for (const LayerFigures& layer : std::span(figures).first(figures.size() / 2)) {

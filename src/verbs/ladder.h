@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "report/causes/figures.h"
 #include "verbs/goal.h"
 #include "verbs/quantize.h"
 
@@ -30,6 +31,9 @@ struct Ladder {
   Quantized result;  // of the chosen one
   int64_t calibration_samples = 0, decision_samples = 0;
   std::optional<Verdict> report;  // on samples that decided nothing; none if there are none
+  /// If no rung keeps to the goal: what each layer of the nearest adds, on samples of the
+  /// calibration.
+  std::vector<LayerFigures> costs;
 };
 
 /// Told a sentence of progress: before it starts, and after each rung.

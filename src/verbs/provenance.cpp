@@ -143,8 +143,7 @@ void store_training(Trained& trained, std::string_view verb, const Dataset& trai
   store(trained.graph, provenance);
 }
 
-Reproduction reproduce(const Graph& quantized, Graph model, const SampleSource& data,
-                       const RunSettings& run) {
+Recipe recipe_of(const Graph& quantized) {
   const std::optional<Json> provenance = provenance_of(quantized);
   if (!provenance) {
     fail(ErrorCode::invalid_model,
@@ -159,19 +158,27 @@ Reproduction reproduce(const Graph& quantized, Graph model, const SampleSource& 
          step["verb"].get<std::string>());
   }
   const Json& step = steps.front();
-  QuantizeSettings settings;
+  Recipe recipe{.settings = {}, .seed = step.value("seed", uint64_t{0})};
   with_context([] { return fmt::format("metadata {}", kMetadataKey); },
                [&] {
                  if (!step.contains("options")) {
                    fail(ErrorCode::invalid_model, "the options are missing");
                  }
-                 apply_settings_json(step["options"].dump(), settings);
+                 apply_settings_json(step["options"].dump(), recipe.settings);
                });
+  return recipe;
+}
+
+Reproduction reproduce(const Graph& quantized, Graph model, const SampleSource& data,
+                       const RunSettings& run) {
+  const Recipe recipe = recipe_of(quantized);
+  const Json step = (*provenance_of(quantized))["steps"].front();
   RunSettings same = run;
-  same.seed = step.value("seed", uint64_t{0});
+  same.seed = recipe.seed;
   std::array<Graph, 2> models = {quantized, std::move(model)};
   data.settle(models);
-  Reproduction made{.result = quantize_model(models[1], data, settings, same), .differences = {}};
+  Reproduction made{.result = quantize_model(models[1], data, recipe.settings, same),
+                    .differences = {}};
   const Json again = (*provenance_of(made.result.graph))["steps"].front();
   const auto compare = [&](const char* key, const char* what) {
     const std::string was = text_of(step, key), is = text_of(again, key);

@@ -42,6 +42,15 @@ void store_score(Graph& graph, const Verdict& verdict);
 void store_training(Trained& trained, std::string_view verb, const Dataset& training,
                     const TrainOptions& options);
 
+/// How the file says that quantize_model() made it.
+struct Recipe {
+  QuantizeSettings settings;
+  uint64_t seed = 0;
+};
+/// Throws Error{invalid_model} without provenance, Error{unsupported} if the model was trained
+/// afterwards.
+Recipe recipe_of(const Graph& quantized);
+
 /// What came of doing it again.
 struct Reproduction {
   Quantized result;
@@ -50,8 +59,7 @@ struct Reproduction {
   std::vector<std::string> differences;
 };
 /// Quantizes `model` as the file of `quantized` says that it was made. Preprocessing and states are
-/// those that it stores, unless `data` or the model say others. Throws Error{invalid_model} without
-/// provenance, Error{unsupported} if the model was trained afterwards.
+/// those that it stores, unless `data` or the model say others. Throws as recipe_of().
 Reproduction reproduce(const Graph& quantized, Graph model, const SampleSource& data,
                        const RunSettings& run);
 

@@ -5,11 +5,14 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <nlohmann/json.hpp>
 
 #include "report/format.h"
 
 namespace nibble {
 namespace {
+
+using Json = nlohmann::ordered_json;
 
 constexpr double kMuchClipped = 0.6;    // of the rounding error
 constexpr double kFewCodes = 0.5;       // of the codes are used
@@ -33,17 +36,27 @@ std::string percent(double share) {
   return share < 0.01 ? fmt::format("{:.2f} %", share * 100) : fmt::format("{:.0f} %", share * 100);
 }
 
-std::string layer_setting(const LayerFigures& layer, std::string_view what, std::string_view to) {
-  return fmt::format(
-      "`nibble quantize --config nibble.json` with `{{\"layers\": {{\"{}\": {{\"{}\": {}}}}}}}`",
-      layer.node, what, to);
+// `what` ("weights") of the layer in other bits.
+Remedy layer_setting(const LayerFigures& layer, std::string_view what, int bits) {
+  return {fmt::format("`nibble quantize --config nibble.json` with `{{\"layers\": {{\"{}\": "
+                      "{{\"{}\": {}}}}}}}`",
+                      layer.node, what, bits),
+          Json{{"layers", {{layer.node, {{what, bits}}}}}}.dump()};
+}
+
+Remedy skipping(const LayerFigures& layer) {
+  return {fmt::format("`nibble quantize --skip {}`", layer.node),
+          Json{{"skip", Json::array({layer.node})}}.dump()};
 }
 
 // 8 bits for what has fewer; else none at all.
-std::string more_bits(const LayerFigures& layer, const TensorFigures& tensor,
-                      std::string_view what) {
-  if (tensor.bits < 8) return layer_setting(layer, what, "8");
-  return fmt::format("`nibble quantize --skip {}`", layer.node);
+Remedy more_bits(const LayerFigures& layer, const TensorFigures& tensor, std::string_view what) {
+  return tensor.bits < 8 ? layer_setting(layer, what, 8) : skipping(layer);
+}
+
+Remedy or_else(Remedy first, std::string_view text) {
+  first.text += text;
+  return first;
 }
 
 std::optional<Finding> lost_in_the_step(const LayerFigures& layer, const TensorFigures& tensor,
@@ -53,7 +66,7 @@ std::optional<Finding> lost_in_the_step(const LayerFigures& layer, const TensorF
   return Finding{fmt::format("the values of '{}' reach {}, less than half a step of its codes "
                              "({}): all of them become zero",
                              tensor.name, number(reach), number(tensor.step)),
-                 fmt::format("`nibble quantize --skip {}`", layer.node)};
+                 skipping(layer)};
 }
 
 std::optional<Finding> clipped(const LayerFigures&, const TensorFigures& tensor, Place place) {
@@ -63,7 +76,8 @@ std::optional<Finding> clipped(const LayerFigures&, const TensorFigures& tensor,
                   "its rounding error",
                   percent(tensor.clipped_share), tensor.name, range_text(tensor.low, tensor.high),
                   percent(tensor.clipped_noise)),
-      "`nibble quantize --activation-observer min-max`, or more samples: `--calibration`"};
+      {"`nibble quantize --activation-observer min-max`, or more samples: `--calibration`",
+       R"({"activation_observer":"min-max"})"}};
 }
 
 std::optional<Finding> unused_codes(const LayerFigures&, const TensorFigures& tensor, Place place) {
@@ -78,8 +92,9 @@ std::optional<Finding> unused_codes(const LayerFigures&, const TensorFigures& te
                   "values {}",
                   percent(std::max(0.0, used)), tensor.name, range_text(tensor.low, tensor.high),
                   range_text(tensor.minimum, tensor.maximum)),
-      one_sided ? "`nibble quantize --target onnxruntime`, whose codes need not be symmetric"
-                : "more samples, of the kind that was measured: `nibble quantize --calibration`"};
+      {one_sided ? "`nibble quantize --target onnxruntime`, whose codes need not be symmetric"
+                 : "more samples, of the kind that was measured: `nibble quantize --calibration`",
+       ""}};
 }
 
 std::optional<Finding> outlier_channel(const LayerFigures& layer, const TensorFigures& tensor,
@@ -98,11 +113,13 @@ std::optional<Finding> outlier_channel(const LayerFigures& layer, const TensorFi
   if (!(tensor.median_reach > 0) || tensor.channel_reach < kWideChannel * tensor.median_reach) {
     return std::nullopt;
   }
-  return Finding{fmt::format("channel {} of the {} of '{}' reaches {}, the median channel {}, and "
-                             "one scale stands for all",
-                             tensor.channel, tensor.channels, tensor.name,
-                             number(tensor.channel_reach), number(tensor.median_reach)),
-                 "`nibble quantize --smooth auto`, or " + more_bits(layer, tensor, "activations")};
+  return Finding{
+      fmt::format("channel {} of the {} of '{}' reaches {}, the median channel {}, and "
+                  "one scale stands for all",
+                  tensor.channel, tensor.channels, tensor.name, number(tensor.channel_reach),
+                  number(tensor.median_reach)),
+      {"`nibble quantize --smooth auto`, or " + more_bits(layer, tensor, "activations").text,
+       R"({"smooth":"auto"})"}};
 }
 
 std::optional<Finding> few_values_rule(const LayerFigures&, const TensorFigures& tensor,
@@ -115,7 +132,8 @@ std::optional<Finding> few_values_rule(const LayerFigures&, const TensorFigures&
                              "its codes cover",
                              tensor.name, range_text(tensor.bulk_low, tensor.bulk_high),
                              percent(std::max(0.0, share)), range_text(tensor.low, tensor.high)),
-                 "`nibble quantize --activation-observer percentile`"};
+                 {"`nibble quantize --activation-observer percentile`",
+                  R"({"activation_observer":"percentile"})"}};
 }
 
 std::optional<Finding> depthwise_in_few_bits(const LayerFigures& layer, const TensorFigures& tensor,
@@ -125,7 +143,7 @@ std::optional<Finding> depthwise_in_few_bits(const LayerFigures& layer, const Te
       fmt::format("its weights have {} bits, and a depthwise layer sums only {} products, over "
                   "which their errors hardly cancel: rounding '{}' alone leaves {:.1f} dB",
                   tensor.bits, layer.terms, tensor.name, tensor.sqnr_db),
-      layer_setting(layer, "weights", "8")};
+      layer_setting(layer, "weights", 8)};
 }
 
 std::optional<Finding> few_bits(const LayerFigures& layer, const TensorFigures& tensor,
@@ -134,8 +152,8 @@ std::optional<Finding> few_bits(const LayerFigures& layer, const TensorFigures& 
   const bool weight = place == Place::weight;
   return Finding{fmt::format("rounding '{}' to {} bits alone leaves {:.1f} dB", tensor.name,
                              tensor.bits, tensor.sqnr_db),
-                 layer_setting(layer, weight ? "weights" : "activations", "8") +
-                     ", or training with the rounding in the loop: `nibble qat`"};
+                 or_else(layer_setting(layer, weight ? "weights" : "activations", 8),
+                         ", or training with the rounding in the loop: `nibble qat`")};
 }
 
 // Relative to the signal, of rounding the layer's own tensors.
@@ -154,9 +172,10 @@ std::optional<Finding> cancelled_signal(const LayerFigures& layer, const TensorF
       fmt::format("what reaches it and the rounding of its own numbers would leave {:.1f} dB: it "
                   "cancels more of the signal than of the noise, in differences of large numbers",
                   -10 * std::log10(arrives + own)),
-      arrives > own ? "better layers before it, or training with the float network as the teacher: "
-                      "`nibble finetune --teacher`"
-                    : fmt::format("`nibble quantize --skip {}`", layer.node)};
+      arrives > own ? Remedy{"better layers before it, or training with the float network as the "
+                             "teacher: `nibble finetune --teacher`",
+                             ""}
+                    : skipping(layer)};
 }
 
 std::optional<Finding> eight_bits(const LayerFigures& layer, const TensorFigures& tensor, Place) {
@@ -164,7 +183,7 @@ std::optional<Finding> eight_bits(const LayerFigures& layer, const TensorFigures
   return Finding{fmt::format("rounding '{}' to {} bits alone leaves {:.1f} dB, and nothing stands "
                              "out in it",
                              tensor.name, tensor.bits, tensor.sqnr_db),
-                 fmt::format("`nibble quantize --skip {}`", layer.node)};
+                 skipping(layer)};
 }
 
 constexpr std::array kCauses = {
@@ -212,7 +231,8 @@ std::optional<Cause> cause_of(const LayerFigures& layer) {
   for (const CauseRow& row : kCauses) {
     if (row.of_a_tensor && tensor->sqnr_db >= kGoodEnough) continue;
     if (auto found = row.test(layer, *tensor, place)) {
-      return Cause{row.name, std::move(found->sentence), std::move(found->remedy)};
+      return Cause{row.name, std::move(found->sentence), std::move(found->remedy.text),
+                   std::move(found->remedy.settings)};
     }
   }
   return std::nullopt;

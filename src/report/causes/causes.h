@@ -19,14 +19,19 @@ struct Cause {
   std::string_view name;
   std::string sentence;
   std::string remedy;
+  /// The nibble.json that quantizes so; empty where the remedy is none of quantization's settings.
+  std::string settings;
 };
 
 /// A row is all there is of a cause; it is added to the table in causes.cpp. `test` looks at a
 /// tensor of the layer, the one that loses most by rounding alone, and says what it found.
 enum class Place { weight, input, result };
+struct Remedy {
+  std::string text, settings;  // as in Cause
+};
 struct Finding {
   std::string sentence;
-  std::string remedy;
+  Remedy remedy;
 };
 struct CauseRow {
   std::string_view name;
