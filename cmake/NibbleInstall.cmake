@@ -12,6 +12,7 @@ if(TARGET nibble_torch)  # loaded at run time, from beside libnibble
   install(TARGETS nibble_torch LIBRARY COMPONENT training)
 endif()
 install(DIRECTORY include/nibble DESTINATION ${CMAKE_INSTALL_INCLUDEDIR} COMPONENT development FILES_MATCHING PATTERN "*.h")
+install(FILES include/nibble.h DESTINATION ${CMAKE_INSTALL_INCLUDEDIR} COMPONENT development)
 install(FILES docs/nibble.1 DESTINATION ${CMAKE_INSTALL_MANDIR}/man1 COMPONENT runtime)
 install(FILES completions/nibble.bash DESTINATION ${CMAKE_INSTALL_DATADIR}/bash-completion/completions COMPONENT runtime
         RENAME nibble)
