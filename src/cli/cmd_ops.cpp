@@ -93,7 +93,8 @@ std::function<int()> declare_ops(CLI::App& app) {
   auto arguments = std::make_shared<Arguments>();
   app.add_option("NAME", arguments->name, "One operator; default: all");
   app.add_option("--for", arguments->models, "List what these models need of the runtime instead")
-      ->type_name("MODEL");
+      ->type_name("MODEL")
+      ->allow_extra_args(false);
   app.add_option(
          "-o,--output", arguments->output,
          "With --for: write a C++ file, with which a program that has the runtime in it has "
