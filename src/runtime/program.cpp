@@ -95,9 +95,12 @@ struct Common {
   void describe(const Graph& compiled);
   std::shared_ptr<Executable> build(std::span<const Tensor> inputs);
   std::shared_ptr<Executable> find(std::span<const Tensor> inputs);
-  std::shared_ptr<Executable> any();
+  std::shared_ptr<Executable> another();
 
  private:
+  std::shared_ptr<Executable> any();
+  std::shared_ptr<Executable> know(std::shared_ptr<Executable> executable);
+
   std::mutex guard_;
   std::vector<std::weak_ptr<Executable>> known_;
 };
@@ -136,7 +139,6 @@ std::shared_ptr<Executable> Common::any() {
 // One for these shapes, if some program has it.
 std::shared_ptr<Executable> Common::find(std::span<const Tensor> inputs) {
   const std::lock_guard lock(guard_);
-  std::erase_if(known_, [](const auto& one) { return one.expired(); });
   for (const auto& one : known_) {
     std::shared_ptr<Executable> executable = one.lock();
     if (executable && takes(*executable, inputs)) return executable;
@@ -156,7 +158,15 @@ std::shared_ptr<Executable> Common::build(std::span<const Tensor> inputs) {
     }
     executable = build_executable(source, specific, pool);
   }
+  return know(std::move(executable));
+}
+
+// A twin of some executable: what a new program begins with.
+std::shared_ptr<Executable> Common::another() { return know(any()->twin()); }
+
+std::shared_ptr<Executable> Common::know(std::shared_ptr<Executable> executable) {
   const std::lock_guard lock(guard_);
+  std::erase_if(known_, [](const auto& one) { return one.expired(); });
   known_.push_back(executable);
   return executable;
 }
@@ -177,7 +187,7 @@ struct Program::Impl {
     common->describe(executables.front()->graph);
   }
   explicit Impl(std::shared_ptr<Common> shared) : common(std::move(shared)) {
-    executables.push_back(common->any()->twin());
+    executables.push_back(common->another());
   }
 
   void check_inputs(std::span<const Tensor> inputs) const;

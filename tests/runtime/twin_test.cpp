@@ -75,6 +75,7 @@ TEST(twins, outlive_the_program_that_they_were_made_of) {
   Program twin = program->twin();
   program.reset();
   EXPECT_TRUE(same(twin.run({input})[0], expected));
+  EXPECT_TRUE(same(twin.twin().run({input})[0], expected));
   EXPECT_EQ(twin.input_names(), std::vector<std::string>{"x"});
 }
 
