@@ -97,6 +97,18 @@ function(nibble_library name)
   endif()
 endfunction()
 
+# nibble_static_library(NAME MODULES...): NAME-static, the same as an archive. No function of it is seen outside of the program or
+# library that is linked with it.
+function(nibble_static_library name)
+  list(TRANSFORM ARGN REPLACE "(.+)" "$<TARGET_OBJECTS:nibble_\\1>" OUTPUT_VARIABLE objects)
+  add_library(${name}-static STATIC ${objects})
+  target_link_libraries(${name}-static INTERFACE ${NIBBLE_ARCHIVE_NEEDS} Threads::Threads ${CMAKE_DL_LIBS})
+  target_include_directories(${name}-static INTERFACE $<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}>)
+  target_compile_features(${name}-static INTERFACE cxx_std_20)
+  target_link_options(${name}-static INTERFACE -Wl,--gc-sections)
+  set_target_properties(${name}-static PROPERTIES LINKER_LANGUAGE CXX OUTPUT_NAME ${name})
+endfunction()
+
 # nibble_embed(target FILE NAME): the bytes of FILE become nibble::NAME and nibble::NAME_size in `target`.
 function(nibble_embed target file name)
   set(script ${PROJECT_SOURCE_DIR}/cmake/Embed.cmake)

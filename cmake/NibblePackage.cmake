@@ -1,5 +1,6 @@
-# Debian packages, by cpack -G DEB: nibble (the program and its libraries), nibble-train (libnibble_train, which brings libtorch),
-# nibble-dev (headers, find_package). What each needs of Debian is found by dpkg-shlibdeps.
+# Debian packages, by cpack -G DEB: libnibble-runtime (what runs models, for a device that does no more), nibble (the program and the
+# library that makes them), nibble-train (libnibble_train, which brings libtorch), nibble-dev (headers, the archive, find_package). What
+# each needs of Debian is found by dpkg-shlibdeps; oneDNN is opened at run time, so it is named.
 set(CPACK_PACKAGE_NAME nibble)
 set(CPACK_PACKAGE_VENDOR "Nibble")
 set(CPACK_PACKAGE_CONTACT "The Nibble developers <nibble@localhost>")
@@ -8,21 +9,29 @@ set(CPACK_RESOURCE_FILE_LICENSE ${PROJECT_SOURCE_DIR}/LICENSE)
 set(CPACK_PACKAGING_INSTALL_PREFIX /usr)
 set(CPACK_STRIP_FILES ON)
 set(CPACK_GENERATOR DEB)
-set(CPACK_COMPONENTS_ALL runtime development)
+set(CPACK_COMPONENTS_ALL library runtime development)
 set(CPACK_DEB_COMPONENT_INSTALL ON)
 set(CPACK_DEBIAN_FILE_NAME DEB-DEFAULT)
 set(CPACK_DEBIAN_PACKAGE_SECTION science)
 set(CPACK_DEBIAN_PACKAGE_SHLIBDEPS ON)
 set(CPACK_DEBIAN_PACKAGE_SHLIBDEPS_PRIVATE_DIRS ${CMAKE_LIBRARY_OUTPUT_DIRECTORY})
 
+file(STRINGS ${DNNL_INCLUDE_DIR}/oneapi/dnnl/dnnl_version.h dnnl_major REGEX "define DNNL_VERSION_MAJOR")
+string(REGEX MATCH "[0-9]+" dnnl_major "${dnnl_major}")
+set(CPACK_DEBIAN_LIBRARY_PACKAGE_NAME libnibble-runtime)
+set(CPACK_DEBIAN_LIBRARY_PACKAGE_SECTION libs)
+set(CPACK_DEBIAN_LIBRARY_PACKAGE_SUGGESTS libdnnl${dnnl_major})
+set(CPACK_COMPONENT_LIBRARY_DESCRIPTION "Reads ONNX models, quantized or not, and runs them. libdnnl${dnnl_major} computes layers in f32.")
 set(CPACK_DEBIAN_RUNTIME_PACKAGE_NAME nibble)
+set(CPACK_DEBIAN_RUNTIME_PACKAGE_DEPENDS "libnibble-runtime (= ${PROJECT_VERSION}), libdnnl${dnnl_major}")
 set(CPACK_DEBIAN_RUNTIME_PACKAGE_RECOMMENDS nibble-train)
-set(CPACK_COMPONENT_RUNTIME_DESCRIPTION "Quantizes ONNX models and runs them: the program nibble and its libraries.")
+set(CPACK_COMPONENT_RUNTIME_DESCRIPTION "Quantizes ONNX models and runs them: the program nibble and its library.")
 set(CPACK_DEBIAN_DEVELOPMENT_PACKAGE_NAME nibble-dev)
 set(CPACK_DEBIAN_DEVELOPMENT_PACKAGE_SECTION libdevel)
 set(CPACK_DEBIAN_DEVELOPMENT_PACKAGE_SHLIBDEPS OFF)
 set(CPACK_DEBIAN_DEVELOPMENT_PACKAGE_DEPENDS "nibble (= ${PROJECT_VERSION})")
-set(CPACK_COMPONENT_DEVELOPMENT_DESCRIPTION "Headers and CMake package of Nibble.")
+set(CPACK_DEBIAN_DEVELOPMENT_PACKAGE_SUGGESTS libfmt-dev)  # for the archive
+set(CPACK_COMPONENT_DEVELOPMENT_DESCRIPTION "Headers, the archive of the runtime, and the CMake package of Nibble.")
 if(TARGET nibble_torch)
   list(APPEND CPACK_COMPONENTS_ALL training)
   set(CPACK_DEBIAN_TRAINING_PACKAGE_NAME nibble-train)

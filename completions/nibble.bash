@@ -14,6 +14,8 @@ _nibble() {
     'check --threads') :; return ;;
     'check --seed') :; return ;;
     'check --run') :; return ;;
+    'ops --for') :; return ;;
+    'ops -o'|'ops --output') :; compopt -o default; return ;;
     'ops --threads') :; return ;;
     'ops --seed') :; return ;;
     'train --arch') COMPREPLY=($(compgen -W 'digits-cnn resnet20 mobilenetv2-small catdog-cnn' -- "$word")); return ;;
@@ -292,7 +294,7 @@ _nibble() {
   case ${COMP_WORDS[1]} in
     inspect) [[ $word == -* ]] && COMPREPLY=($(compgen -W '-h --help --all --json --threads --seed --run' -- "$word")) ;;
     check) [[ $word == -* ]] && COMPREPLY=($(compgen -W '-h --help --target --json --threads --seed --run' -- "$word")) ;;
-    ops) [[ $word == -* ]] && COMPREPLY=($(compgen -W '-h --help --json --threads --seed' -- "$word")) ;;
+    ops) [[ $word == -* ]] && COMPREPLY=($(compgen -W '-h --help --for -o --output --json --threads --seed' -- "$word")) ;;
     train) [[ $word == -* ]] && COMPREPLY=($(compgen -W '-h --help --arch -o --output --data --input --carry --frame --hop --json --threads --seed --run --preprocess --resize --letterbox --pad-value --crop --color --layout --scale --mean --std --epochs --batch --lr --optimizer --weight-decay --label-smoothing --loss --flip --crop-padding --device --checkpoint' -- "$word")) ;;
     analyze) [[ $word == -* ]] && COMPREPLY=($(compgen -W '-h --help --data --input --carry --frame --hop --samples -o --output --json --threads --seed --run --preprocess --resize --letterbox --pad-value --crop --color --layout --scale --mean --std' -- "$word")) ;;
     quantize) [[ $word == -* ]] && COMPREPLY=($(compgen -W '-h --help -o --output --data --input --carry --frame --hop --force --report --front --json --threads --seed --run --preprocess --resize --letterbox --pad-value --crop --color --layout --scale --mean --std --weights --activations --average-bits --max-size --block-size --weight-observer --activation-observer --percentile --smooth --rounding --target --calibration --dynamic --no-8bit-ends --no-bias-correction --no-pair-safe --skip --config --max-drop --min-sqnr --metric' -- "$word")) ;;

@@ -31,6 +31,8 @@ complete -c nibble -n '__fish_seen_subcommand_from check' -l threads -x -d 'Thre
 complete -c nibble -n '__fish_seen_subcommand_from check' -l seed -x -d 'Seed of everything random'
 complete -c nibble -n '__fish_seen_subcommand_from check' -l run -x -d 'Leave the result in this folder too, for nibble report'
 complete -c nibble -n '__fish_seen_subcommand_from ops' -s h -l help -d 'Print this help message and exit'
+complete -c nibble -n '__fish_seen_subcommand_from ops' -l for -x -d 'List what these models need of the runtime instead'
+complete -c nibble -n '__fish_seen_subcommand_from ops' -s o -l output -r -d 'With --for'
 complete -c nibble -n '__fish_seen_subcommand_from ops' -l json -d 'Print the result as JSON on stdout'
 complete -c nibble -n '__fish_seen_subcommand_from ops' -l threads -x -d 'Threads to use (0: one per core), from 0 to 1024'
 complete -c nibble -n '__fish_seen_subcommand_from ops' -l seed -x -d 'Seed of everything random'

@@ -15,5 +15,5 @@ trap 'rm -rf "$context"' EXIT
 scripts/bare_root.sh "$context/root"
 tar -C "$context/root" -cf "$context/root.tar" .
 rm -rf "$context/root"
-cp packaging/Containerfile build/nibble_*.deb build/nibble-train_*.deb "$context/"
+cp packaging/Containerfile build/libnibble-runtime_*.deb build/nibble_*.deb build/nibble-train_*.deb "$context/"
 "$builder" build -t nibble -f "$context/Containerfile" "$context"

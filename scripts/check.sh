@@ -9,6 +9,7 @@
 #   page [PAGE...]      the report page of the demo, or those named, in Debian's Chromium: axe-core, 400 to 1600 pixels, light and
 #                       dark, keyboard, no network; screenshots are left in build/page
 #   mutate [ARGUMENT...]         10,000 broken models through inspect, quantize and run; arguments go to mutate_models.py
+#   small [MODEL...]    the size of programs with the runtime in them (check_embed_size.sh)
 # Each builds into build-CHECK (CMakePresets.json). Needs scripts/setup.sh --tests --checks. JOBS limits the compilers.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -120,6 +121,7 @@ check_page() {
 check=${1:-}
 shift || true
 case $check in
+  small) scripts/check_embed_size.sh "$@" ;;
   asan | tsan | clang | tidy | isa | fuzz | page | mutate) "check_$check" "$@" ;;
   *)
     sed -n '2,/^set/p' "$0" | sed '$d; s/^# \{0,1\}//' >&2

@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
-# Installs build/ into a folder of its own, builds examples/quickstart and examples/tutorial against it, and runs what
-# was built. Fails where
+# Installs build/ into a folder of its own, builds examples/quickstart, examples/embed and examples/tutorial against it, and
+# runs what was built. Fails where
 # - a public header does not compile alone,
 # - a library exports anything but Nibble's own functions,
-# - libnibble-runtime brings training, data or libtorch along,
+# - libnibble-runtime brings training, data, libtorch, oneDNN or protobuf along,
+# - a program with the operators of one model in it does not run that model, or says nothing of those that it lacks,
 # - the installed program cannot find its libraries,
 # - the man page or the completions are not where shells and man look.
 set -euo pipefail
@@ -21,16 +22,21 @@ for header in "$prefix"/include/nibble/*.h; do
     { cat "$folder/log" >&2; fail "$(basename "$header") does not compile alone"; }
 done
 
+for language in c c++; do
+  echo '#include <nibble.h>' | "$compiler" -fsyntax-only -Wall -Wextra -pedantic -Werror -I "$prefix/include" -x "$language" - 2>"$folder/log" ||
+    { cat "$folder/log" >&2; fail "nibble.h does not compile alone as $language"; }
+done
+
 libraries=$(echo "$prefix"/lib*/libnibble-runtime.so | sed 's|/libnibble-runtime.so||')
 [[ -d $libraries ]] || libraries=$(dirname "$(find "$prefix" -name libnibble-runtime.so)")
 for library in "$libraries"/libnibble-runtime.so "$libraries"/libnibble.so; do
   # Inline functions of the standard library are weak, and every library has them.
-  strangers=$(nm -DC --defined-only "$library" | grep ' [TDBR] ' | grep -v ' nibble::' | head -n 5 || true)
+  strangers=$(nm -DC --defined-only "$library" | grep ' [TDBR] ' | grep -vE ' nibble(::|_)' | head -n 5 || true)
   [[ -z $strangers ]] || fail "$(basename "$library") exports $strangers"
 done
 readelf -d "$libraries/libnibble-runtime.so" >"$folder/needs"
-! grep -qE 'libnibble\.so|torch|jpeg|libpng|c10' "$folder/needs" ||
-  fail "libnibble-runtime needs $(grep -oE 'libnibble\.so|[^[]*torch[^]]*|lib(jpeg|png|c10)[^]]*' "$folder/needs" | head -n 1)"
+! grep -qE 'libnibble\.so|torch|jpeg|libpng|c10|dnnl|gomp|protobuf|onnx' "$folder/needs" ||
+  fail "libnibble-runtime needs $(grep -oE 'libnibble\.so|[^[]*torch[^]]*|lib(jpeg|png|c10|dnnl|gomp|protobuf|onnx)[^]]*' "$folder/needs" | head -n 1)"
 
 cmake -S examples/quickstart -B "$folder/quickstart" -DCMAKE_PREFIX_PATH="$prefix" -DCMAKE_BUILD_TYPE=Release \
   >"$folder/log" 2>&1 && cmake --build "$folder/quickstart" >>"$folder/log" 2>&1 || { cat "$folder/log" >&2; fail "examples/quickstart does not build"; }
@@ -39,6 +45,32 @@ cmake -S examples/quickstart -B "$folder/quickstart" -DCMAKE_PREFIX_PATH="$prefi
 # An error crosses from the library to a program that knows its headers only.
 ! "$folder/quickstart/run_model" "$folder/missing.onnx" 2>"$folder/log" || fail "a missing file was read"
 grep -q "^run_model: .*missing.onnx" "$folder/log" || { cat "$folder/log" >&2; fail "the error was not caught as nibble::Error"; }
+
+
+# The runtime inside a program; a model's operators alone; pkg-config.
+cmake -S examples/embed -B "$folder/embed" -DCMAKE_PREFIX_PATH="$prefix" -DCMAKE_BUILD_TYPE=Release -DMODEL="$folder/small.onnx" \
+  -DCMAKE_C_FLAGS="-Wall -Wextra -Werror" -DCMAKE_CXX_FLAGS="-Wall -Wextra -Wno-missing-field-initializers -Werror" \
+  >"$folder/log" 2>&1 && cmake --build "$folder/embed" >>"$folder/log" 2>&1 || { cat "$folder/log" >&2; fail "examples/embed does not build"; }
+programs=("$folder/embed/classify_c" "$folder/embed/classify_one" "$folder/embed/classify_cpp")
+if command -v pkg-config >/dev/null; then
+  read -ra flags < <(PKG_CONFIG_PATH=$libraries/pkgconfig pkg-config --cflags --libs nibble-runtime)
+  "${CC:-cc}" examples/embed/classify.c -o "$folder/classify_pc" "${flags[@]}" -Wl,-rpath,"$libraries" || fail "pkg-config does not say how to build"
+  programs+=("$folder/classify_pc")
+fi
+for program in "${programs[@]}"; do
+  "$program" "$folder/small.onnx" >"$folder/$(basename "$program").txt" || fail "$(basename "$program") does not run"
+  cmp -s "$folder/classify_c.txt" "$folder/$(basename "$program").txt" || fail "$(basename "$program") gives other classes than classify_c"
+done
+[[ $(wc -l <"$folder/classify_c.txt") == 5 ]] || fail "classify_c does not print five classes"
+head -c 256 /dev/zero | tr '\0' '\77' >"$folder/image.raw"
+"$folder/embed/classify_c" "$folder/small.onnx" "$folder/image.raw" >"$folder/raw.txt" || fail "classify_c does not read a raw image"
+! cmp -s "$folder/classify_c.txt" "$folder/raw.txt" || fail "classify_c does not look at its image"
+# y = Erf(x), which the network of digits has not.
+printf '\010\010\072\062\012\013\012\001x\022\001y\042\003Erf\022\001g\132\017\012\001x\022\012\012\010\010\001\022\004\012\002\010\001\142\017\012\001y\022\012\012\010\010\001\022\004\012\002\010\001\102\002\020\021' \
+  >"$folder/erf.onnx"
+"$folder/embed/classify_c" "$folder/erf.onnx" >/dev/null || fail "classify_c does not run every operator"
+! "$folder/embed/classify_one" "$folder/erf.onnx" 2>"$folder/log" || fail "a model's operators alone are more than that"
+grep -q "Erf" "$folder/log" || { cat "$folder/log" >&2; fail "a missing operator is not named"; }
 
 for file in share/man/man1/nibble.1 share/bash-completion/completions/nibble share/zsh/site-functions/_nibble \
   share/fish/vendor_completions.d/nibble.fish; do

@@ -14,6 +14,7 @@ declare -A below=(
   [passes]="base tensor kernels graph ops passes"
   [onnx]="base tensor kernels graph ops passes onnx"
   [runtime]="base tensor kernels graph ops passes runtime"
+  [c_api]="base tensor kernels graph ops passes onnx runtime c_api"
   [data]="base tensor kernels graph ops passes onnx data"
   [ranges]="base tensor kernels graph ops passes onnx runtime data ranges"
   [quant]="base tensor kernels graph ops passes onnx runtime data ranges quant"
@@ -31,7 +32,7 @@ trap 'rm -f "$probe"' EXIT
 for root in build/modules/*/; do  # a line "owner header" for every header that can be included
   owner=$(basename "$root")
   [[ $owner == cli || -n ${below[$owner]:-} ]] || complain "the module $owner is not in the table of this script"
-  (cd "$root" && find -L "$owner" nibble -name '*.h') | while read -r header; do
+  find -L "$root" -name '*.h' -printf '%P\n' | while read -r header; do
     printf '#if __has_include("%s")\n%s %s\n#endif\n' "$header" "$owner" "$header"
   done
 done >"$probe"

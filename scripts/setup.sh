@@ -8,7 +8,6 @@ cd "$(dirname "$0")/.."
 
 packages=(
   g++ cmake ninja-build ccache
-  libonnx-dev libprotobuf-dev protobuf-compiler   # ONNX files
   libdnnl-dev                                     # f32 convolution and matmul
   libtorch-dev                                    # training
   libcli11-dev nlohmann-json3-dev libfmt-dev
@@ -20,6 +19,7 @@ for flag in "$@"; do
     --tests)
       tests=true docs=true
       packages+=(zsh fish groff-base)  # the shells whose completions are tried, and what reads the man page
+      packages+=(libonnx-dev libprotobuf-dev protobuf-compiler)  # what the reader and the writer of ONNX are compared with
       packages+=(libgtest-dev libbenchmark-dev clang-format-14 binutils python3-venv python3-dev tar gzip)
       ;;
     --packages) packages+=(dpkg-dev debootstrap) ;;

@@ -1,7 +1,9 @@
 // ONNX files in and out.
 #pragma once
 
+#include <cstddef>
 #include <filesystem>
+#include <span>
 #include <string>
 #include <string_view>
 
@@ -15,8 +17,14 @@ namespace nibble {
 /// pairs are folded into the types of values. Throws Error naming the file, and the node or tensor
 /// at fault.
 Graph load_onnx(const std::filesystem::path& path);
-/// The same from memory; external data is looked up in `directory`.
+/// The same from memory, which may be freed afterwards; external data is looked up in `directory`
+/// (none given: Error{io} that names the file it would be in).
 Graph parse_onnx(std::string_view bytes, const std::filesystem::path& directory = {});
+inline Graph parse_onnx(std::span<const std::byte> bytes,
+                        const std::filesystem::path& directory = {}) {
+  return parse_onnx(std::string_view(reinterpret_cast<const char*>(bytes.data()), bytes.size()),
+                    directory);
+}
 
 /// What the file says of itself; of a graph that was not read from a file, what it would say.
 struct OnnxOrigin {

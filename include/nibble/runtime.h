@@ -2,6 +2,7 @@
 #pragma once
 
 #include <functional>
+#include <initializer_list>
 #include <map>
 #include <memory>
 #include <span>
@@ -45,7 +46,11 @@ struct StepProfile {
   std::vector<std::string> refused;
 };
 
-/// A compiled graph. Not thread-safe: one run at a time.
+/// A compiled graph:
+///   nibble::Program program = nibble::compile(nibble::load_onnx("model.onnx"), {.threads = 2});
+///   nibble::Tensor image(nibble::DType::f32, program.input_types()[0].shape);
+///   std::span<const float> scores = program.run({image})[0].data<float>();
+/// One run at a time; for several at once, each thread has a twin().
 class Program {
  public:
   Program(Program&&) noexcept;
@@ -61,6 +66,13 @@ class Program {
   /// naming the input. The results borrow the program's memory and are valid until the next run;
   /// clone() to keep one.
   std::span<const Tensor> run(std::span<const Tensor> inputs);
+  std::span<const Tensor> run(std::initializer_list<Tensor> inputs);
+
+  /// A program that does the same, for another thread: it has memory of its own for what it
+  /// computes, and weights and threads in common with this one. (Where several runs want the
+  /// threads at once, one gets them, and the others go on alone.) It does not observe, nor profile.
+  /// May be called while this program runs.
+  Program twin() const;
 
   /// Called after each value is computed, in real numbers, with its id in the graph that was
   /// compiled. Needs CompileOptions::optimize = false to see them all.

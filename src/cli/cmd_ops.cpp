@@ -1,17 +1,22 @@
 // nibble ops: the operators Nibble has, and what can be quantized and trained; from the op table.
 #include <algorithm>
 
+#include "base/check.h"
+#include "base/file.h"
 #include "cli/command.h"
 #include "ops/require_ops.h"
 #include "quant/node_plan.h"
 #include "report/table.h"
 #include "verbs/inspect.h"
+#include "verbs/operator_list.h"
 
 namespace nibble::cli {
 namespace {
 
 struct Arguments {
   std::string name;
+  std::vector<std::string> models;
+  std::string output;
   CommonOptions common;
 };
 
@@ -47,7 +52,31 @@ void print_expansions(const std::vector<const ExpansionRow*>& rows) {
   tell("{}", table.to_string(output_columns()));
 }
 
+// What the models need, and a source file that makes a program's linker take no more.
+int run_for_models(const Arguments& arguments) {
+  if (!arguments.name.empty()) {
+    fail(ErrorCode::invalid_argument, "give an operator's NAME or --for a model, not both");
+  }
+  if (!arguments.output.empty()) check_output_file(arguments.output);
+  std::vector<Graph> models;
+  for (const std::string& path : arguments.models) models.push_back(load_model(path));
+  const OperatorList list = list_operators(models);
+  if (!arguments.output.empty()) write_file(arguments.output, as_source(list));
+  if (arguments.common.json) {
+    print_json(to_json(list));
+    return 0;
+  }
+  tell("operators: {}\nfamilies: {}\n", fmt::join(list.operators, ", "),
+       fmt::join(list.families, ", "));
+  if (!arguments.output.empty()) tell("wrote {}\n", arguments.output);
+  return 0;
+}
+
 int run(const Arguments& arguments) {
+  if (!arguments.models.empty()) return run_for_models(arguments);
+  if (!arguments.output.empty()) {
+    fail(ErrorCode::invalid_argument, "-o writes what a model needs: name one with --for");
+  }
   const Operators found = find_operators(arguments.name);
   if (arguments.common.json) {
     print_json(to_json(found));
@@ -63,6 +92,14 @@ int run(const Arguments& arguments) {
 std::function<int()> declare_ops(CLI::App& app) {
   auto arguments = std::make_shared<Arguments>();
   app.add_option("NAME", arguments->name, "One operator; default: all");
+  app.add_option("--for", arguments->models, "List what these models need of the runtime instead")
+      ->type_name("MODEL")
+      ->allow_extra_args(false);
+  app.add_option(
+         "-o,--output", arguments->output,
+         "With --for: write a C++ file, with which a program that has the runtime in it has "
+         "no other operators (docs/cpp.md)")
+      ->type_name("FILE");
   arguments->common.declare(app, false);
   return [arguments] { return run(*arguments); };
 }

@@ -49,12 +49,12 @@ bool lists_all_constants(const Graph& graph) {
 }
 
 // What the ModelProto held that is not the graph's; for a graph that came from no file, our own.
-onnx::ModelProto model_of(const Graph& graph) {
-  onnx::ModelProto proto;
+schema::ModelProto model_of(const Graph& graph) {
+  schema::ModelProto proto;
   const std::string& notes = OnnxNotes::of_model(graph);
   check(notes.empty() || parse_proto(proto, notes), "the file's notes are damaged");
-  if (notes.empty()) proto.set_producer_name("nibble");
-  if (!proto.has_ir_version()) proto.set_ir_version(ir_version_for(graph.opset()));
+  if (notes.empty()) proto.producer_name = "nibble";
+  if (!proto.ir_version.has()) proto.ir_version = ir_version_for(graph.opset());
   return proto;
 }
 
@@ -62,38 +62,38 @@ onnx::ModelProto model_of(const Graph& graph) {
 //
 // From IR version 4 on, an initializer that is also an input may be overridden by the caller, and
 // runtimes then do not treat it as a constant; before, all initializers had to be listed.
-void write_model(const Graph& graph, bool rewritten, onnx::ModelProto& proto) {
+void write_model(const Graph& graph, bool rewritten, schema::ModelProto& proto) {
   bool constants_as_inputs = !rewritten;
   if (rewritten) {
-    proto.set_ir_version(std::max(proto.ir_version(), ir_version_for(graph.opset())));
-  } else if (proto.ir_version() < 4 && !lists_all_constants(graph)) {
-    proto.set_ir_version(4);
+    proto.ir_version = std::max(*proto.ir_version, ir_version_for(graph.opset()));
+  } else if (*proto.ir_version < 4 && !lists_all_constants(graph)) {
+    proto.ir_version = 4;
     constants_as_inputs = false;
   }
   for (const auto& [domain, version] : graph.opsets) {
-    auto& import = *proto.add_opset_import();
-    if (!domain.empty()) import.set_domain(domain);
-    import.set_version(version);
+    auto& import = proto.opset_import.emplace_back();
+    if (!domain.empty()) import.domain = domain;
+    import.version = version;
   }
-  if (graph.opsets.empty()) proto.add_opset_import()->set_version(graph.opset());
+  if (graph.opsets.empty()) proto.opset_import.emplace_back().version = graph.opset();
   for (const auto& [key, value] : graph.metadata) {
-    auto& entry = *proto.add_metadata_props();
-    entry.set_key(key);
-    entry.set_value(value);
+    auto& entry = proto.metadata_props.emplace_back();
+    entry.key = key;
+    entry.value = value;
   }
-  write_graph(graph, *proto.mutable_graph(), constants_as_inputs);
+  write_graph(graph, proto.graph.edit(), constants_as_inputs);
 }
 
 }  // namespace
 
 OnnxOrigin onnx_origin(const Graph& graph) {
-  const onnx::ModelProto proto = model_of(graph);
-  return {.ir_version = proto.ir_version(), .producer = proto.producer_name()};
+  const schema::ModelProto proto = model_of(graph);
+  return {.ir_version = *proto.ir_version, .producer = *proto.producer_name};
 }
 
 namespace {
 
-onnx::ModelProto to_proto(const Graph& source, const Target& target) {
+schema::ModelProto to_proto(const Graph& source, const Target& target) {
   Graph graph = source;
   if (const auto reason = why_not_written(graph, target))
     fail(ErrorCode::unsupported, "{}", *reason);
@@ -103,7 +103,7 @@ onnx::ModelProto to_proto(const Graph& source, const Target& target) {
   const int opset = needed_opset_of_nodes(graph);
   const bool rewritten = typed || opset > graph.opset();
   if (rewritten) raise_opset(graph, opset);
-  onnx::ModelProto proto = model_of(graph);
+  schema::ModelProto proto = model_of(graph);
   write_model(graph, rewritten, proto);
   return proto;
 }
@@ -115,7 +115,7 @@ std::string serialize_onnx(const Graph& graph, const Target& target) {
 }
 
 int64_t size_as_onnx(const Graph& graph, const Target& target) {
-  return static_cast<int64_t>(to_proto(graph, target).ByteSizeLong());
+  return static_cast<int64_t>(proto_size(to_proto(graph, target)));
 }
 
 void save_onnx(const Graph& graph, const std::filesystem::path& path, const Target& target) {
@@ -126,11 +126,11 @@ void save_onnx_within(const Graph& graph, const std::filesystem::path& path, con
                       size_t most_bytes) {
   with_context([&] { return fmt::format("saving {}", path.string()); },
                [&] {
-                 onnx::ModelProto proto = to_proto(graph, target);
-                 if (proto.ByteSizeLong() > most_bytes) {
+                 schema::ModelProto proto = to_proto(graph, target);
+                 if (proto_size(proto) > most_bytes) {
                    check_writable(path);
                    const std::string name = path.filename().string() + ".data";
-                   const std::string data = take_out_data(*proto.mutable_graph(), name);
+                   const std::string data = take_out_data(proto.graph.edit(), name);
                    write_file(path.parent_path() / name, data);
                  }
                  write_file(path, serialize_proto(proto));

@@ -6,35 +6,35 @@ namespace {
 constexpr size_t kLeast = 1024;  // what is smaller stays where it is
 constexpr size_t kAlignment = 64;
 
-void refer(onnx::TensorProto& tensor, const char* key, const std::string& value) {
-  auto& entry = *tensor.add_external_data();
-  entry.set_key(key);
-  entry.set_value(value);
+void refer(schema::TensorProto& tensor, const char* key, const std::string& value) {
+  auto& entry = tensor.external_data.emplace_back();
+  entry.key = key;
+  entry.value = value;
 }
 
-void take_out(onnx::GraphProto& graph, const std::string& location, std::string& data) {
-  for (onnx::TensorProto& tensor : *graph.mutable_initializer()) {
-    const std::string& bytes = tensor.raw_data();
+void take_out(schema::GraphProto& graph, const std::string& location, std::string& data) {
+  for (schema::TensorProto& tensor : graph.initializer) {
+    const std::string_view bytes = tensor.raw_data->view;
     if (bytes.size() < kLeast) continue;
     data.resize((data.size() + kAlignment - 1) / kAlignment * kAlignment);
     const size_t offset = data.size();
     data += bytes;
-    tensor.set_data_location(onnx::TensorProto::EXTERNAL);
+    tensor.data_location = schema::TensorProto::EXTERNAL;
     refer(tensor, "location", location);
     refer(tensor, "offset", std::to_string(offset));
     refer(tensor, "length", std::to_string(bytes.size()));
-    tensor.clear_raw_data();
+    tensor.raw_data.clear();
   }
-  for (onnx::NodeProto& node : *graph.mutable_node()) {
-    for (onnx::AttributeProto& attribute : *node.mutable_attribute()) {
-      if (attribute.has_g()) take_out(*attribute.mutable_g(), location, data);
+  for (schema::NodeProto& node : graph.node) {
+    for (schema::AttributeProto& attribute : node.attribute) {
+      if (attribute.g.has()) take_out(attribute.g.edit(), location, data);
     }
   }
 }
 
 }  // namespace
 
-std::string take_out_data(onnx::GraphProto& graph, const std::string& location) {
+std::string take_out_data(schema::GraphProto& graph, const std::string& location) {
   std::string data;
   take_out(graph, location, data);
   return data;

@@ -17,7 +17,7 @@ inline constexpr size_t kMostBytesOfModel = (size_t{1} << 31U) - 1;
 /// Takes the elements of all constants of a kilobyte and more out of the graph and its bodies,
 /// which refer to them in the file `location` from then on. Returns that file's content; each
 /// constant starts at a multiple of 64 bytes.
-std::string take_out_data(onnx::GraphProto& graph, const std::string& location);
+std::string take_out_data(schema::GraphProto& graph, const std::string& location);
 
 /// As save_onnx; a model of more than `most_bytes` gets its constants in a file of its own, named
 /// as the model's with ".data" behind.

@@ -3,7 +3,7 @@
 #include <cmath>
 
 #include "base/check.h"
-#include "base/file.h"
+#include "base/file_view.h"
 #include "nibble/onnx.h"
 #include "onnx/expand/expand.h"
 #include "onnx/import_graph.h"
@@ -18,11 +18,11 @@ namespace {
 constexpr int64_t kOldestOpset = 7;
 constexpr int64_t kNewestOpset = 28;
 
-std::map<std::string, int64_t> read_opsets(const onnx::ModelProto& proto) {
+std::map<std::string, int64_t> read_opsets(const schema::ModelProto& proto) {
   std::map<std::string, int64_t> opsets;
-  for (const auto& import : proto.opset_import()) {
-    const std::string domain = import.domain() == "ai.onnx" ? std::string() : import.domain();
-    opsets[domain] = std::max(opsets[domain], import.version());
+  for (const auto& import : proto.opset_import) {
+    const std::string domain = *import.domain == "ai.onnx" ? std::string() : *import.domain;
+    opsets[domain] = std::max(opsets[domain], *import.version);
   }
   const auto own = opsets.find("");
   if (own != opsets.end() && (own->second < kOldestOpset || own->second > kNewestOpset)) {
@@ -73,17 +73,17 @@ bool has_half_grids(const Graph& graph) {
   });
 }
 
-Graph read_model(onnx::ModelProto& proto, const std::filesystem::path& directory) {
-  if (!proto.has_graph()) {
+Graph read_model(schema::ModelProto& proto, const std::filesystem::path& directory) {
+  if (!proto.graph.has()) {
     fail(ErrorCode::invalid_model, "this is not an ONNX model: it contains no graph");
   }
   inline_functions(proto);
   const ModelContext model{directory, read_opsets(proto)};
-  Graph graph = GraphReader(model).read(*proto.mutable_graph());
-  for (const auto& entry : proto.metadata_props()) graph.metadata[entry.key()] = entry.value();
-  proto.clear_graph();
-  proto.clear_opset_import();
-  proto.clear_metadata_props();
+  Graph graph = GraphReader(model).read(proto.graph.edit());
+  for (const auto& entry : proto.metadata_props) graph.metadata[*entry.key] = *entry.value;
+  proto.graph.clear();
+  proto.opset_import.clear();
+  proto.metadata_props.clear();
   OnnxNotes::of_model(graph) = serialize_proto(proto);
   graph.validate();
   refuse_nan(graph);
@@ -99,8 +99,8 @@ Graph parse_onnx(std::string_view bytes, const std::filesystem::path& directory)
   if (bytes.size() >= size_t{1} << 31U) {
     fail(ErrorCode::unsupported, "the model file is larger than 2 GiB, which ONNX does not allow");
   }
-  onnx::ModelProto proto;
-  if (bytes.empty() || !parse_proto(proto, bytes)) {
+  schema::ModelProto proto;
+  if (bytes.empty() || !parse_proto(proto, bytes, Elements::refer)) {
     fail(ErrorCode::invalid_model, "this is not an ONNX model, or it is damaged");
   }
   return read_model(proto, directory);
@@ -110,7 +110,7 @@ Graph load_onnx(const std::filesystem::path& path) {
   return with_context([&] { return fmt::format("loading {}", path.string()); },
                       [&] {
                         const std::filesystem::path parent = path.parent_path();
-                        return parse_onnx(read_file(path), parent.empty() ? "." : parent);
+                        return parse_onnx(FileView(path).bytes(), parent.empty() ? "." : parent);
                       });
 }
 

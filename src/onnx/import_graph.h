@@ -28,7 +28,7 @@ class GraphReader {
       : model_(model), outer_(outer) {}
 
   /// Once per reader. Throws Error naming the node or tensor at fault.
-  Graph read(onnx::GraphProto& proto);
+  Graph read(schema::GraphProto& proto);
   /// Names of the outer graph's values that the graph uses, each once.
   const std::vector<std::string>& captures() const { return captures_; }
 
@@ -36,14 +36,14 @@ class GraphReader {
   ValueId define(const std::string& name, std::string_view what);
   ValueId resolve(const std::string& name);
   bool knows(const std::string& name) const;
-  void read_initializers(onnx::GraphProto& proto);
-  void read_initializer(onnx::TensorProto& tensor);
-  void read_inputs(onnx::GraphProto& proto);
-  void read_value_info(onnx::ValueInfoProto& info, ValueId id);
-  void read_node(onnx::NodeProto& proto, Node& node);
-  void read_attribute(onnx::AttributeProto& proto, Node& node);
-  Attribute attribute_value(onnx::AttributeProto& proto, Node& node);
-  Attribute read_body(onnx::AttributeProto& proto, Node& node);
+  void read_initializers(schema::GraphProto& proto);
+  void read_initializer(schema::TensorProto& tensor);
+  void read_inputs(schema::GraphProto& proto);
+  void read_value_info(schema::ValueInfoProto& info, ValueId id);
+  void read_node(schema::NodeProto& proto, Node& node);
+  void read_attribute(schema::AttributeProto& proto, Node& node);
+  Attribute attribute_value(schema::AttributeProto& proto, Node& node);
+  Attribute read_body(schema::AttributeProto& proto, Node& node);
   void name_nodes(std::vector<Node>& nodes);
 
   const ModelContext& model_;

@@ -9,6 +9,6 @@ namespace nibble {
 /// the function's nodes, and forgets the functions. Values get names that nobody has; attributes
 /// that refer to the call's become those, or the function's defaults, or are left out. A function
 /// of an older opset is raised to the model's. Throws Error naming the call.
-void inline_functions(onnx::ModelProto& model);
+void inline_functions(schema::ModelProto& model);
 
 }  // namespace nibble

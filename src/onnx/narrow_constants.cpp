@@ -16,11 +16,11 @@ constexpr int64_t kCostOfCast = 100;
 // The element type of which the file's notes speak; undefined if they do not.
 DType stored_type(const Graph& graph, ValueId id) {
   const std::string& notes = OnnxNotes::of(graph, id).storage;
-  onnx::TensorProto tensor;
-  if (notes.empty() || !parse_proto(tensor, notes) || tensor.data_type() == 0) {
+  schema::TensorProto tensor;
+  if (notes.empty() || !parse_proto(tensor, notes) || *tensor.data_type == 0) {
     return DType::undefined;
   }
-  return dtype_from_onnx(tensor.data_type()).value_or(DType::undefined);
+  return dtype_from_onnx(*tensor.data_type).value_or(DType::undefined);
 }
 
 class Narrower {

@@ -1,17 +1,14 @@
-// ONNX's own schema (protobuf), and what its numbers mean here. Element types newer than the
-// schema of the installed library come as plain numbers.
+// What the numbers of ONNX's messages mean here.
 #pragma once
 
-#define ONNX_ML  // the schema with functions, sequences and training information
-#include <onnx/onnx_pb.h>
-
+#include <algorithm>
 #include <filesystem>
 #include <optional>
-#include <string>
 #include <string_view>
 #include <vector>
 
 #include "nibble/tensor.h"
+#include "onnx/wire.h"
 
 namespace nibble {
 
@@ -24,17 +21,15 @@ std::string_view onnx_type_name(int data_type);
 
 /// The tensor. External data is looked up in `directory`; an empty one means that there is none.
 /// nullopt if the element type is one that Nibble has not. Throws Error{invalid_model} or {io}.
-std::optional<Tensor> tensor_from_proto(const onnx::TensorProto& proto,
+std::optional<Tensor> tensor_from_proto(const schema::TensorProto& proto,
                                         const std::filesystem::path& directory);
-/// Always as raw_data.
-void tensor_to_proto(const Tensor& tensor, onnx::TensorProto& proto);
+/// Always as raw_data, which shares the tensor's bytes.
+void tensor_to_proto(const Tensor& tensor, schema::TensorProto& proto);
 
-/// Parses bytes as `Message`; false if they are none. Prints nothing.
-bool parse_proto(google::protobuf::MessageLite& message, std::string_view bytes);
-std::string serialize_proto(const google::protobuf::MessageLite& message);
-/// What the message holds in its strings, byte strings or messages of this number, in order: also
-/// of fields that the installed schema does not know.
-std::vector<std::string> length_delimited_fields(const google::protobuf::MessageLite& message,
-                                                 int field);
+/// That of this name, or the end.
+inline auto find_attribute(const std::vector<schema::AttributeProto>& all, std::string_view name) {
+  return std::ranges::find_if(
+      all, [&](const schema::AttributeProto& attribute) { return *attribute.name == name; });
+}
 
 }  // namespace nibble

@@ -7,6 +7,7 @@
 
 #include "base/check.h"
 #include "base/file.h"
+#include "base/file_view.h"
 #include "nibble/onnx.h"
 #include "onnx/proto.h"
 
@@ -59,11 +60,11 @@ const TypeRow& type_row(int data_type) {
 
 // ONNX dimensions, with a bound on the number of bytes that is checked before anything is
 // allocated.
-Shape shape_of(const onnx::TensorProto& proto, DType dtype) {
-  for (int64_t dim : proto.dims()) {
+Shape shape_of(const schema::TensorProto& proto, DType dtype) {
+  for (int64_t dim : proto.dims) {
     if (dim < 0) fail(ErrorCode::invalid_model, "dimension {} is negative", dim);
   }
-  const Shape shape(std::span(proto.dims().data(), static_cast<size_t>(proto.dims_size())));
+  const Shape shape(std::span(proto.dims.data(), proto.dims.size()));
   int64_t bits = bits_of(dtype);
   for (int64_t dim : shape) {
     if (__builtin_mul_overflow(bits, dim, &bits)) {
@@ -98,21 +99,21 @@ template <typename List>
 Tensor from_list(DType dtype, const Shape& shape, const List& list) {
   const bool packed = bits_of(dtype) < 8;
   const size_t wanted = packed ? byte_count(shape, dtype) : static_cast<size_t>(shape.elements());
-  if (static_cast<size_t>(list.size()) != wanted) {
+  if (list.size() != wanted) {
     fail(ErrorCode::invalid_model, "{}{} takes {} entries, the file holds {}", name_of(dtype),
          shape.to_string(), wanted, list.size());
   }
   Tensor tensor(dtype, shape);
   if (packed) {
     auto* out = static_cast<uint8_t*>(tensor.raw());
-    for (int i = 0; i < list.size(); ++i) out[i] = static_cast<uint8_t>(list[i]);
+    for (size_t i = 0; i < list.size(); ++i) out[i] = static_cast<uint8_t>(list[i]);
     return tensor;
   }
   with_type(dtype, [&](auto zero) {
     using T = decltype(zero);
     const std::span<T> out = tensor.data<T>();
     for (size_t i = 0; i < out.size(); ++i) {
-      const auto entry = list[static_cast<int>(i)];
+      const auto entry = list[i];
       if constexpr (std::is_same_v<T, Half> || std::is_same_v<T, BFloat16>) {
         out[i] = T{static_cast<uint16_t>(entry)};  // the bit pattern
       } else if constexpr (std::is_same_v<T, bool>) {
@@ -154,15 +155,15 @@ std::filesystem::path external_path(const std::string& location,
   return path;
 }
 
-Tensor from_external(const onnx::TensorProto& proto, DType dtype, const Shape& shape,
+Tensor from_external(const schema::TensorProto& proto, DType dtype, const Shape& shape,
                      const std::filesystem::path& directory) {
   std::string location;
   int64_t offset = 0;
   int64_t length = -1;
-  for (const auto& entry : proto.external_data()) {
-    if (entry.key() == "location") location = entry.value();
-    if (entry.key() == "offset") offset = parse_number("offset", entry.value());
-    if (entry.key() == "length") length = parse_number("length", entry.value());
+  for (const auto& entry : proto.external_data) {
+    if (*entry.key == "location") location = *entry.value;
+    if (*entry.key == "offset") offset = parse_number("offset", *entry.value);
+    if (*entry.key == "length") length = parse_number("length", *entry.value);
   }
   const std::filesystem::path path = external_path(location, directory);
   const auto wanted = static_cast<int64_t>(byte_count(shape, dtype));
@@ -180,19 +181,19 @@ Tensor from_external(const onnx::TensorProto& proto, DType dtype, const Shape& s
   return from_bytes(dtype, shape, read_file_range(path, offset, length));
 }
 
-Tensor from_typed_lists(const onnx::TensorProto& proto, DType dtype, const Shape& shape) {
+Tensor from_typed_lists(const schema::TensorProto& proto, DType dtype, const Shape& shape) {
   switch (dtype) {
     case DType::f32:
-      return from_list(dtype, shape, proto.float_data());
+      return from_list(dtype, shape, proto.float_data);
     case DType::f64:
-      return from_list(dtype, shape, proto.double_data());
+      return from_list(dtype, shape, proto.double_data);
     case DType::i64:
-      return from_list(dtype, shape, proto.int64_data());
+      return from_list(dtype, shape, proto.int64_data);
     case DType::u32:
     case DType::u64:
-      return from_list(dtype, shape, proto.uint64_data());
+      return from_list(dtype, shape, proto.uint64_data);
     default:
-      return from_list(dtype, shape, proto.int32_data());
+      return from_list(dtype, shape, proto.int32_data);
   }
 }
 
@@ -213,36 +214,38 @@ int onnx_data_type(DType dtype) {
 
 std::string_view onnx_type_name(int data_type) { return type_row(data_type).name; }
 
-std::optional<Tensor> tensor_from_proto(const onnx::TensorProto& proto,
+std::optional<Tensor> tensor_from_proto(const schema::TensorProto& proto,
                                         const std::filesystem::path& directory) {
-  const std::optional<DType> dtype = dtype_from_onnx(proto.data_type());
+  const std::optional<DType> dtype = dtype_from_onnx(*proto.data_type);
   if (!dtype) return std::nullopt;
-  if (proto.has_segment()) fail(ErrorCode::unsupported, "tensors in segments are not supported");
+  if (proto.segment.has()) fail(ErrorCode::unsupported, "tensors in segments are not supported");
   const Shape shape = shape_of(proto, *dtype);
-  if (proto.data_location() == onnx::TensorProto::EXTERNAL) {
+  if (*proto.data_location == schema::TensorProto::EXTERNAL) {
     return from_external(proto, *dtype, shape, directory);
   }
-  if (proto.has_raw_data()) return from_bytes(*dtype, shape, proto.raw_data());
+  if (proto.raw_data.has()) return from_bytes(*dtype, shape, proto.raw_data->view);
   return from_typed_lists(proto, *dtype, shape);
 }
 
-void tensor_to_proto(const Tensor& tensor, onnx::TensorProto& proto) {
-  proto.set_data_type(onnx_data_type(tensor.dtype()));
-  for (int64_t dim : tensor.shape()) proto.add_dims(dim);
-  proto.set_raw_data(tensor.raw(), tensor.bytes());
+void tensor_to_proto(const Tensor& tensor, schema::TensorProto& proto) {
+  proto.data_type = onnx_data_type(tensor.dtype());
+  proto.dims.assign(tensor.shape().begin(), tensor.shape().end());
+  const auto owner = std::make_shared<const Tensor>(tensor);
+  proto.raw_data = schema::Bytes{.view = {static_cast<const char*>(owner->raw()), owner->bytes()},
+                                 .owner = owner};
 }
 
 namespace {
 
 Tensor read_tensor(std::string_view bytes, const std::filesystem::path& directory) {
-  onnx::TensorProto proto;
-  if (!parse_proto(proto, bytes)) {
+  schema::TensorProto proto;
+  if (!parse_proto(proto, bytes, Elements::refer)) {
     fail(ErrorCode::invalid_data, "this is not an ONNX TensorProto file");
   }
   std::optional<Tensor> tensor = tensor_from_proto(proto, directory);
   if (!tensor) {
     fail(ErrorCode::unsupported, "element type {} is not supported",
-         onnx_type_name(proto.data_type()));
+         onnx_type_name(*proto.data_type));
   }
   return std::move(*tensor);
 }
@@ -255,14 +258,14 @@ Tensor load_tensor_proto(const std::filesystem::path& path) {
   return with_context([&] { return fmt::format("loading {}", path.string()); },
                       [&] {
                         const std::filesystem::path parent = path.parent_path();
-                        return read_tensor(read_file(path), parent.empty() ? "." : parent);
+                        return read_tensor(FileView(path).bytes(), parent.empty() ? "." : parent);
                       });
 }
 
 void save_tensor_proto(const Tensor& tensor, const std::string& name,
                        const std::filesystem::path& path) {
-  onnx::TensorProto proto;
-  proto.set_name(name);
+  schema::TensorProto proto;
+  proto.name = name;
   tensor_to_proto(tensor, proto);
   write_file(path, serialize_proto(proto));
 }

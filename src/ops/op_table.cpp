@@ -1,5 +1,7 @@
 // Gathers the rows of all operator families into one sorted table.
 #include <algorithm>
+#include <atomic>
+#include <utility>
 #include <vector>
 
 #include "base/check.h"
@@ -13,17 +15,29 @@ bool before(const OpRow& a, const OpRow& b) {
   return a.name != b.name ? a.name < b.name : a.domain < b.domain;
 }
 
-const std::vector<OpRow>& table() {
-  static const std::vector<OpRow> rows = [] {
-    std::vector<OpRow> all;
-    for (OpFamily family : kFamilies) {
-      const std::span<const OpRow> rows_of_family = family();
-      all.insert(all.end(), rows_of_family.begin(), rows_of_family.end());
-    }
-    std::ranges::sort(all, before);
-    return all;
-  }();
-  return rows;
+struct Table {
+  std::vector<OpRow> rows;
+  std::vector<size_t> families;        // by row: its place in linked_families()
+  std::vector<std::atomic_bool> used;  // by family
+
+  Table();
+};
+
+Table::Table() : used(linked_families().size()) {
+  std::vector<std::pair<OpRow, size_t>> all;
+  for (size_t i = 0; i < used.size(); ++i) {
+    for (const OpRow& row : linked_families()[i]()) all.emplace_back(row, i);
+  }
+  std::ranges::sort(all, before, &std::pair<OpRow, size_t>::first);
+  for (const auto& [row, family] : all) {
+    rows.push_back(row);
+    families.push_back(family);
+  }
+}
+
+Table& table() {
+  static Table all;
+  return all;
 }
 
 // Names left out at the end of a list are as good as not written.
@@ -52,15 +66,21 @@ void check_arity(const Node& node, const OpRow& row) {
   if (!none_wanted) check_count("outputs", outputs, row.min_outputs, row.max_outputs);
 }
 
-std::span<const OpRow> op_table() { return table(); }
+std::span<const OpRow> op_table() { return table().rows; }
 
 const OpRow* find_op(std::string_view op, std::string_view domain) {
   if (domain == "ai.onnx") domain = "";
   OpRow key;
   key.name = op;
   key.domain = domain;
-  const auto it = std::ranges::lower_bound(table(), key, before);
-  return it != table().end() && it->name == op && it->domain == domain ? &*it : nullptr;
+  const std::vector<OpRow>& rows = table().rows;
+  const auto it = std::ranges::lower_bound(rows, key, before);
+  if (it == rows.end() || it->name != op || it->domain != domain) return nullptr;
+  const size_t family = table().families[static_cast<size_t>(it - rows.begin())];
+  table().used[family].store(true, std::memory_order_relaxed);
+  return &*it;
 }
+
+bool family_used(size_t index) { return table().used[index].load(std::memory_order_relaxed); }
 
 }  // namespace nibble

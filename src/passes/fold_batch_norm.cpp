@@ -161,6 +161,28 @@ Tensor from_reals(const std::vector<double>& values, DType dtype, const Shape& s
   return convert(Tensor::of<double>(shape, values), dtype);
 }
 
+// Each weight, of type T, times the gain of its channel: in f64, rounded once.
+template <typename T>
+Tensor scaled_as(const Tensor& weight, const WeightLayout& layout,
+                 const std::vector<double>& gain) {
+  Tensor result(weight.dtype(), weight.shape());
+  const std::span<const T> from = weight.data<T>();
+  const std::span<T> to = result.data<T>();
+  for (size_t begin = 0; begin < from.size(); begin += layout.inner) {
+    const double of_channel = gain[layout.channel(begin)];
+    for (size_t i = begin; i < begin + layout.inner; ++i) {
+      to[i] = static_cast<T>(static_cast<double>(from[i]) * of_channel);
+    }
+  }
+  return result;
+}
+
+Tensor scaled(const Tensor& weight, const WeightLayout& layout, const std::vector<double>& gain) {
+  const DType dtype = weight.dtype();
+  if (dtype == DType::f32) return scaled_as<float>(weight, layout, gain);
+  return convert(scaled_as<double>(convert(weight, DType::f64), layout, gain), dtype);
+}
+
 bool fold(Graph& graph, GraphEditor& editor, NodeId id) {
   const Node& layer = graph.node(id);
   if (!layer.domain.empty() || !layer.input(1) || !layer.output(0)) return false;
@@ -172,13 +194,10 @@ bool fold(Graph& graph, GraphEditor& editor, NodeId id) {
   if (!layout || !next_id) return false;
   const Node& next = graph.node(*next_id);
   const auto affine = affine_of(graph, next, result, layout->channels);
+  if (!affine || !is_float(weight.data.dtype())) return false;
   auto bias = bias_of(graph, layer, layout->channels);
-  auto weights = reals(graph, layer.inputs[1]);
-  if (!affine || !bias || !weights || !editor.can_replace(next.outputs[0], result)) return false;
+  if (!bias || !editor.can_replace(next.outputs[0], result)) return false;
 
-  for (size_t i = 0; i < weights->size(); ++i) {
-    (*weights)[i] *= affine->gain[layout->channel(i)];
-  }
   for (size_t c = 0; c < bias->size(); ++c) {
     (*bias)[c] = (*bias)[c] * affine->gain[c] + affine->shift[c];
   }
@@ -187,7 +206,7 @@ bool fold(Graph& graph, GraphEditor& editor, NodeId id) {
   const std::string stem = weight.name;
   const bool scales = std::ranges::any_of(affine->gain, [](double gain) { return gain != 1.0; });
   if (scales) {
-    put_constant(graph, editor, id, 1, from_reals(*weights, dtype, weight.data.shape()), stem);
+    put_constant(graph, editor, id, 1, scaled(weight.data, *layout, affine->gain), stem);
   }
   put_constant(graph, editor, id, 2, from_reals(*bias, dtype, {channels}),
                graph.node(id).name + "_bias");

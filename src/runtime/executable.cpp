@@ -47,6 +47,39 @@ void Executable::finish() {
   bind();
 }
 
+std::unique_ptr<Executable> Executable::twin() const {
+  std::unique_ptr<Executable> twin(new Executable(graph_owner_));
+  for (const Slot& slot : slots) {
+    const bool stays = slot.home == Slot::Home::constant && slot.view_of < 0;
+    twin->slots.push_back({.home = slot.home,
+                           .type = slot.type,
+                           .form = slot.form,
+                           .view_of = slot.view_of,
+                           .tensor = stays ? slot.tensor : Tensor()});
+  }
+  for (const Step& step : steps) {
+    Step& copy = twin->steps.emplace_back();
+    copy.node = step.node;
+    copy.conversion = step.conversion;
+    copy.row = step.row;
+    copy.kernel = step.kernel;
+    if (step.bodies) copy.bodies = step.bodies->twin(*twin);
+    copy.integer = step.integer;
+    copy.refusals = step.refusals;
+    copy.inputs = step.inputs;
+    copy.outputs = step.outputs;
+    copy.captures = step.captures;
+    copy.completes = step.completes;
+  }
+  twin->inputs = inputs;
+  twin->outputs = outputs;
+  twin->known_at_start = known_at_start;
+  twin->integer_nodes = integer_nodes;
+  twin->node_count = node_count;
+  twin->finish();
+  return twin;
+}
+
 // When each value that is no view is needed: from the step that computes it to the last that reads
 // it or one of its views.
 void Executable::find_lives() {

@@ -56,8 +56,8 @@ struct Refusal {
 struct Step {
   const Node* node = nullptr;  // of the executable's graph; nullptr: a conversion
   std::optional<Conversion> conversion;
-  const OpRow* row = nullptr;  // evaluates the step when there is no kernel
-  std::unique_ptr<Kernel> kernel;
+  const OpRow* row = nullptr;            // evaluates the step when there is no kernel
+  std::shared_ptr<const Kernel> kernel;  // twins have it in common
   std::shared_ptr<BodyRunner> bodies;
   bool integer = false;  // on codes, for Program::coverage
   std::vector<Refusal> refusals;
@@ -81,7 +81,7 @@ struct Step {
 
 class Executable {
  public:
-  explicit Executable(Graph compiled) : graph(std::move(compiled)) {}
+  explicit Executable(Graph compiled) : Executable(std::make_shared<Graph>(std::move(compiled))) {}
   Executable(const Executable&) = delete;
   Executable& operator=(const Executable&) = delete;
 
@@ -95,6 +95,10 @@ class Executable {
 
   /// Plans the arena and binds every step to its memory. Called once, when all steps are there.
   void finish();
+  /// The same steps over the same constants and kernels, with memory of their own and nothing
+  /// compiled yet of bodies: to run beside this one. Reads only what no run changes, so this one
+  /// may be running.
+  std::unique_ptr<Executable> twin() const;
   /// Inputs must have the types of the input slots. The results are valid until the next run.
   std::span<const Tensor> run(std::span<const Tensor> values, const RunOptions& options);
 
@@ -103,7 +107,7 @@ class Executable {
 
   /// Its nodes stay where they are: steps and kernels point at them. Its constants are gone once
   /// lowered; what is still needed of them is in slots and kernels.
-  Graph graph;
+  Graph& graph;
   std::vector<Slot> slots;
   std::vector<Step> steps;
   std::vector<int> inputs;                              // slots
@@ -114,6 +118,7 @@ class Executable {
   const RunOptions* running = nullptr;  // of the run that is going on: its bodies run likewise
 
  private:
+  explicit Executable(std::shared_ptr<Graph> shared) : graph(*shared), graph_owner_(shared) {}
   void plan();
   void find_lives();
   void share_blocks();
@@ -123,6 +128,7 @@ class Executable {
   void observe(std::span<const std::pair<ValueId, int>> values, const RunOptions& options) const;
   int root(int slot) const;
 
+  std::shared_ptr<Graph> graph_owner_;             // twins have it in common
   std::vector<std::optional<MemoryBlock>> lives_;  // by slot; of those with a block of their own
   std::vector<int> block_of_;  // by slot: the slot whose block it lies in, mostly itself
   Tensor arena_;

@@ -3,6 +3,7 @@
 // the same.
 #include <algorithm>
 #include <list>
+#include <mutex>
 #include <set>
 
 #include "base/check.h"
@@ -78,37 +79,115 @@ void add_profile(const Executable& executable, const std::string& path,
   }
 }
 
-}  // namespace
-
-struct Program::Impl {
+// What twins have in common. Executables belong to programs; those of others are known here, so
+// that what was compiled for a set of shapes is not compiled again while it lives.
+struct Common {
   Graph source;
   CompileOptions options;
-  std::unique_ptr<ThreadPool> pool;
-  Observer observer;
-  BodyObserver body_observer;
-  bool profiling = false;
+  ThreadPool pool;
   std::vector<std::string> input_names, output_names;
   std::vector<TensorType> input_types, output_types;
   bool is_static = true;
-  /// For the shapes as declared, or, if some are unknown, for shapes met; most recent first.
-  std::list<std::unique_ptr<Executable>> executables;
 
-  Impl(const Graph& graph, const CompileOptions& compile_options)
-      : source(graph),
-        options(compile_options),
-        pool(std::make_unique<ThreadPool>(compile_options.threads)) {
-    executables.push_back(build_executable(source, options, *pool));
-    const Graph& compiled = executables.front()->graph;
-    for (ValueId id : compiled.inputs) {
-      input_names.push_back(compiled.value(id).name);
-      input_types.push_back(compiled.value(id).type);
-      is_static = is_static && input_types.back().shape.is_static();
+  Common(const Graph& graph, const CompileOptions& compile_options)
+      : source(graph), options(compile_options), pool(compile_options.threads) {}
+
+  void describe(const Graph& compiled);
+  std::shared_ptr<Executable> build(std::span<const Tensor> inputs);
+  std::shared_ptr<Executable> find(std::span<const Tensor> inputs);
+  std::shared_ptr<Executable> another();
+
+ private:
+  std::shared_ptr<Executable> any();
+  std::shared_ptr<Executable> know(std::shared_ptr<Executable> executable);
+
+  std::mutex guard_;
+  std::vector<std::weak_ptr<Executable>> known_;
+};
+
+void Common::describe(const Graph& compiled) {
+  for (ValueId id : compiled.inputs) {
+    input_names.push_back(compiled.value(id).name);
+    input_types.push_back(compiled.value(id).type);
+    is_static = is_static && input_types.back().shape.is_static();
+  }
+  if (is_static) source = {};  // will not be compiled again
+  for (ValueId id : compiled.outputs) {
+    output_names.push_back(compiled.value(id).name);
+    output_types.push_back(compiled.value(id).type);
+  }
+}
+
+bool takes(const Executable& executable, std::span<const Tensor> inputs) {
+  for (size_t i = 0; i < inputs.size(); ++i) {
+    const auto slot = static_cast<size_t>(executable.inputs[i]);
+    if (!(executable.slots[slot].type.shape == inputs[i].shape())) return false;
+  }
+  return true;
+}
+
+// The first that lives: every program has one.
+std::shared_ptr<Executable> Common::any() {
+  const std::lock_guard lock(guard_);
+  for (const auto& one : known_) {
+    if (std::shared_ptr<Executable> executable = one.lock()) return executable;
+  }
+  check(false, "a program has an executable");
+  return nullptr;
+}
+
+// One for these shapes, if some program has it.
+std::shared_ptr<Executable> Common::find(std::span<const Tensor> inputs) {
+  const std::lock_guard lock(guard_);
+  for (const auto& one : known_) {
+    std::shared_ptr<Executable> executable = one.lock();
+    if (executable && takes(*executable, inputs)) return executable;
+  }
+  return nullptr;
+}
+
+// Two threads that need the same shapes at once may both compile for them.
+std::shared_ptr<Executable> Common::build(std::span<const Tensor> inputs) {
+  std::shared_ptr<Executable> executable;
+  if (const auto other = find(inputs)) {
+    executable = other->twin();
+  } else {
+    CompileOptions specific = options;
+    for (size_t i = 0; i < inputs.size(); ++i) {
+      specific.input_shapes[input_names[i]] = inputs[i].shape();
     }
-    if (is_static) source = {};  // will not be compiled again
-    for (ValueId id : compiled.outputs) {
-      output_names.push_back(compiled.value(id).name);
-      output_types.push_back(compiled.value(id).type);
-    }
+    executable = build_executable(source, specific, pool);
+  }
+  return know(std::move(executable));
+}
+
+// A twin of some executable: what a new program begins with.
+std::shared_ptr<Executable> Common::another() { return know(any()->twin()); }
+
+std::shared_ptr<Executable> Common::know(std::shared_ptr<Executable> executable) {
+  const std::lock_guard lock(guard_);
+  std::erase_if(known_, [](const auto& one) { return one.expired(); });
+  known_.push_back(executable);
+  return executable;
+}
+
+}  // namespace
+
+struct Program::Impl {
+  std::shared_ptr<Common> common;
+  Observer observer;
+  BodyObserver body_observer;
+  bool profiling = false;
+  /// For the shapes as declared, or, if some are unknown, for shapes met; most recent first.
+  std::list<std::shared_ptr<Executable>> executables;
+
+  Impl(const Graph& graph, const CompileOptions& options)
+      : common(std::make_shared<Common>(graph, options)) {
+    executables.push_back(common->build({}));
+    common->describe(executables.front()->graph);
+  }
+  explicit Impl(std::shared_ptr<Common> shared) : common(std::move(shared)) {
+    executables.push_back(common->another());
   }
 
   void check_inputs(std::span<const Tensor> inputs) const;
@@ -116,37 +195,28 @@ struct Program::Impl {
 };
 
 void Program::Impl::check_inputs(std::span<const Tensor> inputs) const {
-  if (inputs.size() != input_types.size()) {
-    fail(ErrorCode::invalid_argument, "the model takes {} inputs, got {}", input_types.size(),
+  const std::vector<TensorType>& types = common->input_types;
+  if (inputs.size() != types.size()) {
+    fail(ErrorCode::invalid_argument, "the model takes {} inputs, got {}", types.size(),
          inputs.size());
   }
   for (size_t i = 0; i < inputs.size(); ++i) {
-    if (fits(inputs[i], input_types[i])) continue;
-    fail(ErrorCode::invalid_argument, "input '{}' is {}{}, the model takes {}", input_names[i],
-         name_of(inputs[i].dtype()), inputs[i].shape().to_string(),
-         to_string(TensorType{input_types[i].dtype, input_types[i].shape, {}}));
+    if (fits(inputs[i], types[i])) continue;
+    fail(ErrorCode::invalid_argument, "input '{}' is {}{}, the model takes {}",
+         common->input_names[i], name_of(inputs[i].dtype()), inputs[i].shape().to_string(),
+         to_string(TensorType{types[i].dtype, types[i].shape, {}}));
   }
 }
 
 Executable& Program::Impl::executable_for(std::span<const Tensor> inputs) {
-  if (is_static) return *executables.front();
-  const auto matches = [&](const std::unique_ptr<Executable>& candidate) {
-    for (size_t i = 0; i < inputs.size(); ++i) {
-      const auto slot = static_cast<size_t>(candidate->inputs[i]);
-      if (!(candidate->slots[slot].type.shape == inputs[i].shape())) return false;
-    }
-    return true;
-  };
-  const auto known = std::ranges::find_if(executables, matches);
+  if (common->is_static) return *executables.front();
+  const auto known = std::ranges::find_if(
+      executables, [&](const auto& candidate) { return takes(*candidate, inputs); });
   if (known != executables.end()) {
     executables.splice(executables.begin(), executables, known);
     return *executables.front();
   }
-  CompileOptions specific = options;
-  for (size_t i = 0; i < inputs.size(); ++i) {
-    specific.input_shapes[input_names[i]] = inputs[i].shape();
-  }
-  executables.push_front(build_executable(source, specific, *pool));
+  executables.push_front(common->build(inputs));
   if (executables.size() > kShapesKept) executables.pop_back();
   return *executables.front();
 }
@@ -156,20 +226,28 @@ Program::Program(Program&&) noexcept = default;
 Program& Program::operator=(Program&&) noexcept = default;
 Program::~Program() = default;
 
-const std::vector<std::string>& Program::input_names() const { return impl_->input_names; }
-const std::vector<TensorType>& Program::input_types() const { return impl_->input_types; }
-const std::vector<std::string>& Program::output_names() const { return impl_->output_names; }
-const std::vector<TensorType>& Program::output_types() const { return impl_->output_types; }
+const std::vector<std::string>& Program::input_names() const { return impl_->common->input_names; }
+const std::vector<TensorType>& Program::input_types() const { return impl_->common->input_types; }
+const std::vector<std::string>& Program::output_names() const {
+  return impl_->common->output_names;
+}
+const std::vector<TensorType>& Program::output_types() const { return impl_->common->output_types; }
 
 std::span<const Tensor> Program::run(std::span<const Tensor> inputs) {
   impl_->check_inputs(inputs);
   return impl_->executable_for(inputs).run(
-      inputs, {.pool = *impl_->pool,
+      inputs, {.pool = impl_->common->pool,
                .observer = impl_->observer ? &impl_->observer : nullptr,
                .body_observer = impl_->body_observer ? &impl_->body_observer : nullptr,
                .path = {},
                .profile = impl_->profiling});
 }
+
+std::span<const Tensor> Program::run(std::initializer_list<Tensor> inputs) {
+  return run(std::span(inputs.begin(), inputs.size()));
+}
+
+Program Program::twin() const { return Program(std::make_unique<Impl>(impl_->common)); }
 
 void Program::observe(Observer observer) { impl_->observer = std::move(observer); }
 

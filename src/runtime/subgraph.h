@@ -19,6 +19,11 @@ class BodyRunner : public SubgraphRunner {
         options_(options),
         pool_(pool) {}
 
+  /// For a twin of the owner. Nothing is compiled yet.
+  std::shared_ptr<BodyRunner> twin(const Executable& owner) const {
+    return std::make_shared<BodyRunner>(owner, node_, captures_, options_, pool_);
+  }
+
   /// The results are the caller's own.
   std::vector<Tensor> run(std::string_view attribute, std::span<const Tensor> inputs) override;
 

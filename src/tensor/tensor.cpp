@@ -4,6 +4,7 @@
 #include <cmath>
 #include <cstdlib>
 #include <cstring>
+#include <memory>
 
 #include "base/check.h"
 #include "tensor/convert.h"
@@ -15,12 +16,16 @@ constexpr size_t kAlignment = 64;
 
 std::shared_ptr<void> allocate(size_t bytes) {
   const size_t rounded = (bytes + kAlignment - 1) / kAlignment * kAlignment + kAlignment;
-  void* memory = std::aligned_alloc(kAlignment, rounded);
-  if (memory == nullptr) {
+  // calloc() knows which memory is zero already; aligned_alloc() does not say, and all of a large
+  // tensor would be written twice.
+  size_t room = rounded + kAlignment;
+  const std::shared_ptr<void> block(std::calloc(1, room), std::free);
+  if (block == nullptr) {
     fail(ErrorCode::invalid_model, "there is no memory for a tensor of {} bytes", bytes);
   }
-  std::memset(memory, 0, rounded);
-  return {memory, std::free};
+  void* aligned = block.get();
+  std::align(kAlignment, rounded, aligned, room);
+  return {block, aligned};
 }
 
 }  // namespace

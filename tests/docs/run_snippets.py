@@ -3,8 +3,8 @@
 - sh: every command is run, in order, on models and data made for it; one that is not must be named in ELSEWHERE.
 - python: run, if the document is in PYTHON, else compiled.
 - json: must be JSON; one with a title (```json title="nibble.json") is written to that file.
-- cpp, cmake: every line must stand in README.md, which tests/cli/readme_test.cpp compiles, or in examples/quickstart, which
-  scripts/check_install.sh builds.
+- cpp, c, cmake: every line must stand in README.md, which tests/cli/readme_test.cpp compiles, or in examples/quickstart or
+  examples/embed, which scripts/check_install.sh builds.
 - text: the commands in it must have the options that they name.
 """
 import json
@@ -24,7 +24,7 @@ import sample_files  # noqa: E402
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCUMENTS = ["README.md", *sorted(str(path.relative_to(ROOT)) for path in (ROOT / "docs").glob("*.md"))]
-BLOCK = re.compile(r"^```(sh|python|json|cpp|cmake|text)(?: title=\"([^\"]+)\")?\n(.*?)^```$", re.M | re.S)
+BLOCK = re.compile(r"^```(sh|python|json|cpp|cmake|c|text)(?: title=\"([^\"]+)\")?\n(.*?)^```$", re.M | re.S)
 # Beginnings of lines that need more than a folder with models, and what runs them.
 ELSEWHERE = {
     "./scripts/": "scripts/test.sh itself, and the demo by tests/cli",
@@ -48,7 +48,7 @@ def lines_of(block: str) -> list[str]:
 
 def compiled_lines() -> set[str]:
     """The lines of C++ and CMake that other tests build, without white space and comments."""
-    sources = [ROOT / "README.md", *(ROOT / "examples/quickstart").iterdir()]
+    sources = [ROOT / "README.md", *(ROOT / "examples/quickstart").iterdir(), *(ROOT / "examples/embed").iterdir()]
     return {squeezed(line) for source in sources for line in source.read_text().splitlines()}
 
 

@@ -57,13 +57,14 @@ TEST(external_data, a_model_within_the_limit_is_one_file) {
 }
 
 TEST(external_data, constants_of_bodies_go_there_too) {
-  onnx::GraphProto graph;
-  auto& attribute = *graph.add_node()->add_attribute();
-  auto& tensor = *attribute.mutable_g()->add_initializer();
-  tensor.set_raw_data(std::string(2000, 'a'));
-  EXPECT_EQ(take_out_data(graph, "file"), std::string(2000, 'a'));
-  EXPECT_EQ(tensor.data_location(), onnx::TensorProto::EXTERNAL);
-  EXPECT_FALSE(tensor.has_raw_data());
+  const std::string data(2000, 'a');
+  schema::GraphProto graph;
+  auto& attribute = graph.node.emplace_back().attribute.emplace_back();
+  auto& tensor = attribute.g.edit().initializer.emplace_back();
+  tensor.raw_data = schema::Bytes{.view = data, .owner = nullptr};
+  EXPECT_EQ(take_out_data(graph, "file"), data);
+  EXPECT_EQ(*tensor.data_location, schema::TensorProto::EXTERNAL);
+  EXPECT_FALSE(tensor.raw_data.has());
 }
 
 }  // namespace

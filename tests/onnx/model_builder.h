@@ -1,10 +1,11 @@
-// Models as ONNX bytes, built through the schema, for tests of reading and writing.
+// Models as ONNX bytes, built by protobuf and ONNX's own schema, for tests of reading and writing.
 #pragma once
+
+#define ONNX_ML  // the schema with functions
+#include <onnx/onnx_pb.h>
 
 #include <string>
 #include <vector>
-
-#include "onnx/proto.h"
 
 namespace nibble::testing {
 

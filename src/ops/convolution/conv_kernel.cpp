@@ -105,10 +105,10 @@ class OneDnnConv : public Kernel {
   Dims in_, out_, kernel_;
   Shape output_shape_;
   Permutation enter_, leave_;  // of channels-first data
-  mutable std::vector<Slice> slices_;
+  std::vector<Slice> slices_;
   dnnl::memory::desc packed_desc_;  // the layout all slices share
   Tensor packed_, bias_;            // when constant
-  mutable onednn::Task pack_;       // when the weight is not constant
+  onednn::Task pack_;               // when the weight is not constant
   std::string implementation_;      // of the first slice
   bool uniform_ = true;
   size_t source_at_ = 0, target_at_ = 0, packed_at_ = 0, workspace_bytes_ = 0;
@@ -231,7 +231,7 @@ void OneDnnConv::run(EvalContext& context) const {
   void* bias = nullptr;
   if (problem_.bias) bias = const_cast<void*>(bias_.empty() ? context.input(2).raw() : bias_.raw());
   context.pool.parallel_for(static_cast<int64_t>(slices_.size()), [&](int64_t i) {
-    Slice& slice = slices_[static_cast<size_t>(i)];
+    const Slice& slice = slices_[static_cast<size_t>(i)];
     const std::array<void*, 5> buffers = {source + slice.source, packed, target + slice.target,
                                           workspace + slice.scratch, bias};
     slice.task.run(buffers);

@@ -64,12 +64,12 @@ class OneDnnMatmul : public Kernel {
   };
 
   void add_slice(const Region& region, const Tensor* b);
-  void run_slice(Slice& slice, EvalContext& context, float* out) const;
+  void run_slice(const Slice& slice, EvalContext& context, float* out) const;
 
   MatmulProblem problem_;
   bool fused_ = false;  // the addend is a vector over columns, added by the primitive
   Tensor bias_;         // beta * c, if fused_
-  mutable std::vector<Slice> slices_;
+  std::vector<Slice> slices_;
   dnnl::memory::desc packed_desc_;  // of a constant b; that of the last slice's columns
   std::string implementation_;      // of the first slice
   bool uniform_ = true;
@@ -135,7 +135,7 @@ void OneDnnMatmul::add_slice(const Region& region, const Tensor* b) {
   slices_.push_back(std::move(slice));
 }
 
-void OneDnnMatmul::run_slice(Slice& slice, EvalContext& context, float* out) const {
+void OneDnnMatmul::run_slice(const Slice& slice, EvalContext& context, float* out) const {
   const MatrixShape& m = problem_.matrix;
   const Region& r = slice.region;
   const auto* a = static_cast<const float*>(context.input(0).raw()) + r.row * m.a_row;

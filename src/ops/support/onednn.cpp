@@ -3,9 +3,7 @@
 #include <algorithm>
 #include <limits>
 
-// From <omp.h>, which not every compiler brings along; oneDNN links the library.
-extern "C" void omp_set_num_threads(int);
-extern "C" int omp_get_max_threads(void);
+#include "ops/support/onednn_library.h"
 
 namespace nibble::onednn {
 namespace {
@@ -20,12 +18,17 @@ dnnl::memory::dims to_dims(std::span<const int64_t> dims) { return {dims.begin()
 }  // namespace
 
 const dnnl::engine& engine() {
+  require_library();
   static const dnnl::engine cpu(dnnl::engine::kind::cpu, 0);
   return cpu;
 }
 
-SingleThreaded::SingleThreaded() : before_(omp_get_max_threads()) { omp_set_num_threads(1); }
-SingleThreaded::~SingleThreaded() { omp_set_num_threads(before_); }
+SingleThreaded::SingleThreaded() {
+  require_library();
+  before_ = get_threads();
+  set_threads(1);
+}
+SingleThreaded::~SingleThreaded() { set_threads(before_); }
 
 dnnl::memory::desc dense(std::span<const int64_t> dims) {
   std::vector<int64_t> strides(dims.size(), 1);
@@ -57,25 +60,42 @@ dnnl::primitive_attr attributes(const Clamp& clamp) {
   return attributes;
 }
 
-size_t Task::add_argument(int kind, const dnnl::memory::desc& desc) {
-  memories_.emplace_back(desc, engine(), static_cast<void*>(nullptr));
-  handles_.push_back(nullptr);
-  arguments_.push_back({kind, memories_.back().get()});
-  return arguments_.size() - 1;
+void Task::Arguments::add(int kind, const dnnl::memory::desc& desc) {
+  memories.emplace_back(desc, engine(), static_cast<void*>(nullptr));
+  handles.push_back(nullptr);
+  table.push_back({kind, memories.back().get()});
 }
 
-void Task::run(std::span<void* const> buffers) {
+size_t Task::add_argument(int kind, const dnnl::memory::desc& desc) {
+  arguments_->add(kind, desc);
+  return arguments_->table.size() - 1;
+}
+
+void Task::run_with(Arguments& arguments, std::span<void* const> buffers) const {
   const SingleThreaded alone;
   dnnl::stream& own = stream();
-  for (size_t i = 0; i < memories_.size(); ++i) {
-    if (handles_[i] == buffers[i]) continue;
-    memories_[i].set_data_handle(buffers[i], own);
-    handles_[i] = buffers[i];
+  for (size_t i = 0; i < arguments.memories.size(); ++i) {
+    if (arguments.handles[i] == buffers[i]) continue;
+    arguments.memories[i].set_data_handle(buffers[i], own);
+    arguments.handles[i] = buffers[i];
   }
   dnnl::error::wrap_c_api(
-      dnnl_primitive_execute(primitive_.get(), own.get(), static_cast<int>(arguments_.size()),
-                             arguments_.data()),
+      dnnl_primitive_execute(primitive_.get(), own.get(), static_cast<int>(arguments.table.size()),
+                             arguments.table.data()),
       "could not execute a primitive");
+}
+
+void Task::run(std::span<void* const> buffers) const {
+  if (!arguments_->taken.test_and_set(std::memory_order_acquire)) {
+    run_with(*arguments_, buffers);
+    arguments_->taken.clear(std::memory_order_release);
+    return;
+  }
+  Arguments another;
+  for (size_t i = 0; i < arguments_->memories.size(); ++i) {
+    another.add(arguments_->table[i].arg, arguments_->memories[i].get_desc());
+  }
+  run_with(another, buffers);
 }
 
 Task reorder_task(const dnnl::memory::desc& from, const dnnl::memory::desc& to) {

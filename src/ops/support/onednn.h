@@ -4,7 +4,9 @@
 #pragma once
 
 #include <algorithm>
+#include <atomic>
 #include <cstdint>
+#include <memory>
 #include <oneapi/dnnl/dnnl.hpp>
 #include <span>
 #include <vector>
@@ -26,7 +28,7 @@ class SingleThreaded {
   SingleThreaded& operator=(const SingleThreaded&) = delete;
 
  private:
-  int before_;
+  int before_ = 1;
 };
 
 /// f32 descriptors: row-major, with these strides, or of a layout that the primitive chooses.
@@ -37,24 +39,33 @@ dnnl::memory::desc any_layout(std::span<const int64_t> dims);
 /// User-managed scratchpad, and the clamp as a post operation.
 dnnl::primitive_attr attributes(const Clamp& clamp);
 
-/// One primitive with its arguments, to be run on other buffers each time. Not for two threads at
-/// once: the handles are set before each run.
+/// One primitive with its arguments, to be run on other buffers each time, by several threads too.
 class Task {
  public:
   Task() = default;
-  explicit Task(dnnl::primitive primitive) : primitive_(std::move(primitive)) {}
+  explicit Task(dnnl::primitive primitive)
+      : primitive_(std::move(primitive)), arguments_(std::make_unique<Arguments>()) {}
 
   /// Adds an argument (DNNL_ARG_SRC, ...) and returns its position for run().
   size_t add_argument(int kind, const dnnl::memory::desc& desc);
-  /// `buffers` in the order of add_argument(). Allocates nothing of ours (oneDNN keeps a small
-  /// table of arguments for the time of the call).
-  void run(std::span<void* const> buffers);
+  /// `buffers` in the order of add_argument(). Allocates nothing of ours, unless another thread is
+  /// running the task (oneDNN keeps a small table of arguments for the time of the call).
+  void run(std::span<void* const> buffers) const;
 
  private:
+  // What oneDNN is told of the buffers; the handles are set before each run.
+  struct Arguments {
+    std::vector<dnnl::memory> memories;
+    std::vector<void*> handles;  // of memories: setting one takes a while
+    std::vector<dnnl_exec_arg_t> table;
+    std::atomic_flag taken;
+
+    void add(int kind, const dnnl::memory::desc& desc);
+  };
+  void run_with(Arguments& arguments, std::span<void* const> buffers) const;
+
   dnnl::primitive primitive_;
-  std::vector<dnnl::memory> memories_;
-  std::vector<void*> handles_;  // of memories_: setting one takes a while
-  std::vector<dnnl_exec_arg_t> arguments_;
+  std::unique_ptr<Arguments> arguments_;
 };
 
 /// A task that copies its first argument to its second, changing the layout.
