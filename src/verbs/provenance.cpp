@@ -5,10 +5,10 @@
 #include <nlohmann/json.hpp>
 
 #include "base/check.h"
+#include "data/digest.h"
 #include "nibble/version.h"
 #include "ops/roles.h"
 #include "passes/every_graph.h"
-#include "report/digest.h"
 #include "train/options.h"
 #include "verbs/json.h"
 
