@@ -168,7 +168,7 @@ class TrainObserver {
  public:
   virtual ~TrainObserver() = default;
   virtual void on_step(const TrainStep&) {}
-  /// The network before the first epoch.
+  /// The network before the first epoch; of a training that goes on, after the last.
   virtual void on_start(const Epoch&) {}
   /// The epoch with this number, from 0, which ends with step number `step`, from 1.
   virtual void on_epoch(int /*number*/, int64_t /*step*/, const Epoch&, bool /*best*/) {}

@@ -34,7 +34,7 @@ void TrainingBar::on_step(const TrainStep& step) {
   } else {
     text += fmt::format(", validation loss {:.3g}", last_.validation_loss);
   }
-  set_detail(fmt::format("{}, {:.3g} samples/s, {} in all", text, step.samples_per_second,
+  set_detail(fmt::format("{}, {:.3g} samples/s, {} to the end", text, step.samples_per_second,
                          format_duration(step.seconds_left)));
 }
 
