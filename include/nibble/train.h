@@ -3,6 +3,8 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -52,17 +54,43 @@ enum class Loss : uint8_t {
 /// Whether the loss compares with a teacher (`automatic`: where there are no labels).
 bool learns_from_teacher(Loss loss, bool labelled);
 
+/// How good a network is by some metric: a value with its 95 % interval and sample count.
+struct EpochScore {
+  double value = 0;
+  double low = 0, high = 0;
+  int64_t samples = 0;
+};
+
+/// Judges the network of each epoch on the validation samples.
+struct EpochJudge {
+  std::string metric;  // its name
+  bool larger_is_better = true;
+  std::function<EpochScore(const Graph& network)> score;
+};
+
+class TrainObserver;
+
 struct TrainOptions {
   Optimizer optimizer = Optimizer::sgd;
   int epochs = 30;
   int batch = 64;
+  /// A step adds up the gradients of so many batches: it is one of `batch` times as many samples,
+  /// in the memory of one. Batch statistics are those of each batch.
+  int accumulate = 1;
   double learning_rate = 0.05;  // cosine schedule to zero after a linear warm-up of `warmup_epochs`
   double warmup_epochs = 1;
   double momentum = 0.9;
   double weight_decay = 5e-4;
   double label_smoothing = 0;
-  bool flip = false;     // mirror left-right at random
-  int crop_padding = 0;  // random crop after padding by this many pixels
+  // What each training sample goes through at random, as rows of src/train/augmentations/ do it. It
+  // depends on seed, epoch and sample alone. All but mixup are for images.
+  bool flip = false;      // mirror left-right
+  int crop_padding = 0;   // crop after padding by this many pixels
+  double brightness = 0;  // factors from 1 - b to 1 + b
+  double contrast = 0;
+  double saturation = 0;
+  int cutout = 0;    // side of a square that is erased, in pixels (arXiv:1708.04552)
+  double mixup = 0;  // samples and labels of pairs are mixed: Beta(m, m) (arXiv:1710.09412)
   /// Share of the loss taken from the teacher's outputs instead of the labels, in [0,1]: Hinton et
   /// al. 2015 (arXiv:1503.02531) at temperature 2. Quantized training with labels and a teacher
   /// only.
@@ -77,8 +105,26 @@ struct TrainOptions {
   uint64_t seed = 0;
   int threads = 0;  // 0: one per core, or one for a small network. Sums depend on it
   Device device = Device::cpu;
-  /// Written after each epoch and resumed from if it exists; empty: none.
+  /// A file that holds all that training needs to go on: from there it does if the file exists,
+  /// with the same result, bit for bit, as if it had never stopped. It is written after each epoch,
+  /// after `checkpoint_every` steps (0: however many) or `checkpoint_seconds`, whichever is first,
+  /// and when the user stops. Empty: none. Threads left to training are those of the checkpoint.
   std::string checkpoint;
+  int checkpoint_every = 0;
+  double checkpoint_seconds = 300;
+  bool resume = false;  // there must be a checkpoint
+  /// Training ends after so many epochs in a row that are no better than the best; 0: it does not.
+  int patience = 0;
+  /// Name of a metric (metric_choices()) that chooses the best epoch. The network is then judged as
+  /// `nibble eval` does, run by the runtime. Empty: validation accuracy, without labels the loss.
+  std::string metric;
+  std::optional<EpochJudge> judge;  // of the caller's own, instead
+  /// A file that gets a line of JSON for each `log_every` steps and for each epoch, and a folder
+  /// that gets the same as event files for TensorBoard. docs/training.md says what is in them.
+  std::string log;
+  std::string tensorboard;
+  int log_every = 10;
+  TrainObserver* observer = nullptr;
   ProgressSink* progress = nullptr;
 };
 
@@ -101,14 +147,43 @@ struct Epoch {
   /// mean over the outputs.
   double validation_sqnr_db = 0;
   double learning_rate = 0;
+  /// By the metric, or with labels the accuracy, with its interval.
+  std::optional<EpochScore> score;
+};
+
+/// A step of the optimizer, after it was taken.
+struct TrainStep {
+  int epoch = 0;     // from 0
+  int64_t step = 0;  // of the whole training, from 1
+  int64_t steps = 0;
+  double loss = 0;  // the mean over its samples
+  double learning_rate = 0;
+  double samples_per_second = 0;  // of late
+  double waiting = 0;             // the share of that time in which the next samples were not ready
+  double seconds_left = 0;        // until the last epoch ends, at this pace
+};
+
+/// Is told how training goes, from its thread.
+class TrainObserver {
+ public:
+  virtual ~TrainObserver() = default;
+  virtual void on_step(const TrainStep&) {}
+  /// The network before the first epoch; of a training that goes on, after the last.
+  virtual void on_start(const Epoch&) {}
+  /// The epoch with this number, from 0, which ends with step number `step`, from 1.
+  virtual void on_epoch(int /*number*/, int64_t /*step*/, const Epoch&, bool /*best*/) {}
 };
 
 struct TrainResult {
-  Graph graph;  // of the best epoch: by validation accuracy, without labels by validation loss
+  /// Of the best epoch: by the metric, else by validation accuracy, without labels by validation
+  /// loss.
+  Graph graph;
   Epoch start;  // of the network before training, its validation alone
   std::vector<Epoch> epochs;
-  int best_epoch = -1;   // -1: none was better than the start, and the graph is as it was
-  bool labelled = true;  // judged by labels, not by a teacher
+  int best_epoch = -1;         // -1: none was better than the start, and the graph is as it was
+  bool labelled = true;        // judged by labels, not by a teacher
+  std::string metric;          // that the best epoch was chosen by, if TrainOptions asked for one
+  bool stopped_early = false;  // by `patience`
 
   const Epoch& best() const {
     return best_epoch < 0 ? start : epochs[static_cast<size_t>(best_epoch)];
@@ -121,7 +196,8 @@ struct TrainResult {
 /// (a tie: the lower loss; the start counts as one) and is never trained on. The same seed and
 /// thread count give the same result. Throws Error{unsupported} naming the node and the operator
 /// that cannot be trained, Error{invalid_argument} naming epoch and step when the loss is not
-/// finite, and Error{cancelled}, leaving the last checkpoint.
+/// finite, or what differs where the checkpoint is of another network, data or options, and
+/// Error{cancelled}, leaving a checkpoint of where it was.
 TrainResult train(const Graph& graph, const Dataset& training, const Dataset& validation,
                   const TrainOptions& options);
 

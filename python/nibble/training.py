@@ -18,11 +18,14 @@ class Training(Result):
     """A trained model, and how it came to be.
 
     Attributes:
-        model: of the epoch with the best validation accuracy, without labels with the lowest validation loss.
+        model: of the epoch with the best validation accuracy (or `metric`), without labels with the lowest validation loss.
         history: for each epoch {"train_loss", "validation_loss", "validation_accuracy", "validation_samples",
             "learning_rate"}; without labels "validation_sqnr_db" instead of the accuracy.
         best_epoch: from 1; 0 where no epoch was better than the start, which is kept then.
         start: the validation of the network before training, as in `history`.
+        score: of the best epoch by the option `metric`: {"metric", "value", "interval_95", "samples"}, as every epoch of `history`
+            then has one; None where no metric was asked for.
+        stopped_early: `patience` ended it before the last epoch.
     """
 
     def __init__(self, model: Model, report: dict):
@@ -30,6 +33,8 @@ class Training(Result):
         self.history: list[dict] = report["epochs"]
         self.best_epoch: int = report["best_epoch"]
         self.start: dict = report["start"]
+        self.score: dict | None = report.get("score")
+        self.stopped_early: bool = report["stopped_early"]
 
     @property
     def validation_accuracy(self) -> float | None:

@@ -27,10 +27,10 @@ int run(const Arguments& arguments) {
     start.teacher = load_model(arguments.teacher);
     from["teacher"] = arguments.teacher;
   }
-  ProgressBar progress;
+  TrainingBar progress;
   const Trained result =
-      finetune_model(std::move(start), arguments.data.source(), arguments.training.choices(),
-                     arguments.common.settings(&progress));
+      finetune_model(std::move(start), arguments.data.source(),
+                     arguments.training.choices(&progress), arguments.common.settings(&progress));
   finish_training(result, {"finetune", from, arguments.output, target}, progress, arguments.common);
   return 0;
 }

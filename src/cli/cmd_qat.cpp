@@ -19,10 +19,10 @@ int run(const Arguments& arguments) {
   check_output_file(arguments.output);
   const QuantizeSettings settings = arguments.quantization.resolve();
   const Graph model = load_model(arguments.model);
-  ProgressBar progress;
-  const Trained result =
-      train_with_quantization(model, arguments.data.source(), settings,
-                              arguments.training.choices(), arguments.common.settings(&progress));
+  TrainingBar progress;
+  const Trained result = train_with_quantization(model, arguments.data.source(), settings,
+                                                 arguments.training.choices(&progress),
+                                                 arguments.common.settings(&progress));
   finish_training(
       result,
       {"qat", {{"model", arguments.model}}, arguments.output, find_target(settings.options.target)},

@@ -15,9 +15,9 @@ struct Arguments {
 
 int run(const Arguments& arguments) {
   check_output_file(arguments.output);
-  ProgressBar progress;
+  TrainingBar progress;
   const Trained result = {train_architecture(arguments.architecture, arguments.data.source(),
-                                             arguments.training.choices(),
+                                             arguments.training.choices(&progress),
                                              arguments.common.settings(&progress))};
   finish_training(
       result,

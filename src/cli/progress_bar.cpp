@@ -76,17 +76,22 @@ void ProgressBar::update(std::string_view stage, int64_t done, int64_t total) {
   const auto steps = static_cast<double>(done - first_done_);
   const std::string left =
       steps > 0 ? clock_text(elapsed / steps * static_cast<double>(total - done)) + " left" : "...";
+  const std::string detail = detail_.empty() ? "" : ", " + detail_;
   if (!terminal_) {
-    fmt::print(stderr, "{}: {:.0f} %, {}\n", name, share * 100, left);
+    fmt::print(stderr, "{}: {:.0f} %, {}{}\n", name, share * 100, left, detail);
     std::fflush(stderr);
     return;
   }
-  const int room = terminal_columns() - static_cast<int>(name.size() + left.size()) - 12;
-  const int width = std::clamp(room, 0, 30);
+  // A line that wraps could not be drawn anew: the bar gives way first, then the detail.
+  const int columns = terminal_columns();
+  const int text = static_cast<int>(name.size() + left.size() + detail.size()) + 12;
+  const int width = std::clamp(columns - text, 0, 30);
   const int filled = static_cast<int>(share * width);
   std::string bar;
   for (int i = 0; i < width; ++i) bar += i < filled ? "█" : "░";
-  fmt::print(stderr, "\r\033[K{} {} {:3.0f} %  {}", name, bar, share * 100, left);
+  const int room = columns - (text - static_cast<int>(detail.size())) - width;
+  fmt::print(stderr, "\r\033[K{} {} {:3.0f} %  {}{}", name, bar, share * 100, left,
+             detail.substr(0, static_cast<size_t>(std::max(room, 0))));
   std::fflush(stderr);
   visible_ = true;
 }

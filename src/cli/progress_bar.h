@@ -18,6 +18,8 @@ class ProgressBar : public ProgressSink {
   bool cancelled() const override;
   /// Put before every stage name ("4-bit QAT").
   void set_prefix(std::string prefix) { prefix_ = std::move(prefix); }
+  /// Stands behind the bar from now on: what the work has come to ("loss 0.42").
+  void set_detail(std::string detail) { detail_ = std::move(detail); }
   /// Wipes the bar, so that something else can be printed.
   void clear();
 
@@ -25,6 +27,7 @@ class ProgressBar : public ProgressSink {
   using Clock = std::chrono::steady_clock;
   std::string prefix_;
   std::string stage_;
+  std::string detail_;
   Clock::time_point started_;
   Clock::time_point drawn_;
   int64_t first_done_ = 0;

@@ -9,10 +9,10 @@
 #include "base/file.h"
 #include "base/machine.h"
 #include "cli/command.h"
+#include "data/digest.h"
 #include "nibble/isa.h"
 #include "nibble/version.h"
 #include "onnx/model_size.h"
-#include "report/digest.h"
 
 namespace nibble::cli {
 namespace {

@@ -2,10 +2,12 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cmath>
 
 #include "cli/metric_output.h"
 #include "nibble/evaluate.h"
+#include "nibble/measure.h"
 #include "report/format.h"
 #include "train/options.h"
 #include "verbs/json.h"
@@ -17,11 +19,23 @@ void TrainArguments::declare(CLI::App& app, const TrainOptions* defaults, bool d
   flags.declare(app, train_option_rows(), "Training", defaults, distill ? "" : "distill");
 }
 
-TrainChoices TrainArguments::choices() const {
-  return [this](TrainOptions options) {
+TrainChoices TrainArguments::choices(TrainObserver* observer) const {
+  return [this, observer](TrainOptions options) {
     flags.apply(options);
+    options.observer = observer;
     return options;
   };
+}
+
+void TrainingBar::on_step(const TrainStep& step) {
+  std::string text = fmt::format("loss {:.3g}", step.loss);
+  if (last_.score) {
+    text += fmt::format(", validation {:.4g}", last_.score->value);
+  } else {
+    text += fmt::format(", validation loss {:.3g}", last_.validation_loss);
+  }
+  set_detail(fmt::format("{}, {:.3g} samples/s, {} to the end", text, step.samples_per_second,
+                         format_duration(step.seconds_left)));
 }
 
 Json training_json(const Trained& result, const std::string& output, uint64_t bytes,
@@ -39,6 +53,13 @@ Json training_json(const Trained& result, const std::string& output, uint64_t by
 
 namespace {
 
+// Why there are not more epochs.
+std::string told_end(const TrainResult& result) {
+  if (!result.stopped_early) return "";
+  return fmt::format("; training ended there, {} epochs after the last better one",
+                     std::ssize(result.epochs) - (result.best_epoch + 1));
+}
+
 std::string told_best(const TrainResult& result) {
   const size_t count = result.epochs.size();
   if (result.best_epoch < 0) {
@@ -51,6 +72,19 @@ std::string told_best(const TrainResult& result) {
   return fmt::format("best of {} epochs was epoch {}", count, result.best_epoch + 1);
 }
 
+// By the metric that was asked for.
+std::string told_metric(const TrainResult& result) {
+  if (result.metric.empty()) return "";
+  const std::vector<MetricInfo> metrics = metric_choices();
+  const auto info = std::ranges::find(metrics, result.metric, &MetricInfo::name);
+  const EpochScore& score = *result.best().score;
+  const Measurement measured{.samples = score.samples,
+                             .value = score.value,
+                             .interval = {.low = score.low, .high = score.high},
+                             .method = IntervalMethod::bootstrap};
+  return fmt::format("\nvalidation {} {}", result.metric, format_measurement(measured, info->unit));
+}
+
 }  // namespace
 
 void finish_training(const Trained& result, const TrainingEnd& end, ProgressBar& progress,
@@ -58,8 +92,9 @@ void finish_training(const Trained& result, const TrainingEnd& end, ProgressBar&
   const uint64_t bytes = save_model(result.graph, end.output, end.target);
   progress.clear();
   present(end.verb, training_json(result, end.output, bytes, end.from), common, [&] {
-    const std::string epochs = told_best(result);
-    const std::string made = fmt::format("{}: {}; {}", end.output, format_bytes(bytes), epochs);
+    const std::string epochs = told_best(result) + told_end(result);
+    const std::string made =
+        fmt::format("{}: {}; {}", end.output, format_bytes(bytes), epochs) + told_metric(result);
     if (!result.labelled) {
       tell("{}\nOn {} validation samples:\n", made,
            group_digits(result.epochs.front().validation_samples));

@@ -16,8 +16,20 @@ struct TrainArguments {
   /// `defaults`, where they are known, are told by help. Without --distill, where there is no float
   /// model to learn from.
   void declare(CLI::App& app, const TrainOptions* defaults, bool distill = false);
-  /// What was given on the command line, over what is usual. Lives as long as this.
-  TrainChoices choices() const;
+  /// What was given on the command line, over what is usual; `observer` is told how it goes. Lives
+  /// as long as this.
+  TrainChoices choices(TrainObserver* observer) const;
+};
+
+/// A progress bar that says the loss, the last epoch's score, the pace and the time left in all.
+class TrainingBar final : public ProgressBar, public TrainObserver {
+ public:
+  void on_step(const TrainStep& step) override;
+  void on_start(const Epoch& epoch) override { last_ = epoch; }
+  void on_epoch(int, int64_t, const Epoch& epoch, bool) override { last_ = epoch; }
+
+ private:
+  Epoch last_;
 };
 
 /// What training made, for machines: `from`, the file and its size, the bits of each quantized

@@ -12,6 +12,7 @@
 #include "ranges/binding.h"
 #include "tensor/agree.h"
 #include "train/backend.h"
+#include "train/services.h"
 
 namespace nibble {
 namespace {
@@ -148,8 +149,33 @@ void check_options(const TrainOptions& options) {
   require(options.weight_decay >= 0, "weight_decay must not be negative");
   require(options.label_smoothing >= 0 && options.label_smoothing < 1,
           "label_smoothing must be in [0, 1)");
+  require(options.accumulate >= 1, "accumulate must be at least 1");
   require(options.crop_padding >= 0, "crop_padding must not be negative");
+  require(options.brightness >= 0 && options.contrast >= 0 && options.saturation >= 0,
+          "brightness, contrast and saturation must not be negative");
+  require(options.cutout >= 0, "cutout must not be negative");
+  require(options.mixup >= 0 && options.mixup <= 4, "mixup must be in [0, 4]");
+  require(options.patience >= 0, "patience must not be negative");
+  require(options.log_every >= 1, "log_every must be at least 1");
   require(options.distill >= 0 && options.distill <= 1, "distill must be in [0, 1]");
+  require(options.checkpoint_every >= 0, "checkpoint_every must not be negative");
+  require(options.checkpoint_seconds >= 0, "checkpoint_seconds must not be negative");
+  if (!options.resume) return;
+  if (options.checkpoint.empty()) {
+    fail(ErrorCode::invalid_argument,
+         "--resume: say what to go on from with --checkpoint FILE, which the stopped training was "
+         "given too");
+  }
+  if (!std::filesystem::exists(options.checkpoint)) {
+    fail(ErrorCode::io,
+         "--resume: there is no checkpoint {} to go on from; leave --resume out to begin",
+         options.checkpoint);
+  }
+}
+
+void add_judge(TrainOptions& options, const Dataset& validation) {
+  if (options.metric.empty() || options.judge) return;
+  options.judge = train_services().judge(options, validation);
 }
 
 }  // namespace
@@ -178,7 +204,9 @@ TrainResult train(const Graph& graph, const Dataset& training, const Dataset& va
          "the loss compares with a teacher, which training from scratch does not have: "
          "cross_entropy and binary are for it");
   }
-  return train_backend().train(graph, training, validation, options);
+  TrainOptions chosen = options;
+  add_judge(chosen, validation);
+  return train_backend().train(graph, training, validation, chosen);
 }
 
 TrainResult train_quantized(const Graph& graph, const Graph* float_graph, const Dataset& training,
@@ -197,6 +225,7 @@ TrainResult train_quantized(const Graph& graph, const Graph* float_graph, const 
   chosen.teacher = teacher ? &*teacher : start ? &*start : nullptr;
   require_lesson(training, chosen);
   require_lesson(validation, chosen);
+  add_judge(chosen, validation);
   return train_backend().train_quantized(graph, start ? &*start : nullptr, training, validation,
                                          chosen);
 }

@@ -1,6 +1,10 @@
 #include "train/options.h"
 
+#include <algorithm>
+#include <array>
+
 #include "base/option_rows.h"
+#include "train/augmentations/augmentation.h"
 
 namespace nibble {
 namespace {
@@ -18,7 +22,7 @@ OptionRow<TrainOptions> choice(OptionSpec spec, std::vector<std::pair<std::strin
       std::move(spec), std::move(choices), [member](auto& o) -> auto& { return o.*member; });
 }
 
-std::vector<OptionRow<TrainOptions>> make_rows() {
+std::vector<OptionRow<TrainOptions>> of_training() {
   return {
       plain({.flag = "--epochs",
              .key = "epochs",
@@ -27,6 +31,12 @@ std::vector<OptionRow<TrainOptions>> make_rows() {
             &TrainOptions::epochs),
       plain({.flag = "--batch", .key = "batch", .help = "Samples per step", .least = 1},
             &TrainOptions::batch),
+      plain({.flag = "--accumulate",
+             .key = "accumulate",
+             .help = "Add up the gradients of so many batches for a step: it is as one of a larger "
+                     "batch, in the memory of a small one",
+             .least = 1},
+            &TrainOptions::accumulate),
       plain({.flag = "--lr",
              .key = "learning_rate",
              .help = "Highest learning rate (cosine schedule after a warm-up)",
@@ -61,13 +71,12 @@ std::vector<OptionRow<TrainOptions>> make_rows() {
                     {"mae", Loss::mae},
                     {"sqnr", Loss::sqnr}},
                    &TrainOptions::loss),
-      plain({.flag = "--flip", .key = "flip", .help = "Augment: mirror left-right at random"},
-            &TrainOptions::flip),
-      plain({.flag = "--crop-padding",
-             .key = "crop_padding",
-             .help = "Augment: pad by this many pixels, then crop at random",
-             .least = 0},
-            &TrainOptions::crop_padding),
+  };
+}
+
+// Where it is done, what ends it, what is kept and told.
+std::vector<OptionRow<TrainOptions>> of_keeping() {
+  return {
       choice<Device>({.flag = "--device",
                       .key = "device",
                       .help = "Where to train (best: CUDA where there is one)"},
@@ -75,16 +84,70 @@ std::vector<OptionRow<TrainOptions>> make_rows() {
                      &TrainOptions::device),
       plain({.flag = "--checkpoint",
              .key = "checkpoint",
-             .help = "File written after each epoch; training resumes from it if it exists"},
+             .help = "File that keeps where training is; from there it goes on if the file exists, "
+                     "with the same result as if it had never stopped"},
             &TrainOptions::checkpoint),
+      plain({.flag = "--checkpoint-every",
+             .key = "checkpoint_every",
+             .help = "Write the checkpoint after so many steps, too (0: by time and after each "
+                     "epoch)",
+             .least = 0},
+            &TrainOptions::checkpoint_every),
+      plain({.flag = "--checkpoint-seconds",
+             .key = "checkpoint_seconds",
+             .help = "Write it when it is so old, too",
+             .least = 0},
+            &TrainOptions::checkpoint_seconds),
+      plain({.flag = "--resume",
+             .key = "resume",
+             .help = "Go on from the checkpoint, and do not begin anew where there is none"},
+            &TrainOptions::resume),
+      plain({.flag = "--patience",
+             .key = "patience",
+             .help = "End after so many epochs without a better one (0: never)",
+             .least = 0},
+            &TrainOptions::patience),
+      plain({.flag = "--metric",
+             .key = "metric",
+             .help =
+                 "Metric that chooses the best epoch, measured as eval --metric does it (default: "
+                 "accuracy; without labels the loss)"},
+            &TrainOptions::metric),
+      plain(
+          {.flag = "--log", .key = "log", .help = "File for the course of training, in JSON lines"},
+          &TrainOptions::log),
+      plain({.flag = "--tensorboard",
+             .key = "tensorboard",
+             .help = "Folder for the same, for TensorBoard"},
+            &TrainOptions::tensorboard),
+      plain({.flag = "--log-every",
+             .key = "log_every",
+             .help = "Steps between entries of both",
+             .least = 1},
+            &TrainOptions::log_every),
   };
 }
 
+// With the strengths of the augmentations, which have a table of their own.
+std::vector<OptionRow<TrainOptions>> make_rows() {
+  std::vector<OptionRow<TrainOptions>> rows = of_training();
+  for (const AugmentationRow& row : augmentations()) rows.push_back(row.option);
+  const auto more = of_keeping();
+  rows.insert(rows.end(), more.begin(), more.end());
+  return rows;
+}
 }  // namespace
 
 std::span<const OptionRow<TrainOptions>> train_option_rows() {
   static const std::vector<OptionRow<TrainOptions>> rows = make_rows();
   return rows;
+}
+
+bool shapes_result(const OptionSpec& spec) {
+  constexpr std::array<std::string_view, 7> kOnlyKeep = {
+      "checkpoint", "checkpoint_every", "checkpoint_seconds", "resume",
+      "log",        "tensorboard",      "log_every"};
+  return std::ranges::find(kOnlyKeep, spec.key) == kOnlyKeep.end();
 }
 
 }  // namespace nibble

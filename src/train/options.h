@@ -12,5 +12,8 @@ namespace nibble {
 
 std::span<const OptionRow<TrainOptions>> train_option_rows();
 
+/// Whether the trained network depends on the option: not what is merely kept or told on the way.
+bool shapes_result(const OptionSpec& spec);
+
 }  // namespace nibble
 #pragma GCC visibility pop

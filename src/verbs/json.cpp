@@ -82,6 +82,13 @@ Json layers_json(const std::vector<LayerError>& errors) {
   return layers;
 }
 
+Json score_json(const std::string& metric, const EpochScore& score) {
+  return {{"metric", metric},
+          {"value", score.value},
+          {"interval_95", interval_json({score.low, score.high})},
+          {"samples", score.samples}};
+}
+
 }  // namespace
 
 Json to_json(const std::map<std::string, LayerBits>& layers) {
@@ -163,6 +170,7 @@ Json to_json(const Trained& trained) {
     } else {
       one["validation_sqnr_db"] = epoch.validation_sqnr_db;
     }
+    if (!trained.metric.empty()) one["score"] = score_json(trained.metric, *epoch.score);
     return one;
   };
   Json epochs = Json::array();
@@ -171,7 +179,8 @@ Json to_json(const Trained& trained) {
     one.update({{"train_loss", epoch.train_loss}, {"learning_rate", epoch.learning_rate}});
     epochs.push_back(std::move(one));
   }
-  Json json = {{"best_epoch", trained.best_epoch + 1}};
+  Json json = {{"best_epoch", trained.best_epoch + 1}, {"stopped_early", trained.stopped_early}};
+  if (!trained.metric.empty()) json["score"] = score_json(trained.metric, *best.score);
   if (trained.labelled) {
     json.update(
         {{"validation_accuracy", best.validation_accuracy},

@@ -35,8 +35,8 @@ Json to_json(const BitChoice& choice);
 Json to_json(const Ladder& ladder);
 
 /// best_epoch (from 1; 0: none was better than the start, which is kept), its validation accuracy
-/// with interval (without labels its SQNR and the outputs' before and after), what the start's was,
-/// and all epochs.
+/// with interval (without labels its SQNR and the outputs' before and after), its score by the
+/// metric that was asked for, what the start's was, and all epochs.
 Json to_json(const Trained& trained);
 
 /// {"metric": "top1", "models": [...]}, or {"metrics": [...]}. `models` are the names.

@@ -5,10 +5,10 @@
 #include <nlohmann/json.hpp>
 
 #include "base/check.h"
+#include "data/digest.h"
 #include "nibble/version.h"
 #include "ops/roles.h"
 #include "passes/every_graph.h"
-#include "report/digest.h"
 #include "train/options.h"
 #include "verbs/json.h"
 
@@ -128,16 +128,26 @@ void store_training(Trained& trained, std::string_view verb, const Dataset& trai
                     const TrainOptions& options) {
   Json provenance = provenance_of(trained.graph).value_or(Json{{"steps", Json::array()}});
   const Epoch& best = trained.best();
+  TrainOptions told = options;
+  for (const OptionRow<TrainOptions>& row : train_option_rows()) {
+    if (!shapes_result(row.spec)) row.set(told, std::nullopt);
+  }
   Json score = {{"metric", trained.labelled ? "top1" : "sqnr"},
                 {"samples", best.validation_samples},
                 {"value", trained.labelled ? best.validation_accuracy : best.validation_sqnr_db}};
+  if (!trained.metric.empty()) {
+    score = {{"metric", trained.metric},
+             {"samples", best.score->samples},
+             {"value", best.score->value},
+             {"interval", {best.score->low, best.score->high}}};
+  }
   provenance["steps"].push_back(
       {{"verb", verb},
        {"version", version()},
        {"data", digest_of_samples(training)},
        {"samples", training.size()},
        {"seed", options.seed},
-       {"options", options_to_json<TrainOptions>(train_option_rows(), options, {})},
+       {"options", options_to_json<TrainOptions>(train_option_rows(), told, {})},
        {"best_epoch", trained.best_epoch + 1},
        {"scores", {std::move(score)}}});
   store(trained.graph, provenance);

@@ -23,6 +23,7 @@ TrainOptions chosen(const TrainChoices& choices, const TrainOptions& usual,
                     const RunSettings& run) {
   TrainOptions options = choices(usual);
   if (!options.checkpoint.empty()) check_writable(options.checkpoint);
+  if (!options.log.empty()) check_writable(options.log);
   options.seed = run.seed;
   options.threads = run.threads;
   options.progress = run.progress;

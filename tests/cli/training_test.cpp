@@ -1,5 +1,7 @@
 // The verbs that train, and the demo as its table promises it. Skipped where libnibble_train is not
 // built.
+#include <fmt/format.h>
+
 #include <cmath>
 
 #include "cli/command_line.h"
@@ -50,6 +52,76 @@ TEST_F(training, the_same_seed_gives_the_same_file) {
   run("train --arch digits-cnn --data digits --epochs 1 --seed 5 --threads 1 -o a.onnx");
   run("train --arch digits-cnn --data digits --epochs 1 --seed 5 --threads 1 -o b.onnx");
   EXPECT_EQ(read_file(path("a.onnx")), read_file(path("b.onnx")));
+}
+
+constexpr const char* kLong =
+    "train --arch digits-cnn --data digits --flip --crop-padding 1 --cutout 2 --mixup 0.2 --epochs "
+    "3 "
+    "--seed 3 --threads 1 --json ";
+
+// The program is killed at moments that nobody chose, until it comes to its end.
+TEST_F(training, killed_at_any_moment_and_started_again_it_writes_the_same_bytes) {
+  run(std::string(kLong) + "-o whole.onnx");
+  const std::string broken =
+      std::string(kLong) + "-o broken.onnx --checkpoint c --checkpoint-every 2";
+  int kills = 0;
+  for (double seconds = 0.8;; seconds += 0.3) {
+    const int status =
+        std::system(fmt::format("cd '{}' && timeout -s KILL {} '{}' {} >/dev/null 2>&1",
+                                folder_.string(), seconds, program(), broken)
+                        .c_str());
+    if (status == 0) break;
+    ASSERT_LT(++kills, 100);
+  }
+  EXPECT_GT(kills, 0);
+  EXPECT_EQ(read_file(path("whole.onnx")), read_file(path("broken.onnx")));
+}
+
+TEST_F(training, after_ctrl_c_it_says_how_to_go_on_and_does) {
+  run(std::string(kLong) + "-o whole.onnx");
+  const std::string broken = std::string(kLong) + "-o broken.onnx --checkpoint c";
+  int stops = 0;
+  for (double seconds = 1.5; stops < 40; seconds += 0.5) {
+    const std::string command =
+        fmt::format("cd '{}' && timeout -s INT {} '{}' {} >/dev/null 2>err; echo $? >status",
+                    folder_.string(), seconds, program(), broken);
+    ASSERT_EQ(std::system(command.c_str()), 0);
+    if (read_file(path("status")) == "0\n") break;
+    EXPECT_EQ(read_file(path("status")), "124\n");  // timeout's own, when it had to ask
+    const std::string said = read_file(path("err"));
+    EXPECT_NE(said.find("stopped by the user"), std::string::npos) << said;
+    if (std::filesystem::exists(path("c"))) {
+      EXPECT_NE(said.find("the same command goes on from there (c)"), std::string::npos) << said;
+    }
+    ++stops;
+  }
+  EXPECT_GT(stops, 0);
+  EXPECT_EQ(read_file(path("whole.onnx")), read_file(path("broken.onnx")));
+}
+
+TEST_F(training, a_checkpoint_of_other_options_is_refused_with_what_differs) {
+  run("train --arch digits-cnn --data digits --epochs 1 --checkpoint c -o a.onnx");
+  expect_failure(
+      "train --arch digits-cnn --data digits --epochs 1 --checkpoint c --lr 0.1 -o b.onnx", 1,
+      {"checkpoint c is of another training: --lr was 0.05 and is 0.1."});
+  expect_failure("train --arch digits-cnn --data digits --resume -o b.onnx", 1,
+                 {"--checkpoint FILE"});
+}
+
+TEST_F(training, patience_metric_and_log_are_told) {
+  const std::string command =
+      "train --arch digits-cnn --data digits --epochs 20 --patience 1 --lr 0.3 --metric f1 "
+      "--log log.jsonl --tensorboard runs -o a.onnx";
+  const auto told = nibble(command);
+  EXPECT_EQ(told.status, 0) << told.err;
+  EXPECT_NE(told.out.find("training ended there"), std::string::npos) << told.out;
+  EXPECT_NE(told.out.find("validation f1 "), std::string::npos) << told.out;
+  EXPECT_NE(read_file(path("log.jsonl")).find("\"event\":\"epoch\""), std::string::npos);
+  EXPECT_FALSE(std::filesystem::is_empty(path("runs")));
+  run("qat a.onnx --data digits --epochs 1 --flip --log log.jsonl --checkpoint c -o q.onnx");
+  const std::string made = json("provenance q.onnx").dump();
+  EXPECT_NE(made.find("flip"), std::string::npos) << made;
+  EXPECT_EQ(made.find("log.jsonl"), std::string::npos) << "what only kept and told makes no model";
 }
 
 TEST_F(training, without_labels_the_outputs_of_the_float_model_are_learned) {

@@ -1,5 +1,7 @@
 """Training, where a libtorch is installed."""
 
+import json
+
 import numpy as np
 import pytest
 
@@ -53,6 +55,34 @@ def test_training_looks_at_the_parts_of_a_data_set_whichever_part_is_open(traine
     training = nibble.train("digits-cnn", nibble.dataset("digits", "test"), epochs=1, threads=1)
     assert training.history[0]["validation_samples"] == 297
     assert training.history[0] == nibble.train("digits-cnn", "digits", epochs=1, threads=1).history[0]
+
+
+def test_a_metric_chooses_the_best_epoch_and_patience_ends_training(trained, tmp_path):
+    training = nibble.train("digits-cnn", "digits", epochs=20, patience=1, metric="f1", learning_rate=0.3, threads=1,
+                            log=tmp_path / "log.jsonl", tensorboard=tmp_path / "runs", mixup=0.2, flip=True)  # fmt: skip
+    assert training.stopped_early and len(training.history) < 20 and not trained.stopped_early and trained.score is None
+    low, high = training.score["interval_95"]
+    assert training.score["metric"] == "f1" and low <= training.score["value"] <= high and training.score["samples"] == 297
+    assert training.score["value"] == max(one["score"]["value"] for one in training.history)
+    lines = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
+    epochs = [line for line in lines if line["event"] == "epoch"]
+    assert [line["train_loss"] for line in epochs] == [one["train_loss"] for one in training.history]
+    assert list((tmp_path / "runs").glob("events.out.tfevents.*"))
+
+
+def test_a_training_that_was_stopped_goes_on(trained, tmp_path):
+    options = {"epochs": 2, "threads": 1, "checkpoint": tmp_path / "checkpoint"}
+
+    def stop(stage, done, total):
+        if stage == "training, epoch 2 of 2" and done > 0:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        nibble.train("digits-cnn", "digits", progress=stop, **options)
+    training = nibble.train("digits-cnn", "digits", resume=True, **options)
+    assert training.history == trained.history
+    with pytest.raises(nibble.Error, match="learning_rate was 0.05 and is 0.1"):
+        nibble.train("digits-cnn", "digits", learning_rate=0.1, **options)
 
 
 @pytest.mark.parametrize("options, sentence", [

@@ -4,7 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "base/file.h"
-#include "report/digest.h"
+#include "data/digest.h"
 #include "support/errors.h"
 #include "support/temp_folder.h"
 

@@ -2,7 +2,6 @@
 
 #include <cmath>
 
-#include "base/file.h"
 #include "nibble/error.h"
 #include "train/fixtures.h"
 #include "train/graph_builder.h"
@@ -127,58 +126,120 @@ TEST_F(TrainerTest, a_single_sigmoid_output_tells_two_classes_apart) {
   EXPECT_GE(result.best().validation_accuracy, 0.9);
 }
 
-/// Asks to stop at the first step of epoch 3.
-class StopInThirdEpoch final : public ProgressSink {
- public:
-  void update(std::string_view stage, int64_t done, int64_t) override {
-    stop_ = stop_ || (stage.find("epoch 3 of") != std::string_view::npos && done == 1);
+// Convolutions and a layer: what has no batch statistics and no dropout.
+Graph plain_network() {
+  GraphBuilder net("plain", {1, 8, 8}, 7);
+  const ValueId x = net.relu("relu", net.conv("conv", net.input(), 4, {.kernel = 3}, true));
+  const ValueId y = net.dense("fc", net.flatten("flatten", x), 4);
+  return std::move(net).finish(y, "out");
+}
+
+std::vector<float> numbers_of(const Graph& graph) {
+  std::vector<float> numbers;
+  for (int32_t i = 0; i < graph.value_count(); ++i) {
+    const Value& value = graph.value({i});
+    if (!value.is_constant() || value.type.dtype != DType::f32) continue;
+    const auto data = value.data.data<float>();
+    numbers.insert(numbers.end(), data.begin(), data.end());
   }
-  bool cancelled() const override { return stop_; }
+  return numbers;
+}
 
- private:
-  bool stop_ = false;
-};
-
-TEST_F(TrainerTest, resuming_a_cancelled_run_gives_the_bits_of_an_unbroken_one) {
-  for (const Optimizer optimizer : {Optimizer::sgd, Optimizer::adamw}) {
-    TrainOptions options = quick();
-    options.optimizer = optimizer;
-    options.learning_rate = 0.01;
-    const TrainResult whole = run(options);
-
-    options.checkpoint = ::testing::TempDir() + "nibble_resume.ckpt";
-    std::filesystem::remove(options.checkpoint);
-    StopInThirdEpoch stop;
-    options.progress = &stop;
-    EXPECT_EQ(error_of([&] { run(options); }).code(), ErrorCode::cancelled);
-    ASSERT_TRUE(std::filesystem::exists(options.checkpoint));
-    options.progress = nullptr;
-    const TrainResult resumed = run(options);
-    EXPECT_EQ(testing::constants_of(resumed.graph), testing::constants_of(whole.graph));
-    ASSERT_EQ(resumed.epochs.size(), whole.epochs.size());
-    for (size_t i = 0; i < whole.epochs.size(); ++i) {
-      EXPECT_EQ(resumed.epochs[i].train_loss, whole.epochs[i].train_loss);
-      EXPECT_EQ(resumed.epochs[i].validation_loss, whole.epochs[i].validation_loss);
-    }
-    std::filesystem::remove(options.checkpoint);
+TEST_F(TrainerTest, gradients_of_batches_that_are_added_up_are_those_of_one_large_batch) {
+  TrainOptions options = quick();
+  options.batch = 32;
+  options.mixup = 0.4;
+  const TrainResult large = train(plain_network(), training_, validation_, options);
+  for (const int accumulate : {2, 4}) {
+    options.batch = 32 / accumulate;
+    options.accumulate = accumulate;
+    const TrainResult small = train(plain_network(), training_, validation_, options);
+    const std::vector<float> a = numbers_of(large.graph), b = numbers_of(small.graph);
+    ASSERT_EQ(a.size(), b.size());
+    for (size_t i = 0; i < a.size(); ++i) EXPECT_NEAR(a[i], b[i], 1e-4);
+    EXPECT_NEAR(large.epochs.back().train_loss, small.epochs.back().train_loss, 1e-4);
   }
 }
 
-TEST_F(TrainerTest, a_checkpoint_of_another_run_or_a_damaged_one_is_refused) {
+TEST_F(TrainerTest, batch_statistics_are_learned_where_gradients_are_added_up) {
   TrainOptions options = quick();
+  options.batch = 8;
+  options.accumulate = 2;
+  options.crop_padding = 0;
+  options.epochs = 8;
+  EXPECT_GE(run(options).best().validation_accuracy, 0.95);
+}
+
+TEST_F(TrainerTest, it_learns_from_mixed_samples_and_labels) {
+  TrainOptions options = quick();
+  options.crop_padding = 0;
+  options.mixup = 0.4;
+  options.epochs = 10;
+  const TrainResult result = run(options);
+  EXPECT_GE(result.best().validation_accuracy, 0.95);
+  options.mixup = 0;
+  EXPECT_GT(result.epochs.back().train_loss, run(options).epochs.back().train_loss)
+      << "two labels at once cannot be answered without doubt";
+}
+
+TEST_F(TrainerTest, the_number_of_threads_that_read_changes_nothing_that_is_read) {
+  TrainOptions options = quick();
+  options.brightness = options.contrast = 0.3;
+  options.cutout = 2;
+  options.mixup = 0.3;
   options.epochs = 1;
-  options.checkpoint = ::testing::TempDir() + "nibble_refused.ckpt";
-  std::filesystem::remove(options.checkpoint);
-  run(options);
-  options.seed = 5;
-  EXPECT_EQ(error_of([&] { run(options); }).code(), ErrorCode::invalid_argument);
-  options.seed = 0;
-  const std::string bytes = read_file(options.checkpoint);
-  write_file(options.checkpoint, std::string_view(bytes).substr(0, bytes.size() / 2));
-  const Error error = error_of([&] { run(options); });
-  EXPECT_EQ(error.code(), ErrorCode::invalid_data);
-  EXPECT_NE(error.message().find(options.checkpoint), std::string::npos);
-  std::filesystem::remove(options.checkpoint);
+  const double loss = run(options).epochs[0].train_loss;
+  options.threads = 3;  // sums may differ in their last bits
+  EXPECT_NEAR(run(options).epochs[0].train_loss, loss, 1e-5);
+}
+
+TEST_F(TrainerTest, without_a_better_epoch_it_ends_when_patience_does) {
+  TrainOptions options = quick();
+  options.epochs = 30;
+  options.patience = 3;
+  options.learning_rate = 1e-6;  // too small for anything to become right
+  options.warmup_epochs = 0;
+  options.judge = EpochJudge{
+      .metric = "clock", .larger_is_better = false, .score = [n = 0](const Graph&) mutable {
+        ++n;
+        return EpochScore{.value = n < 4 ? -n : 0.0, .low = -9, .high = 9, .samples = 64};
+      }};
+  const TrainResult result = run(options);
+  EXPECT_EQ(result.best_epoch, 1) << "the start was -1, the epochs -2, -3, 0, 0, 0";
+  EXPECT_EQ(result.epochs.size(), 5U);
+  EXPECT_TRUE(result.stopped_early);
+  EXPECT_EQ(result.metric, "clock");
+  options.judge.reset();
+  options.patience = 0;
+  options.epochs = 2;
+  EXPECT_FALSE(run(options).stopped_early);
+}
+
+TEST_F(TrainerTest, a_metric_chooses_the_best_epoch_and_says_its_interval) {
+  TrainOptions options = quick();
+  options.metric = "f1";
+  const TrainResult result = run(options);
+  EXPECT_EQ(result.metric, "f1");
+  ASSERT_TRUE(result.start.score);
+  for (const Epoch& epoch : result.epochs) {
+    EXPECT_LE(epoch.score->value, result.best().score->value);
+    EXPECT_LE(epoch.score->low, epoch.score->value);
+    EXPECT_GE(epoch.score->high, epoch.score->value);
+    EXPECT_EQ(epoch.score->samples, 64);
+  }
+  options.metric = "f2";
+  EXPECT_NE(error_of([&] { run(options); }).message().find("choose top1"), std::string::npos);
+  options.metric = "sqnr";
+  EXPECT_NE(error_of([&] { run(options); }).message().find("none to compare with"),
+            std::string::npos);
+}
+
+TEST_F(TrainerTest, validation_accuracy_has_its_interval) {
+  const TrainResult result = run(quick());
+  const EpochScore& score = *result.best().score;
+  EXPECT_EQ(score.value, result.best().validation_accuracy);
+  EXPECT_EQ(score.samples, 64);
+  EXPECT_LT(score.low, score.value);
 }
 
 TEST_F(TrainerTest, a_loss_that_is_not_finite_names_epoch_and_step) {

@@ -1,6 +1,7 @@
 #include "train/torch/batches.h"
 
 #include <algorithm>
+#include <chrono>
 #include <numeric>
 
 #include "base/random.h"
@@ -67,83 +68,131 @@ Feed Feed::of(const Graph& graph, const Graph* teacher, const Dataset& data, int
   return feed;
 }
 
-void augment_image(std::span<float> image, const Shape& shape, bool flip, int64_t dy, int64_t dx) {
-  const int64_t height = shape[1], width = shape[2];
-  const std::vector<float> source(image.begin(), image.end());
-  for (int64_t c = 0; c < shape[0]; ++c) {
-    for (int64_t y = 0; y < height; ++y) {
-      for (int64_t x = 0; x < width; ++x) {
-        const int64_t from_y = y - dy;
-        const int64_t shifted = x - dx;
-        const bool outside = from_y < 0 || from_y >= height || shifted < 0 || shifted >= width;
-        const int64_t from_x = flip ? width - 1 - shifted : shifted;
-        image[static_cast<size_t>((c * height + y) * width + x)] =
-            outside ? 0 : source[static_cast<size_t>((c * height + from_y) * width + from_x)];
-      }
-    }
-  }
-}
-
 Batches Batches::shuffled(const Dataset& data, const Feed& feed, const TrainOptions& options,
-                          int epoch, torch::Device device) {
+                          int epoch, int64_t steps_done, torch::Device device) {
   std::vector<int64_t> order = in_sequence(data.size());
   const uint64_t seed = mix(options.seed, static_cast<uint64_t>(epoch) + 1);
   if (!feed.in_sequence()) Random(seed).shuffle(std::span(order));
-  return {data,
-          feed,
-          std::move(order),
-          options.batch,
-          options.threads,
-          {.flip = options.flip, .crop_padding = options.crop_padding, .seed = seed},
+  return {std::move(order),
+          {.step = int64_t{options.batch} * options.accumulate,
+           .accumulate = options.accumulate,
+           .steps_done = steps_done},
+          {&data, &feed, options.threads, Augmenter(data, options), seed, options.mixup},
           device};
 }
 
 Batches Batches::in_order(const Dataset& data, const Feed& feed, int64_t step, int threads,
                           torch::Device device) {
-  return {data, feed, in_sequence(data.size()), step, threads, {}, device};
+  return {
+      in_sequence(data.size()), {.step = step}, {&data, &feed, threads, {data, {}}, 0, 0}, device};
 }
 
-Batches::Batches(const Dataset& data, const Feed& feed, std::vector<int64_t> order, int64_t step,
-                 int threads, const Augmentation& augmentation, torch::Device device)
-    : data_(&data), feed_(&feed), threads_(threads), augmentation_(augmentation), device_(device) {
+Batches::Batches(std::vector<int64_t> order, const Division& division, Reading reading,
+                 torch::Device device)
+    : reading_(std::make_shared<const Reading>(std::move(reading))), device_(device) {
   const auto size = static_cast<int64_t>(order.size());
-  const int64_t steps = (size + step - 1) / step;
-  for (int64_t s = 0; s < steps; ++s) {
+  const int64_t steps = (size + division.step - 1) / division.step;
+  for (int64_t s = division.steps_done; s < steps; ++s) {
     const int64_t begin = size * s / steps, end = size * (s + 1) / steps;
-    for (int64_t at = begin; at < end; at += feed.batch) {
-      Part part{.count = std::min(feed.batch, end - at), .step_samples = end - begin};
-      part.indices.assign(order.begin() + at, order.begin() + at + part.count);
-      if (feed.fills) part.indices.resize(static_cast<size_t>(feed.batch), part.indices.back());
-      part.ends_step = at + feed.batch >= end;
-      parts_.push_back(std::move(part));
-    }
+    add_step(std::span(order).subspan(static_cast<size_t>(begin), static_cast<size_t>(end - begin)),
+             division.accumulate, static_cast<uint64_t>(s));
   }
   prefetch();
 }
 
-std::vector<Tensor> Batches::read(const Dataset& data, const Feed& feed,
-                                  const std::vector<int64_t>& indices, int threads,
-                                  const Augmentation& augmentation) {
-  std::vector<Tensor> fields = read_batch(data, indices, threads);
-  if (augmentation.flip || augmentation.crop_padding != 0) {
-    Tensor& samples = fields[0];
-    if (samples.dtype() != DType::f32) samples = convert(samples, DType::f32);
-    const Shape shape = sample_shape(data, "augmentation");
-    const auto elements = static_cast<size_t>(shape.elements());
-    const std::span<float> all = samples.data<float>();
-    for (size_t i = 0; i < indices.size(); ++i) {
-      Random random(mix(augmentation.seed, static_cast<uint64_t>(indices[i]) + 1));
-      const bool flip = augmentation.flip && random.below(2) == 1;
-      const int64_t padding = augmentation.crop_padding;
-      const auto shift = [&] {
-        return static_cast<int64_t>(random.below(static_cast<uint64_t>(2 * padding + 1))) - padding;
-      };
-      const int64_t dy = shift();
-      augment_image(all.subspan(i * elements, elements), shape, flip, dy, shift());
+// Each sample's partner is another of the same step.
+void Batches::add_step(std::span<const int64_t> samples, int64_t accumulate, uint64_t number) {
+  const auto size = static_cast<int64_t>(samples.size());
+  const auto sample = [&](int64_t at) { return samples[static_cast<size_t>(at % size)]; };
+  const int64_t batch = reading_->feed->batch;
+  Random random(mix(~reading_->seed, number + 1));
+  const bool mixes = reading_->mixup > 0 && size > 1;
+  const double share = mixes ? mixup_share(reading_->mixup, random) : 1;
+  const auto away =
+      mixes ? 1 + static_cast<int64_t>(random.below(static_cast<uint64_t>(size - 1))) : 0;
+  int64_t of_step = 0;
+  for (int64_t w = 0; w < accumulate; ++w) {
+    const int64_t begin = size * w / accumulate, end = size * (w + 1) / accumulate;
+    for (int64_t at = begin; at < end; at += batch) {
+      Part part;
+      part.batch.count = std::min(batch, end - at);
+      part.batch.step_samples = size;
+      part.batch.number = of_step++;
+      part.batch.whole = part.batch.count == end - begin;
+      part.batch.ends_whole = at + batch >= end;
+      part.batch.ends_step = part.batch.ends_whole && end == size;
+      part.batch.share = share;
+      part.batch.starts_sequence = number == 0 && at == 0;
+      for (int64_t i = at; i < at + part.batch.count; ++i) {
+        part.indices.push_back(sample(i));
+        if (mixes) part.partners.push_back(sample(i + away));
+      }
+      if (reading_->feed->fills) {
+        part.indices.resize(static_cast<size_t>(batch), part.indices.back());
+        if (mixes) part.partners.resize(static_cast<size_t>(batch), part.partners.back());
+      }
+      parts_.push_back(std::move(part));
     }
   }
+}
+
+namespace {
+
+Tensor as_floats(const Tensor& tensor) {
+  return tensor.dtype() == DType::f32 ? tensor : convert(tensor, DType::f32);
+}
+
+// The samples as they are seen in this epoch, by field.
+std::vector<Tensor> read_augmented(const Dataset& data, const std::vector<int64_t>& indices,
+                                   int threads, const Augmenter& augmenter, uint64_t seed) {
+  std::vector<Tensor> fields = read_batch(data, indices, threads);
+  if (!augmenter.active()) return fields;
+  fields[0] = as_floats(fields[0]);
+  const std::span<float> all = fields[0].data<float>();
+  const size_t elements = all.size() / indices.size();
+  for (size_t i = 0; i < indices.size(); ++i) {
+    augmenter.apply(all.subspan(i * elements, elements), seed, indices[i]);
+  }
+  return fields;
+}
+
+// Row i becomes share * row i + (1 - share) * row others[i]; there are as many as there are others.
+Tensor mixed(const Tensor& given, const std::vector<size_t>& others, double share) {
+  const Tensor samples = as_floats(given);
+  Shape shape = samples.shape();
+  const auto elements = static_cast<size_t>(samples.elements() / shape[0]);
+  shape[0] = std::ssize(others);
+  Tensor result(DType::f32, shape);
+  const std::span<const float> from = samples.data<float>();
+  const std::span<float> to = result.data<float>();
+  const auto mine = static_cast<float>(share);
+  for (size_t i = 0; i < others.size(); ++i) {
+    for (size_t k = 0; k < elements; ++k) {
+      to[i * elements + k] =
+          mine * from[i * elements + k] + (1 - mine) * from[others[i] * elements + k];
+    }
+  }
+  return result;
+}
+
+}  // namespace
+
+std::vector<Tensor> Batches::read(const Reading& reading, const Part& part) {
+  // Partners that are in the batch themselves are read once.
+  std::vector<int64_t> wanted = part.indices;
+  std::vector<size_t> others;
+  for (const int64_t partner : part.partners) {
+    const auto found = std::ranges::find(wanted, partner);
+    others.push_back(static_cast<size_t>(found - wanted.begin()));
+    if (found == wanted.end()) wanted.push_back(partner);
+  }
+  std::vector<Tensor> fields =
+      read_augmented(*reading.data, wanted, reading.threads, reading.augmenter, reading.seed);
+  for (Tensor& field : fields) {
+    if (!others.empty()) field = mixed(field, others, part.batch.share);
+  }
   std::vector<Tensor> inputs;
-  for (const InputBinding& input : feed.binding.inputs) {
+  for (const InputBinding& input : reading.feed->binding.inputs) {
     inputs.push_back(input.carried_from >= 0
                          ? input.first_state(fields)
                          : input.from_batch(fields[static_cast<size_t>(input.field)]));
@@ -153,30 +202,32 @@ std::vector<Tensor> Batches::read(const Dataset& data, const Feed& feed,
 
 void Batches::prefetch() {
   if (position_ >= parts_.size()) return;
-  pending_ = std::async(
-      std::launch::async,
-      [data = data_, feed = feed_, chosen = parts_[position_].indices, threads = threads_,
-       augmentation = augmentation_] { return read(*data, *feed, chosen, threads, augmentation); });
+  pending_ = std::async(std::launch::async, [reading = reading_, part = parts_[position_]] {
+    return read(*reading, part);
+  });
 }
 
 std::optional<Batch> Batches::next() {
   if (position_ >= parts_.size()) return {};
-  Batch batch;
+  const auto asked = std::chrono::steady_clock::now();
   const std::vector<Tensor> inputs = pending_.get();
-  batch.starts_sequence = position_ == 0;
-  const Part& part = parts_[position_++];
+  waited_ += std::chrono::duration<double>(std::chrono::steady_clock::now() - asked).count();
+  const Part& part = parts_[position_];
+  Batch batch = part.batch;
+  batch.starts_sequence = batch.starts_sequence || reading_->data->starts_sequence(part.indices[0]);
+  ++position_;
   prefetch();
   for (const Tensor& input : inputs) {
     batch.inputs.push_back(to_torch(input, is_float(input.dtype()) ? device_ : torch::kCPU));
   }
-  batch.count = part.count;
-  batch.step_samples = part.step_samples;
-  batch.ends_step = part.ends_step;
-  batch.starts_sequence = batch.starts_sequence || data_->starts_sequence(part.indices[0]);
-  if (data_->classes() == 0) return batch;
-  std::vector<int64_t> labels;
-  for (const int64_t index : part.indices) labels.push_back(data_->label(index));
-  batch.labels = torch::tensor(labels).to(device_);
+  if (reading_->data->classes() == 0) return batch;
+  const auto labels_of = [&](const std::vector<int64_t>& indices) {
+    std::vector<int64_t> labels;
+    for (const int64_t index : indices) labels.push_back(reading_->data->label(index));
+    return torch::tensor(labels).to(device_);
+  };
+  batch.labels = labels_of(part.indices);
+  if (!part.partners.empty()) batch.other_labels = labels_of(part.partners);
   return batch;
 }
 

@@ -5,11 +5,13 @@
 #include <torch/torch.h>
 
 #include <future>
+#include <memory>
 #include <optional>
 #include <vector>
 
 #include "nibble/train.h"
 #include "ranges/binding.h"
+#include "train/augmentations/augmentation.h"
 
 namespace nibble {
 
@@ -31,9 +33,15 @@ struct Feed {
 struct Batch {
   std::vector<torch::Tensor> inputs;  // by input of the graph; of states what they start from
   torch::Tensor labels;               // [fed], int64; undefined without labels
-  int64_t count = 0;                  // samples, without those that fill it up
+  /// Where pairs of samples are mixed: the labels of the others, which have the rest of the share.
+  torch::Tensor other_labels;
+  double share = 1;
+  int64_t count = 0;  // samples, without those that fill it up
   bool starts_sequence = false;
   int64_t step_samples = 0;  // of all batches of its step
+  int64_t number = 0;        // among them, from 0
+  bool whole = true;         // all that the network is to see at once: TrainOptions::batch samples
+  bool ends_whole = true;    // the last of them
   bool ends_step = false;
 };
 
@@ -41,47 +49,51 @@ struct Batch {
 class Batches {
  public:
   /// Training: shuffled (but for sequences) and augmented as `options` say. Steps differ in size by
-  /// at most one sample, so that no small remainder upsets batch statistics.
+  /// at most one sample, so that no small remainder upsets batch statistics. The first
+  /// `steps_done` of them are left out.
   static Batches shuffled(const Dataset& data, const Feed& feed, const TrainOptions& options,
-                          int epoch, torch::Device device);
+                          int epoch, int64_t steps_done, torch::Device device);
   /// Validation: in order, untouched; `step` samples at a time, as far as the network can.
   static Batches in_order(const Dataset& data, const Feed& feed, int64_t step, int threads,
                           torch::Device device);
 
   /// The next batch; none at the end. Throws what reading the samples throws.
   std::optional<Batch> next();
+  /// How long next() waited for samples, in all, in seconds.
+  double waited() const { return waited_; }
 
  private:
-  struct Augmentation {
-    bool flip = false;
-    int crop_padding = 0;
-    uint64_t seed = 0;  // of this epoch
-  };
   struct Part {
     std::vector<int64_t> indices;
-    int64_t count = 0;  // without filling
-    int64_t step_samples = 0;
-    bool ends_step = false;
+    std::vector<int64_t> partners;  // mixed with them; empty: with none
+    Batch batch;                    // but for its tensors
   };
-  Batches(const Dataset& data, const Feed& feed, std::vector<int64_t> order, int64_t step,
-          int threads, const Augmentation& augmentation, torch::Device device);
-  static std::vector<Tensor> read(const Dataset& data, const Feed& feed,
-                                  const std::vector<int64_t>& indices, int threads,
-                                  const Augmentation& augmentation);
+  /// What the thread that reads ahead knows.
+  struct Reading {
+    const Dataset* data;
+    const Feed* feed;
+    int threads;
+    Augmenter augmenter;
+    uint64_t seed;  // of this epoch
+    double mixup;   // TrainOptions::mixup
+  };
+  struct Division {
+    int64_t step = 1;        // samples
+    int64_t accumulate = 1;  // batches that they are seen in
+    int64_t steps_done = 0;
+  };
+  Batches(std::vector<int64_t> order, const Division& division, Reading reading,
+          torch::Device device);
+  void add_step(std::span<const int64_t> samples, int64_t accumulate, uint64_t number);
+  static std::vector<Tensor> read(const Reading& reading, const Part& part);
   void prefetch();
 
-  const Dataset* data_;
-  const Feed* feed_;
+  std::shared_ptr<const Reading> reading_;
   std::vector<Part> parts_;
   size_t position_ = 0;
-  int threads_ = 1;
-  Augmentation augmentation_;
   torch::Device device_;
+  double waited_ = 0;
   std::future<std::vector<Tensor>> pending_;
 };
-
-/// Mirrors `image` ([C,H,W]) left-right if `flip`, and shifts it by (dy, dx) pixels, filling with
-/// zero.
-void augment_image(std::span<float> image, const Shape& shape, bool flip, int64_t dy, int64_t dx);
 
 }  // namespace nibble

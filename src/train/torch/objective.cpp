@@ -174,7 +174,10 @@ torch::Tensor Objective::term_loss(const Term& term, const std::vector<torch::Te
          "{}): what depends on the answers themselves cannot be compared",
          term.name, in.output.numel(), in.teacher.numel());
   }
-  return term.row->run(in);
+  const torch::Tensor loss = term.row->run(in);
+  if (!batch.other_labels.defined() || term.from_teacher) return loss;
+  in.labels = own(batch.other_labels, batch);
+  return loss * batch.share + term.row->run(in) * (1 - batch.share);
 }
 
 torch::Tensor Objective::loss(const std::vector<torch::Tensor>& outputs,

@@ -47,4 +47,17 @@ void Player::detach() {
   for (State& state : states_) state.last = state.last.detach();
 }
 
+std::vector<torch::Tensor> Player::states() const {
+  std::vector<torch::Tensor> states;
+  for (const State& state : states_) {
+    if (state.last.defined()) states.push_back(state.last);
+  }
+  return states;
+}
+
+void Player::set_states(const std::vector<torch::Tensor>& states) {
+  check(states.size() == states_.size(), "states of another network");
+  for (size_t i = 0; i < states.size(); ++i) states_[i].last = states[i];
+}
+
 }  // namespace nibble

@@ -2,81 +2,24 @@
 
 #include <algorithm>
 #include <cmath>
-#include <numbers>
+#include <limits>
 
 #include "base/check.h"
 #include "base/machine.h"
+#include "train/log/log.h"
+#include "train/services.h"
 #include "train/torch/tensors.h"
 
 namespace nibble {
 namespace {
 
-// A scale moves all codes of its channel at once: of what a weight may change in a step, so much.
-// Measured without labels, on a convolutional and a recurrent network.
-constexpr double kScaleRate = 0.3;
-// Norm of all gradients together.
-constexpr double kLargestGradient = 2.0;
-
-/// A parameter group per role. AdamW moves every entry by about the learning rate, whatever its
-/// size, so that each scale gets a group of its own with a rate in proportion to it.
-struct Groups {
-  std::vector<torch::optim::OptimizerParamGroup> groups;
-  std::vector<double> factors;
-};
-
-std::unique_ptr<torch::optim::OptimizerOptions> group_options(const TrainOptions& options,
-                                                              bool decays) {
-  const double decay = decays ? options.weight_decay : 0;
-  if (options.optimizer == Optimizer::adamw) {
-    return std::make_unique<torch::optim::AdamWOptions>(
-        torch::optim::AdamWOptions(options.learning_rate).weight_decay(decay));
-  }
-  return std::make_unique<torch::optim::SGDOptions>(torch::optim::SGDOptions(options.learning_rate)
-                                                        .momentum(options.momentum)
-                                                        .weight_decay(decay));
-}
-
-Groups make_groups(const Network& network, const TrainOptions& options, bool taught) {
-  Groups result;
-  std::vector<torch::Tensor> weights, others;
-  const auto add = [&](const std::vector<torch::Tensor>& tensors, bool decays, double factor) {
-    if (tensors.empty()) return;
-    result.groups.emplace_back(tensors, group_options(options, decays));
-    result.factors.push_back(factor);
-  };
-  for (const Parameter& parameter : network.parameters()) {
-    const bool is_scale = parameter.role == ParameterRole::scale;
-    if (taught && !is_scale && options.optimizer == Optimizer::adamw) {
-      add({parameter.tensor}, parameter.role == ParameterRole::weight, size_of(parameter.tensor));
-    } else if (parameter.role == ParameterRole::weight) {
-      weights.push_back(parameter.tensor);
-    } else if (is_scale && options.optimizer == Optimizer::adamw) {
-      add({parameter.tensor}, false,
-          parameter.tensor.mean().item<double>() * (taught ? kScaleRate : 1));
-    } else {
-      others.push_back(parameter.tensor);
-    }
-  }
-  add(weights, true, 1);
-  add(others, false, 1);
-  return result;
-}
-
-std::unique_ptr<torch::optim::Optimizer> make_optimizer(Groups groups,
-                                                        const TrainOptions& options) {
-  if (options.optimizer == Optimizer::adamw) {
-    return std::make_unique<torch::optim::AdamW>(std::move(groups.groups));
-  }
-  return std::make_unique<torch::optim::SGD>(std::move(groups.groups),
-                                             torch::optim::SGDOptions(options.learning_rate));
-}
-
 const Graph* graph_of(const Network* teacher) {
   return teacher != nullptr ? &teacher->graph() : nullptr;
 }
 
-std::string stage_name(int epoch, const TrainOptions& options) {
-  return fmt::format("training, epoch {} of {}", epoch + 1, options.epochs);
+int64_t steps_of(const Dataset& data, const TrainOptions& options) {
+  const int64_t step = int64_t{options.batch} * options.accumulate;
+  return (data.size() + step - 1) / step;
 }
 
 }  // namespace
@@ -99,31 +42,28 @@ Trainer::Trainer(Network& network, Network* teacher, const Dataset& training,
       validation_feed_(Feed::of(network.graph(), graph_of(teacher), validation,
                                 std::max(options.batch, 64), options.threads)),
       objective_(network.graph(), graph_of(teacher), training, options),
-      student_(network, network.graph(), feed_, objective_.wanted()) {
-  if (options.flip || options.crop_padding > 0) {
-    const Shape shape = sample_shape(training, "augmentation by flip and crop");
-    if (shape.rank() != 3) {
-      fail(ErrorCode::invalid_argument, "flip and crop are for images [C,H,W], the samples are {}",
-           shape.to_string());
-    }
-  }
+      student_(network, network.graph(), feed_, objective_.wanted()),
+      steps_per_epoch_(steps_of(training, options)),
+      schedule_(options, steps_per_epoch_),
+      mover_(network, options, !objective_.labelled()) {
+  if (options.mixup > 0) require_mixable();
   if (teacher != nullptr) {
     teacher_player_.emplace(*teacher, network.graph(), feed_, objective_.wanted_of_teacher());
   }
   result_.labelled = objective_.labelled();
-  steps_per_epoch_ = (training.size() + options.batch - 1) / options.batch;
-  Groups groups = make_groups(network, options, !objective_.labelled());
-  rate_factors_ = groups.factors;
-  optimizer_ = make_optimizer(std::move(groups), options);
+  if (options.judge) result_.metric = options.judge->metric;
 }
 
-double Trainer::learning_rate(int64_t step) const {
-  const double warmup = options_.warmup_epochs * static_cast<double>(steps_per_epoch_);
-  const double total = options_.epochs * static_cast<double>(steps_per_epoch_);
-  const auto now = static_cast<double>(step);
-  if (now < warmup) return options_.learning_rate * (now + 1) / (warmup + 1);
-  const double progress = (now - warmup) / std::max(total - warmup, 1.0);
-  return options_.learning_rate * 0.5 * (1 + std::cos(std::numbers::pi * progress));
+void Trainer::require_mixable() const {
+  if (feed_.in_sequence()) {
+    fail(ErrorCode::invalid_argument,
+         "--mixup: the samples follow on one another, and cannot be mixed");
+  }
+  for (const Field& field : training_.fields()) {
+    if (is_float(field.dtype) || field.dtype == DType::u8) continue;
+    fail(ErrorCode::invalid_argument, "--mixup: '{}' holds {}, which cannot be mixed", field.name,
+         name_of(field.dtype));
+  }
 }
 
 std::vector<torch::Tensor> Trainer::ask_teacher(Player& teacher, const Batch& batch) const {
@@ -156,7 +96,7 @@ void Trainer::measure_teacher() {
   const int64_t enough =
       feed_.in_sequence() ? training_.size() : std::min<int64_t>(training_.size(), 256);
   Player teacher(*teacher_, network_.graph(), feed_, objective_.wanted_of_teacher());
-  Batches batches = Batches::shuffled(training_, feed_, options_, 0, device_);
+  Batches batches = Batches::shuffled(training_, feed_, options_, 0, 0, device_);
   int64_t seen = 0;
   while (seen < enough) {
     const auto batch = batches.next();
@@ -170,69 +110,79 @@ void Trainer::measure_teacher() {
 torch::Tensor Trainer::loss_of(const Batch& batch, int64_t step) {
   std::vector<torch::Tensor> wanted;
   if (teacher_player_) wanted = ask_teacher(*teacher_player_, batch);
-  // Statistics of part of a step would be those of too few samples; and what a teacher is learned
-  // by is the network as it will run.
-  const bool whole = batch.count == batch.step_samples;
-  const Network::Mode mode{.training = objective_.labelled() && whole,
-                           .seed = options_.seed * 1'000'003 + static_cast<uint64_t>(step)};
+  // Statistics of part of what is to be seen at once would be those of too few samples; and what a
+  // teacher is learned by is the network as it will run.
+  const uint64_t seed = options_.seed * 1'000'003 + static_cast<uint64_t>(step);
+  const Network::Mode mode{
+      .training = objective_.labelled() && batch.whole,
+      .seed = seed + 0x9e3779b97f4a7c15ULL * static_cast<uint64_t>(batch.number)};
   const torch::Tensor loss = objective_.loss(student_.run(batch, mode), wanted, batch);
-  if (whole) return loss;
+  if (batch.count == batch.step_samples) return loss;
   return loss * (static_cast<double>(batch.count) / static_cast<double>(batch.step_samples));
 }
 
-void Trainer::update(double loss, int epoch, int64_t number) {
+void Trainer::update(double loss, int64_t samples) {
   if (!std::isfinite(loss)) {
     fail(ErrorCode::invalid_argument,
          "the loss became {} in epoch {}, step {}: lower the learning rate (now {}), lengthen the "
          "warm-up, or look for NaN and infinities in the data",
-         loss, epoch + 1, number + 1, options_.learning_rate);
+         loss, position_.epoch + 1, position_.step + 1, options_.learning_rate);
   }
-  const int64_t step = epoch * steps_per_epoch_ + number;
-  for (size_t i = 0; i < rate_factors_.size(); ++i) {
-    optimizer_->param_groups()[i].options().set_lr(learning_rate(step) * rate_factors_[i]);
-  }
-  clip_gradients();
-  optimizer_->step();
-  optimizer_->zero_grad();
+  mover_.step(schedule_.at(global_step()));
   network_.project_scales();
+  position_.loss += loss * static_cast<double>(samples);
+  ++position_.step;
 }
 
-// Without batch normalisation, which is folded by then, one bad step can end a quantized network
-// for good.
-void Trainer::clip_gradients() {
-  std::vector<torch::Tensor> parameters;
-  for (const torch::optim::OptimizerParamGroup& group : optimizer_->param_groups()) {
-    parameters.insert(parameters.end(), group.params().begin(), group.params().end());
-  }
-  torch::nn::utils::clip_grad_norm_(parameters, kLargestGradient);
+void Trainer::tell_step(const Batches& batches, double loss, int64_t samples) {
+  pace_.step(samples, batches.waited());
+  const int64_t done = global_step(), steps = options_.epochs * steps_per_epoch_;
+  const TrainStep step{
+      .epoch = position_.epoch,
+      .step = done,
+      .steps = steps,
+      .loss = loss,
+      .learning_rate = schedule_.at(done - 1),
+      .samples_per_second = pace_.samples_per_second(),
+      .waiting = pace_.waiting(),
+      .seconds_left = pace_.seconds_for(steps - done, options_.epochs - position_.epoch)};
+  for (TrainObserver* observer : observers_) observer->on_step(step);
 }
 
-double Trainer::train_epoch(int epoch) {
-  Batches batches = Batches::shuffled(training_, feed_, options_, epoch, device_);
-  const std::string stage = stage_name(epoch, options_);
-  double loss_sum = 0, step_loss = 0;
-  int64_t number = 0;
-  torch::Tensor open;  // of a step through a sequence: differentiated at its end
-  report_progress(options_.progress, stage, 0, steps_per_epoch_);
-  optimizer_->zero_grad();
+// From where it stands.
+void Trainer::train_epoch() {
+  const std::string stage =
+      fmt::format("training, epoch {} of {}", position_.epoch + 1, options_.epochs);
+  report_progress(options_.progress, stage, position_.step, steps_per_epoch_);
+  if (position_.step == steps_per_epoch_) return;
+  Batches batches =
+      Batches::shuffled(training_, feed_, options_, position_.epoch, position_.step, device_);
+  double step_loss = 0;
+  torch::Tensor open;  // of a walk along a sequence: differentiated at its end
+  mover_.forget_gradients();
+  pace_.start();
   while (const auto batch = batches.next()) {
-    const torch::Tensor loss = loss_of(*batch, epoch * steps_per_epoch_ + number);
+    const torch::Tensor loss = loss_of(*batch, global_step());
     step_loss += loss.item<double>();
     if (feed_.in_sequence()) {
       open = open.defined() ? open + loss : loss;
     } else if (std::isfinite(step_loss)) {
       loss.backward();
     }
-    if (!batch->ends_step) continue;
+    if (!batch->ends_whole) continue;
     if (open.defined() && std::isfinite(step_loss)) open.backward();
     open = torch::Tensor();
     student_.detach();
-    update(step_loss, epoch, number++);
-    loss_sum += step_loss * static_cast<double>(batch->step_samples);
+    if (!batch->ends_step) continue;
+    update(step_loss, batch->step_samples);
+    tell_step(batches, step_loss, batch->step_samples);
     step_loss = 0;
-    report_progress(options_.progress, stage, number, steps_per_epoch_);
+    if (wants_checkpoint()) {
+      save_checkpoint();
+      pace_.start();
+    }
+    report_progress(options_.progress, stage, position_.step, steps_per_epoch_);
   }
-  return loss_sum / static_cast<double>(training_.size());
 }
 
 void Trainer::validate(Epoch& epoch) {
@@ -256,6 +206,27 @@ void Trainer::validate(Epoch& epoch) {
   epoch.validation_accuracy = static_cast<double>(tally.correct) / samples;
   epoch.validation_loss = tally.loss / samples;
   epoch.validation_sqnr_db = tally.sqnr_db();
+  if (options_.judge) {
+    epoch.score = options_.judge->score(network_.to_graph());
+  } else if (objective_.labelled()) {
+    epoch.score = train_services().proportion(tally.correct, tally.samples);
+  }
+}
+
+// Without labels all accuracies are zero. A score that is not a number is worse than any.
+bool Trainer::is_better(const Epoch& epoch, const Epoch& other) const {
+  const auto rank = [&](const Epoch& e) {
+    double value = e.validation_accuracy;
+    if (options_.judge) value = options_.judge->larger_is_better ? e.score->value : -e.score->value;
+    if (std::isnan(value)) value = -std::numeric_limits<double>::infinity();
+    return std::pair(value, -e.validation_loss);
+  };
+  return rank(epoch) > rank(other);
+}
+
+bool Trainer::lost_patience() const {
+  const auto since_best = std::ssize(result_.epochs) - (result_.best_epoch + 1);
+  return options_.patience > 0 && since_best >= options_.patience;
 }
 
 void Trainer::keep_best() {
@@ -263,30 +234,64 @@ void Trainer::keep_best() {
   for (const torch::Tensor& tensor : network_.state()) best_.push_back(tensor.clone());
 }
 
+void Trainer::end_epoch() {
+  const auto begun = Clock::now();
+  Epoch done;
+  done.train_loss = position_.loss / static_cast<double>(training_.size());
+  done.learning_rate = schedule_.at(global_step() - 1);
+  validate(done);
+  // What got no better than it was stays as it was.
+  const bool best = is_better(done, result_.best());
+  for (TrainObserver* observer : observers_) {
+    observer->on_epoch(position_.epoch, global_step(), done, best);
+  }
+  result_.epochs.push_back(done);
+  if (best) {
+    result_.best_epoch = position_.epoch;
+    keep_best();
+  }
+  position_ = {.epoch = position_.epoch + 1};
+  pace_.validated(Clock::now() - begun);
+  if (has_checkpoint()) save_checkpoint();
+}
+
 TrainResult Trainer::run() {
+  if (has_checkpoint()) open_checkpoint();
   try_out();
   measure_teacher();
-  if (options_.checkpoint.empty() || !resume()) {
+  const bool resumes = checkpoint_ != nullptr;
+  if (resumes) {
+    restore();
+  } else {
     validate(result_.start);
     keep_best();
   }
-  for (auto epoch = static_cast<int>(result_.epochs.size()); epoch < options_.epochs; ++epoch) {
-    Epoch done;
-    done.train_loss = train_epoch(epoch);
-    done.learning_rate = learning_rate((epoch + 1) * steps_per_epoch_ - 1);
-    validate(done);
-    // Without labels all accuracies are zero. What got no better than it was stays as it was.
-    const auto rank = [](const Epoch& e) {
-      return std::pair(e.validation_accuracy, -e.validation_loss);
-    };
-    const bool best = rank(done) > rank(result_.best());
-    result_.epochs.push_back(done);
-    if (best) {
-      result_.best_epoch = epoch;
-      keep_best();
-    }
-    if (!options_.checkpoint.empty()) save_checkpoint();
+  logs_ = open_logs(options_, {.resumes = resumes,
+                               .step = global_step(),
+                               .epochs = position_.epoch,
+                               .steps_per_epoch = steps_per_epoch_,
+                               .training_samples = training_.size(),
+                               .validation_samples = validation_.size(),
+                               .labelled = result_.labelled});
+  for (const auto& log : logs_) {
+    observers_.push_back(log.get());
+    if (!resumes) log->on_start(result_.start);
   }
+  if (options_.observer != nullptr) {
+    observers_.push_back(options_.observer);
+    options_.observer->on_start(result_.epochs.empty() ? result_.start : result_.epochs.back());
+  }
+  saved_ = Clock::now();
+  try {
+    while (position_.epoch < options_.epochs && !lost_patience()) {
+      train_epoch();
+      end_epoch();
+    }
+  } catch (const Error& error) {
+    if (error.code() == ErrorCode::cancelled) stop_for_now();
+    throw;
+  }
+  result_.stopped_early = position_.epoch < options_.epochs;
   network_.set_state(best_);
   result_.graph = network_.to_graph();
   return std::move(result_);

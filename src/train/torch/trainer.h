@@ -1,6 +1,7 @@
 // The training loop.
 #pragma once
 
+#include <chrono>
 #include <memory>
 #include <optional>
 #include <vector>
@@ -9,6 +10,9 @@
 #include "train/torch/batches.h"
 #include "train/torch/network.h"
 #include "train/torch/objective.h"
+#include "train/torch/optimizer.h"
+#include "train/torch/pace.h"
+#include "train/torch/run_facts.h"
 
 namespace nibble {
 
@@ -23,6 +27,10 @@ class Player {
   std::vector<torch::Tensor> run(const Batch& batch, const Network::Mode& mode);
   /// What is behind does not count in gradients any more.
   void detach();
+
+  /// What is carried to the next batch; empty before the first one.
+  std::vector<torch::Tensor> states() const;
+  void set_states(const std::vector<torch::Tensor>& states);
 
  private:
   struct State {
@@ -46,19 +54,36 @@ class Trainer {
   TrainResult run();
 
  private:
+  using Clock = std::chrono::steady_clock;
+  /// Steps are done one after another, and nothing lasts from one to the next but what
+  /// checkpoint.cpp saves.
+  struct Position {
+    int epoch = 0;
+    int64_t step = 0;  // of this epoch, all before it are done
+    double loss = 0;   // of this epoch, times samples
+  };
+
+  void require_mixable() const;
   void try_out();
   void measure_teacher();
-  void clip_gradients();
-  double train_epoch(int epoch);
+  void train_epoch();
+  void end_epoch();
   void validate(Epoch& epoch);
+  bool is_better(const Epoch& epoch, const Epoch& other) const;
+  bool lost_patience() const;
   void keep_best();
+  void tell_step(const Batches& batches, double loss, int64_t samples);
   torch::Tensor loss_of(const Batch& batch, int64_t step);
-  void update(double loss, int epoch, int64_t number);
+  void update(double loss, int64_t samples);
   std::vector<torch::Tensor> ask_teacher(Player& teacher, const Batch& batch) const;
-  double learning_rate(int64_t step) const;
-  bool resume();
+  int64_t global_step() const { return position_.epoch * steps_per_epoch_ + position_.step; }
+
+  bool has_checkpoint() const;
+  bool wants_checkpoint() const;
+  void open_checkpoint();
   void save_checkpoint();
-  std::string fingerprint() const;
+  void restore();
+  [[noreturn]] void stop_for_now();
 
   Network& network_;
   Network* teacher_;
@@ -72,10 +97,18 @@ class Trainer {
   Player student_;
   std::optional<Player> teacher_player_;
   int64_t steps_per_epoch_ = 0;
-  std::unique_ptr<torch::optim::Optimizer> optimizer_;
-  std::vector<double> rate_factors_;  // by parameter group
-  TrainResult result_;                // its graph is made at the end
-  std::vector<torch::Tensor> best_;   // state of the best epoch
+  Schedule schedule_;
+  Mover mover_;
+  Position position_;
+  TrainResult result_;               // its graph is made at the end
+  std::vector<torch::Tensor> best_;  // state of the best epoch
+
+  std::vector<TrainObserver*> observers_;
+  std::vector<std::unique_ptr<TrainObserver>> logs_;
+  Pace pace_;
+  RunFacts facts_;
+  std::unique_ptr<torch::serialize::InputArchive> checkpoint_;  // to go on from
+  Clock::time_point saved_;
 };
 
 /// One thread per core, but one for a small network: a step of a few milliseconds gains little from

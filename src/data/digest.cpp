@@ -1,4 +1,4 @@
-#include "report/digest.h"
+#include "data/digest.h"
 
 #include <fmt/format.h>
 
