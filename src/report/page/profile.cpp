@@ -56,7 +56,7 @@ std::string costliest(const TimedModel& timed, const std::string& label) {
     const TimedStep& step = *steps[i];
     table.add_row({{step.node},
                    {step.op},
-                   {step.kernel},
+                   {step.kernel == "eval" ? "plain loops" : step.kernel},
                    {format_duration(step.seconds)},
                    {percent(step.share)},
                    {percent(step.of_peak)},
