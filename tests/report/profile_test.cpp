@@ -157,6 +157,14 @@ TEST(why_not_faster, where_no_cause_stands_out_the_kind_that_takes_longest_is_na
   expect_part(why_not_faster(slow), "little to gain");
 }
 
+TEST(why_not_faster, is_said_of_a_quantized_model_that_is_no_faster_than_a_float_one) {
+  const Graph reference = digits_network(), quantized = quantized_digits({});
+  EXPECT_FALSE(why_not_faster(reference, quantized, 1.5, {.runs = 2}));
+  EXPECT_TRUE(why_not_faster(reference, quantized, 0.9, {.runs = 2}));
+  EXPECT_FALSE(why_not_faster(reference, reference, 0.9, {.runs = 2}));
+  EXPECT_FALSE(why_not_faster(quantized, quantized, 0.9, {.runs = 2}));
+}
+
 TEST(profile, its_trace_has_an_event_for_each_step_within_the_inference) {
   const NetworkProfile measured = profile(quantized_digits({}), {.runs = 3});
   const auto trace = nlohmann::json::parse(trace_json(measured, "digits").dump());
