@@ -39,9 +39,11 @@ struct MachinePeak {
 
 /// A step, and how long it takes.
 struct ProfiledStep {
-  StepProfile step;     // its `runs` are those of the run that took the median time, from its start
-  double median_s = 0;  // over the timed runs
-  double share = 0;     // of the sum over all steps
+  /// Its `runs` are those of the run that took the median time, from its start; its macs and bytes
+  /// are of all of them together: a body of a loop runs often.
+  StepProfile step;
+  double median_s = 0;               // over the timed runs
+  double share = 0;                  // of the sum over all steps
   std::optional<double> operations;  // per second, of a step that multiplies
   std::optional<double> of_peak;     // of MachinePeak
   std::optional<double> bytes;       // per second

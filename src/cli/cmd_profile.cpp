@@ -166,15 +166,19 @@ void print_reasons(const NetworkProfile& profile) {
 
 // The sum of medians is not the median of sums, and between steps there is time as well.
 void print_sums(const NetworkProfile& profile) {
-  constexpr double kBusy = 0.15;
-  const double difference = profile.whole_s / profile.steps_s - 1;
+  constexpr double kMuch = 0.15;
+  const double difference = profile.steps_s > 0 ? profile.whole_s / profile.steps_s - 1 : 0;
   tell(
       "\nThe steps add up to {}; a whole inference, timed without looking at steps, takes {}: "
       "{:.1f} % {}. Medians of {} runs of each, in turns, {} thread{}, batch {}.\n",
       format_duration(profile.steps_s), format_duration(profile.whole_s),
       std::abs(100 * difference), difference < 0 ? "less" : "more", profile.runs, profile.threads,
       s(static_cast<size_t>(profile.threads)), profile.batch);
-  if (std::abs(difference) < kBusy) return;
+  if (std::abs(difference) < kMuch) return;
+  if (profile.whole_s < (1 + kMuch) * profile.fastest_s) {
+    tell("That is what lies between the steps: looking at the inputs, going from step to step.\n");
+    return;
+  }
   tell(
       "They should differ by a few percent: other work interrupted most of the runs, the fastest "
       "of which took {}. Shares can be trusted, times had better be measured on an idle machine.\n",
@@ -198,6 +202,11 @@ void print_peak(const NetworkProfile& profile) {
 }
 
 void print_text(const NetworkProfile& profile, const Arguments& arguments) {
+  if (profile.steps.empty()) {
+    tell("{} has no steps: it gives its inputs under other shapes. An inference takes {}.\n",
+         arguments.model, format_duration(profile.whole_s));
+    return;
+  }
   print_steps(profile, arguments.top);
   print_kinds(profile);
   print_reasons(profile);
