@@ -3,7 +3,7 @@ _nibble() {
   local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD - 1]}
   COMPREPLY=()
   if ((COMP_CWORD == 1)); then
-    COMPREPLY=($(compgen -W 'inspect check ops train analyze quantize qat finetune eval compare run bench demo new provenance reproduce report --help --version' -- "$word"))
+    COMPREPLY=($(compgen -W 'inspect check ops train analyze quantize qat finetune eval compare run bench profile demo new provenance reproduce report --help --version' -- "$word"))
     return
   fi
   case "${COMP_WORDS[1]} $before" in
@@ -279,6 +279,15 @@ _nibble() {
     'bench --seconds') :; return ;;
     'bench --seed') :; return ;;
     'bench --run') :; return ;;
+    'profile --top') :; return ;;
+    'profile --trace') :; compopt -o default; return ;;
+    'profile --threads') :; return ;;
+    'profile --runs') :; return ;;
+    'profile --batch') :; return ;;
+    'profile --shape') :; return ;;
+    'profile --carry') :; return ;;
+    'profile --seed') :; return ;;
+    'profile --run') :; return ;;
     'demo -o'|'demo --output') :; compopt -o default; return ;;
     'demo --threads') :; return ;;
     'demo --seed') :; return ;;
@@ -341,6 +350,7 @@ _nibble() {
     compare) [[ $word == -* ]] && COMPREPLY=($(compgen -W '-h --help --data --input --carry --frame --hop --samples --arithmetic --json --threads --seed --run --preprocess --resize --letterbox --pad-value --crop --color --layout --scale --mean --std' -- "$word")) ;;
     run) [[ $word == -* ]] && COMPREPLY=($(compgen -W '-h --help --input -o --output --arithmetic --json --threads --seed' -- "$word")) ;;
     bench) [[ $word == -* ]] && COMPREPLY=($(compgen -W '-h --help --threads --batch --shape --carry --seconds --seed --json --run' -- "$word")) ;;
+    profile) [[ $word == -* ]] && COMPREPLY=($(compgen -W '-h --help --top --trace --threads --runs --batch --shape --carry --seed --json --run' -- "$word")) ;;
     demo) [[ $word == -* ]] && COMPREPLY=($(compgen -W '-h --help -o --output --json --threads --seed --run' -- "$word")) ;;
     new) [[ $word == -* ]] && COMPREPLY=($(compgen -W '-h --help --model --from --data --input --carry --frame --hop --json --threads --seed --preprocess --resize --letterbox --pad-value --crop --color --layout --scale --mean --std' -- "$word")) ;;
     provenance) [[ $word == -* ]] && COMPREPLY=($(compgen -W '-h --help --json --threads --seed' -- "$word")) ;;

@@ -5,8 +5,10 @@
 #include <initializer_list>
 #include <map>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "nibble/graph.h"
@@ -35,15 +37,49 @@ struct CompileOptions {
   bool optimize = true;
 };
 
-/// One line of a profile.
+/// What a step does, as far as its time goes.
+enum class StepKind : uint8_t {
+  convolution,
+  depthwise,  // a convolution each of whose channels sees one channel
+  product,    // of matrices
+  recurrent,  // LSTM, GRU, RNN
+  pooling,
+  elementwise,  // and all that is none of the others
+  movement,     // elements are moved or picked: Concat, Slice, Gather, ...
+  layout,       // Transpose: of the model, or between channels first and last
+  conversion,   // of reals to codes or back, or to another grid: no node of the model
+  control,      // If, Loop, Scan, without what their bodies do
+};
+/// "convolution", "depthwise convolution", "matrix product", ...
+std::string_view name_of(StepKind kind);
+
+/// One execution of a step, in seconds since profiling was switched on.
+struct StepRun {
+  int run = 0;  // of the program, from 0
+  double begin_s = 0, end_s = 0;
+};
+
+/// One line of a profile: a step of the program, in the order in which they run.
 struct StepProfile {
-  std::string node;
-  std::string op;
-  std::string kernel;
-  double seconds = 0;  // total over all runs since profiling started
+  std::string node;    // with the path of its body; of a conversion, the value
+  std::string op;      // of a conversion "Quantize", "Dequantize", "Requantize" or "Round"
+  std::string kernel;  // "conv u8s8 3x3 avx512_vnni"; "eval" where the operator has none
   /// Kernels of the operator that were asked before, and why they do not run this node: "conv on u8
   /// codes: input 0 has no codes of 8 bits".
   std::vector<std::string> refused;
+  StepKind kind = StepKind::elementwise;
+  /// Of a step that multiplies, what its products are of: f32, i8 or i16. Of others i8 if they work
+  /// on codes, i64 if they give no reals (shapes, indices, truth values), else f32.
+  DType arithmetic = DType::f32;
+  std::string result;  // type and shape of its first output in memory: "u8[1,32,32,16]"
+  /// Of one execution. Multiplications with their additions, of convolutions and products.
+  int64_t macs = 0;
+  /// Of one execution, from shapes and widths: each operand once; what picks elements reads as many
+  /// as it writes. nullopt where sizes are known only while running.
+  std::optional<uint64_t> weight_bytes, read_bytes, written_bytes;
+  double seconds = 0;               // over all runs since profiling was switched on
+  std::vector<double> run_seconds;  // of each run; what its bodies take is not in it
+  std::vector<StepRun> runs;        // with its bodies
 };
 
 /// A compiled graph:
@@ -84,6 +120,7 @@ class Program {
   using BodyObserver = std::function<void(const std::string& path, ValueId, const Tensor&)>;
   void observe_bodies(BodyObserver observer);
 
+  int threads() const;
   size_t arena_bytes() const;  // activations, after reuse
   /// Weights as the kernels hold them; those of bodies count once they ran.
   size_t constant_bytes() const;
@@ -93,7 +130,13 @@ class Program {
     int nodes = 0;
   };
   Coverage coverage() const;
+  /// Switched on, each run leaves the times of its steps; switched on again, it starts anew. While
+  /// it is off it costs a comparison for each step. Times are this program's alone: others may run
+  /// in other threads.
   void profile(bool on);
+  /// Held, it lets runs pass without a clock, and keeps what it has.
+  void hold_profile(bool held);
+  /// Of the input shapes that ran last.
   std::vector<StepProfile> profile() const;
 
   struct Impl;

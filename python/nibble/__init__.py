@@ -7,7 +7,7 @@
     print(nibble.evaluate(["model.onnx", small], "photos/"))
 
 Every verb of the command line is a function here: `inspect`, `ops`, `analyze`, `quantize`, `choose_bits`, `train`, `qat`,
-`finetune`, `evaluate`, `compare`, `bench`; and `Session` runs models by ONNX Runtime's interface. Models may be paths, bytes,
+`finetune`, `evaluate`, `compare`, `bench`, `profile`; and `Session` runs models by ONNX Runtime's interface. Models may be paths, bytes,
 onnx.ModelProto or what another verb gave; data may be whatever the command line knows, arrays, or iterables of batches.
 What goes wrong is `nibble.Error`, one sentence. docs/python.md has an example of each.
 """
@@ -19,6 +19,7 @@ from .evaluation import Difference, Evaluation, Row, evaluate
 from .inspection import Check, Inspection, Operators, check, inspect, ops
 from .latency import Bench, bench
 from .model import Constant, Layer, Model, Value, load
+from .profiling import Profile, profile
 from .ptq import Choice, Grid, Ranges, TensorRange, analyze, choose_bits, quantize
 from .samples import Dataset, dataset
 from .session import NodeArg, Session
@@ -50,7 +51,7 @@ def architectures() -> dict[str, str]:
 
 __all__ = [
     "Bench", "Check", "Choice", "Comparison", "Constant", "Dataset", "Difference", "Error", "Evaluation", "Grid", "Inspection",
-    "InternalError", "Layer", "LayerError", "Model", "NodeArg", "Operators", "Ranges", "Row", "Session", "TensorRange",
+    "InternalError", "Layer", "LayerError", "Model", "NodeArg", "Operators", "Profile", "Ranges", "Row", "Session", "TensorRange",
     "Training", "Value", "about", "analyze", "architectures", "bench", "check", "choose_bits", "compare", "dataset", "evaluate",
-    "finetune", "inspect", "load", "metrics", "ops", "qat", "quantize", "targets", "train",
+    "finetune", "inspect", "load", "metrics", "ops", "profile", "qat", "quantize", "targets", "train",
 ]  # fmt: skip

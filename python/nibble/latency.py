@@ -17,13 +17,17 @@ class Bench(Result):
 
     Each row: {"model", "threads", "batch", "runs", "median_s", "p95_s", "samples_per_second", "memory_bytes", "file_bytes",
     "speed"}: seconds, bytes, and the ratio of medians to the first model at the same number of threads.
+
+    Attributes:
+        why_not_faster: by model, of those that are quantized and no faster than the first, which is not: one sentence.
     """
 
-    def __init__(self, rows: list[dict]):
+    def __init__(self, rows: list[dict], why_not_faster: dict[str, str] | None = None):
         self.rows = rows
+        self.why_not_faster = why_not_faster or {}
 
     def to_dict(self) -> dict:
-        return {"rows": self.rows}
+        return {"rows": self.rows, "why_not_faster": self.why_not_faster}
 
     def plot(self, ax=None):
         """Median latencies. Returns the matplotlib axes."""
@@ -46,7 +50,9 @@ class Bench(Result):
         return head, rows
 
     def _below(self):
-        return ["speed: ratio of medians to the first model at the same number of threads, runs interleaved"]
+        return ["speed: ratio of medians to the first model at the same number of threads, runs interleaved"] + [
+            f"{name} is not faster: {why}" for name, why in self.why_not_faster.items()
+        ]
 
 
 def bench(
@@ -77,10 +83,10 @@ def bench(
     given = {name: list(shape) for name, shape in (shapes or {}).items()}
     with reporting(progress) as callback:
         run = _core.Run(0, seed, callback)
-        measured = _core.bench([model._core for model in loaded], counts, batch, given, seconds, run)
+        measured, reasons = _core.bench([model._core for model in loaded], counts, batch, given, seconds, run)
     rows = []
     for model, name, latencies in zip(loaded, names, measured):
         for latency, first in zip(latencies, measured[0]):
             speed = first["median_s"] / latency["median_s"]
             rows.append({"model": name, **latency, "file_bytes": model.size, "speed": speed})
-    return Bench(rows)
+    return Bench(rows, {name: why for name, why in zip(names, reasons) if why is not None})

@@ -220,6 +220,12 @@ class Model:
     def __reduce__(self):  # pickled, and so given to other processes, as the bytes of a file
         return _restored, (self.to_bytes(), self.name, self.target, self._report)
 
+    def profile(self, **options):
+        """Where the time of an inference goes: `nibble.profile` of this model, with its keyword arguments."""
+        from .profiling import profile
+
+        return profile(self, **options)
+
     def text(self) -> str:
         """The graph, a line for each node."""
         return self._core.text()

@@ -15,6 +15,7 @@
 #include "verbs/json.h"
 #include "verbs/judge.h"
 #include "verbs/ladder.h"
+#include "verbs/profile.h"
 #include "verbs/quantize.h"
 #include "verbs/session.h"
 #include "verbs/train.h"
@@ -181,11 +182,22 @@ nb::object bench_models(const std::vector<const Model*>& models, const std::vect
     options.input_shapes[nb::cast<std::string>(name)] =
         Shape(nb::cast<std::vector<int64_t>>(extents));
   }
+  std::vector<std::optional<std::string>> reasons;
   const auto latencies = run_released(run.progress, [&](Progress& progress) {
     std::vector<Graph> graphs;
     for (const Model* model : models) graphs.push_back(*model->graph);
     options.progress = &progress;
-    return bench(graphs, options);
+    auto measured = bench(graphs, options);
+    for (size_t i = 0; i < graphs.size() && !threads.empty(); ++i) {
+      const double speed = measured[0][0].median_s / measured[i][0].median_s;
+      reasons.push_back(why_not_faster(graphs[0], graphs[i], speed,
+                                       {.threads = threads[0],
+                                        .batch = batch,
+                                        .input_shapes = options.input_shapes,
+                                        .seed = run.seed,
+                                        .progress = &progress}));
+    }
+    return measured;
   });
   Json all = Json::array();
   for (const auto& of_model : latencies) {
@@ -196,7 +208,21 @@ nb::object bench_models(const std::vector<const Model*>& models, const std::vect
     }
     all.push_back(std::move(list));
   }
-  return to_python(all);
+  return nb::make_tuple(to_python(all), nb::cast(reasons));
+}
+
+nb::object profile_model(const Model& model, const std::string& name, int threads, int64_t batch,
+                         const nb::dict& shapes, int runs, const Run& run) {
+  ProfileOptions options{.threads = threads, .batch = batch, .runs = runs, .seed = run.seed};
+  for (const auto& [input, extents] : shapes) {
+    options.input_shapes[nb::cast<std::string>(input)] =
+        Shape(nb::cast<std::vector<int64_t>>(extents));
+  }
+  const NetworkProfile measured = run_released(run.progress, [&](Progress& progress) {
+    options.progress = &progress;
+    return profile(*model.graph, options);
+  });
+  return nb::make_tuple(to_python(to_json(measured)), to_python(trace_json(measured, name)));
 }
 
 }  // namespace
@@ -225,6 +251,8 @@ void define_verbs(nb::module_& module) {
              arg("samples"), arg("arithmetic"), arg("run"));
   module.def("bench", bench_models, arg("models"), arg("threads"), arg("batch"), arg("shapes"),
              arg("seconds"), arg("run"));
+  module.def("profile", profile_model, arg("model"), arg("name"), arg("threads"), arg("batch"),
+             arg("shapes"), arg("runs"), arg("run"));
   module.def(
       "ops", [](const std::string& name) { return to_python(to_json(find_operators(name))); },
       arg("name"));

@@ -6,7 +6,6 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <map>
 #include <optional>
 
 #include "base/check.h"
@@ -15,6 +14,7 @@
 #include "cli/report_steps.h"
 #include "nibble/evaluate.h"
 #include "nibble/onnx.h"
+#include "nibble/profile.h"
 #include "onnx/model_size.h"
 #include "report/format.h"
 #include "report/table.h"
@@ -68,33 +68,6 @@ std::optional<uint64_t> peak_memory(const std::string& model, const Arguments& a
   return std::stoull(text);
 }
 
-std::map<std::string, Shape> input_shapes(const std::vector<std::string>& arguments) {
-  std::map<std::string, Shape> shapes;
-  for (const std::string& argument : arguments) {
-    const size_t equals = argument.rfind('=');  // names may hold '='
-    if (equals == std::string::npos || equals == 0 || equals + 1 == argument.size()) {
-      fail(ErrorCode::invalid_argument, "--shape {}: expected NAME=1x3x224x224", argument);
-    }
-    const Shape shape(
-        parse_extents(argument.substr(equals + 1), "--shape " + argument.substr(0, equals)));
-    if (!shapes.emplace(argument.substr(0, equals), shape).second) {
-      fail(ErrorCode::invalid_argument, "--shape gives '{}' twice", argument.substr(0, equals));
-    }
-  }
-  return shapes;
-}
-
-// Every name must be an input of one of the models.
-void check_shapes(const std::map<std::string, Shape>& shapes, const std::vector<Graph>& graphs) {
-  for (const auto& [name, shape] : shapes) {
-    const bool found = std::ranges::any_of(graphs, [&, &input = name](const Graph& graph) {
-      const auto value = graph.find_value(input);
-      return value && graph.is_input(*value);
-    });
-    if (!found) fail(ErrorCode::invalid_argument, "--shape {}: no model has this input", name);
-  }
-}
-
 // What the child process does for peak_memory().
 int run_once(const Arguments& arguments) {
   std::vector<Graph> graphs = {load_onnx(arguments.models.front())};
@@ -130,6 +103,11 @@ void print_text(const std::vector<BenchRow>& rows) {
   }
   tell("{}speed: ratio of medians to the first model at the same thread count, runs interleaved\n",
        table.to_string(output_columns()));
+  for (const BenchRow& row : rows) {
+    if (!row.why_not_faster) continue;
+    tell("{} is not faster than {}: {}. `nibble profile {}` has all of it.\n", row.model,
+         rows.front().model, *row.why_not_faster, row.model);
+  }
 }
 
 int run(const Arguments& arguments) {
@@ -147,10 +125,17 @@ int run(const Arguments& arguments) {
                                         .progress = &progress});
   std::vector<BenchRow> rows;
   for (size_t i = 0; i < graphs.size(); ++i) {
+    const double speed = latencies[0][0].median_s / latencies[i][0].median_s;
     rows.push_back({.model = arguments.models[i],
                     .file_bytes = size_of_model(arguments.models[i]),
                     .memory = peak_memory(arguments.models[i], arguments),
-                    .latencies = latencies[i]});
+                    .latencies = latencies[i],
+                    .why_not_faster = why_not_faster(graphs[0], graphs[i], speed,
+                                                     {.threads = arguments.threads[0],
+                                                      .batch = arguments.batch,
+                                                      .input_shapes = shapes,
+                                                      .seed = arguments.seed,
+                                                      .progress = &progress})});
   }
   progress.clear();
   present("bench", bench_json(rows), {.json = arguments.json, .seed = arguments.seed},
@@ -173,11 +158,7 @@ std::function<int()> declare_bench(CLI::App& app) {
                .most = 1024},
               arguments->threads);
   add_option(app, {.flag = "--batch", .help = "Samples per run", .least = 1}, arguments->batch);
-  app.add_option("--shape", arguments->shapes,
-                 "NAME=1x3x224x224: shape of an input with unknown dimensions; repeatable")
-      ->type_name("NAME=NxN...")
-      ->expected(1)
-      ->take_all();
+  declare_shapes(app, arguments->shapes);
   declare_carry(app, arguments->carry);
   add_option(app, {.flag = "--seconds", .help = "Time per model and thread count", .above = 0},
              arguments->seconds);

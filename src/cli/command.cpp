@@ -99,6 +99,8 @@ std::span<const CommandRow> commands() {
                  "nibble run model.onnx --input input=x.npy -o outputs", declare_run},
       CommandRow{"bench", "Latency, throughput, memory and size, models interleaved",
                  "nibble bench digits.onnx digits-w4a8.onnx --threads 1,2", declare_bench},
+      CommandRow{"profile", "Where the time goes, step by step, and why a step is in float",
+                 "nibble profile digits-w4a8.onnx --top 10", declare_profile},
       CommandRow{"demo", "The whole path on real handwritten digits, in one table", "nibble demo",
                  declare_demo},
       CommandRow{"new", "A project of your own: settings, steps, tests, CI",

@@ -4,6 +4,7 @@
 
 #include <CLI/CLI.hpp>
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <span>
@@ -72,6 +73,12 @@ struct DataArguments {
 
 /// --carry OUTPUT=INPUT, repeatable.
 void declare_carry(CLI::App& app, std::vector<std::string>& carry);
+/// --shape NAME=NxN, repeatable.
+void declare_shapes(CLI::App& app, std::vector<std::string>& shapes);
+/// What --shape gave, by input. Throws Error{invalid_argument} for what is malformed or twice.
+std::map<std::string, Shape> input_shapes(const std::vector<std::string>& arguments);
+/// Throws Error{invalid_argument} for a name that is an input of none of the models.
+void check_shapes(const std::map<std::string, Shape>& shapes, std::span<const Graph> graphs);
 /// Writes states into the models (store_carry()): those of --carry, else those that the first model
 /// has that stores some, into the others that have such inputs and outputs. Throws
 /// Error{invalid_argument} if a --carry is malformed or does not fit.
@@ -108,6 +115,7 @@ std::function<int()> declare_compare(CLI::App& app);
 std::function<int()> declare_run(CLI::App& app);
 std::function<int()> declare_ops(CLI::App& app);
 std::function<int()> declare_bench(CLI::App& app);
+std::function<int()> declare_profile(CLI::App& app);
 std::function<int()> declare_demo(CLI::App& app);
 std::function<int()> declare_new(CLI::App& app);
 std::function<int()> declare_report(CLI::App& app);

@@ -6,6 +6,7 @@
 #include "report/clipping.h"
 #include "report/page/page.h"
 #include "verbs/json.h"
+#include "verbs/profile.h"
 
 namespace nibble::cli {
 namespace {
@@ -54,6 +55,12 @@ struct Measuring {
     }
     run_record().add("bench", bench_json(rows), common);
   }
+  void steps() const {
+    Json json = {{"model", names[1]}};
+    json.update(
+        to_json(profile(load_model(names[1]), {.seed = common.seed, .progress = &progress})));
+    run_record().add("profile", json, common);
+  }
 };
 
 }  // namespace
@@ -82,6 +89,7 @@ Json bench_json(const std::vector<BenchRow>& rows) {
     entry["latencies"] = Json::array();
     if (row.memory) entry["peak_memory_bytes"] = *row.memory;
     for (const Latency& latency : row.latencies) entry["latencies"].push_back(to_json(latency));
+    if (row.why_not_faster) entry["why_not_faster"] = *row.why_not_faster;
     models.push_back(std::move(entry));
   }
   return {{"models", std::move(models)}};
@@ -104,6 +112,7 @@ std::vector<std::string> measure_for_report(const std::string& model, const std:
   attempt("Layers were", &Measuring::layers);
   attempt("Outputs were", &Measuring::outputs);
   attempt("Latency was", &Measuring::latency);
+  attempt("Steps were", &Measuring::steps);
   return left_out;
 }
 

@@ -22,6 +22,7 @@ struct BenchRow {
   std::optional<uint64_t> file_bytes;
   std::optional<uint64_t> memory;
   std::vector<Latency> latencies;
+  std::optional<std::string> why_not_faster;  // than the first model, which is in float
 };
 Json bench_json(const std::vector<BenchRow>& rows);
 

@@ -31,7 +31,8 @@ constexpr std::array kRows = {
            .fake_quantize = fake_quantize_kernels<Isa::portable>,
            .micro = micro_kernels<Isa::portable>,
 #if defined(__x86_64__)
-           .depthwise = depthwise_kernels<Isa::portable>
+           .depthwise = depthwise_kernels<Isa::portable>,
+           .peak = peak_kernels<Isa::portable>
 #endif
     },
 #if defined(__x86_64__)
@@ -44,7 +45,8 @@ constexpr std::array kRows = {
            .survey = survey_kernels<Isa::avx2>,
            .fake_quantize = fake_quantize_kernels<Isa::avx2>,
            .micro = micro_kernels<Isa::avx2>,
-           .depthwise = depthwise_kernels<Isa::avx2>},
+           .depthwise = depthwise_kernels<Isa::avx2>,
+           .peak = peak_kernels<Isa::avx2>},
     IsaRow{.isa = Isa::avx512_vnni,
            .name = "avx512_vnni",
            .is_supported =
@@ -62,7 +64,8 @@ constexpr std::array kRows = {
            .survey = survey_kernels<Isa::avx512_vnni>,
            .fake_quantize = fake_quantize_kernels<Isa::avx512_vnni>,
            .micro = micro_kernels<Isa::avx512_vnni>,
-           .depthwise = depthwise_kernels<Isa::avx512_vnni>},
+           .depthwise = depthwise_kernels<Isa::avx512_vnni>,
+           .peak = peak_kernels<Isa::avx512_vnni>},
 #endif
 };
 

@@ -11,6 +11,7 @@
 #include "kernels/micro.h"
 #include "kernels/packed_float.h"
 #include "kernels/packed_int16.h"
+#include "kernels/peak.h"
 #include "kernels/row_kernels.h"
 #include "kernels/survey.h"
 #include "nibble/isa.h"
@@ -28,6 +29,7 @@ struct IsaRow {
   const FakeQuantizeKernels& (*fake_quantize)() = nullptr;
   const MicroKernels& (*micro)() = nullptr;          // nullptr: products are plain loops
   const DepthwiseKernels& (*depthwise)() = nullptr;  // nullptr: likewise
+  const PeakKernels& (*peak)() = nullptr;            // nullptr: nobody knows
 };
 
 /// Slowest first. On other CPUs than x86-64 there are the first two alone.

@@ -103,6 +103,9 @@ class Kernel {
   virtual bool in_place(size_t /*i*/) const { return false; }
   /// Bytes of packed weights, tables and the like that the kernel holds.
   virtual size_t constant_bytes() const { return 0; }
+  /// Of kernels that multiply: what their products are of. f32, i8 (of bytes, whatever their signs)
+  /// or i16.
+  virtual DType multiplies() const { return DType::f32; }
   /// For profiles and tests: "conv int8 avx512vnni 3x3", "oneDNN f32 ...".
   virtual std::string describe() const = 0;
 };

@@ -4,6 +4,7 @@
 
 #include "base/check.h"
 #include "nibble/quantize.h"
+#include "ops/macs.h"
 #include "ops/require_ops.h"
 #include "passes/pass.h"
 #include "quant/node_cost.h"

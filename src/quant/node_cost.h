@@ -1,8 +1,7 @@
-// What a node costs: the numbers it has learned, and its multiplications.
+// What a node costs: the numbers it has learned.
 #pragma once
 
 #include <map>
-#include <optional>
 #include <set>
 #include <string>
 
@@ -50,9 +49,5 @@ class ParameterCounters {
  private:
   std::map<const Graph*, ParameterCounter> counters_;
 };
-
-/// Multiplications and additions of a node whose types are inferred at a batch of 1; nullopt if
-/// they depend on a size that nobody knows.
-std::optional<int64_t> count_macs(const Graph& graph, const Node& node);
 
 }  // namespace nibble

@@ -1,7 +1,6 @@
 #include "runtime/executable.h"
 
 #include <algorithm>
-#include <chrono>
 #include <numeric>
 #include <set>
 
@@ -198,13 +197,12 @@ std::span<const Tensor> Executable::run(std::span<const Tensor> values, const Ru
   const bool observed = options.observer != nullptr || options.body_observer != nullptr;
   if (observed) observe(known_at_start, options);
   for (Step& step : steps) {
-    if (!options.profile) {
+    if (options.clock == nullptr) {
       execute(step, options);
     } else {
-      const auto start = std::chrono::steady_clock::now();
+      const double begin = options.clock->now();
       execute(step, options);
-      step.seconds +=
-          std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+      step.runs.push_back({options.clock->run, begin, options.clock->now()});
     }
     if (observed) observe(step.completes, options);
     for (int slot : step.release) slots[static_cast<size_t>(slot)].tensor = Tensor();
@@ -283,9 +281,8 @@ size_t Executable::constant_bytes() const {
     bytes += step.kernel ? step.kernel->constant_bytes() : 0;
     if (!step.bodies) continue;
     // One body compiled for several shapes counts once.
-    std::set<std::string> seen;
-    for (const auto& body : step.bodies->bodies()) {
-      if (seen.insert(body.attribute).second) bytes += body.executable->constant_bytes();
+    for (const BodyRunner::Body* body : step.bodies->that_ran()) {
+      bytes += body->executable->constant_bytes();
     }
   }
   return bytes;

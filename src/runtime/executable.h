@@ -2,6 +2,7 @@
 // graph value may have several: its real numbers, and its codes in one or another storage.
 #pragma once
 
+#include <chrono>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -71,12 +72,21 @@ struct Step {
   std::vector<Tensor> in;
   std::vector<Tensor> out;
   void* workspace = nullptr;
-  bool rebind = false;       // some input does not stay in one place
-  std::vector<int> release;  // heap slots that nothing reads afterwards
-  double seconds = 0;        // while profiling
+  bool rebind = false;        // some input does not stay in one place
+  std::vector<int> release;   // heap slots that nothing reads afterwards
+  std::vector<StepRun> runs;  // while profiling
 
   /// "node conv1 (Conv)", or what is converted: for messages.
   std::string describe() const;
+};
+
+/// Of a run that is profiled.
+struct StepClock {
+  std::chrono::steady_clock::time_point start;  // of profiling
+  int run = 0;                                  // counts runs from then on
+  double now() const {
+    return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  }
 };
 
 class Executable {
@@ -89,8 +99,8 @@ class Executable {
     ThreadPool& pool;
     const Program::Observer* observer = nullptr;
     const Program::BodyObserver* body_observer = nullptr;
-    std::string path;  // of the graph, if it is a body: "loop1/body/"
-    bool profile = false;
+    std::string path;                  // of the graph, if it is a body: "loop1/body/"
+    const StepClock* clock = nullptr;  // steps leave their times if there is one
   };
 
   /// Plans the arena and binds every step to its memory. Called once, when all steps are there.

@@ -4,12 +4,12 @@
 #include <algorithm>
 #include <list>
 #include <mutex>
-#include <set>
+#include <optional>
 
 #include "base/check.h"
 #include "nibble/runtime.h"
-#include "passes/every_graph.h"
 #include "runtime/lower.h"
+#include "runtime/step_profile.h"
 #include "runtime/subgraph.h"
 
 namespace nibble {
@@ -27,55 +27,14 @@ bool fits(const Tensor& tensor, const TensorType& type) {
   return true;
 }
 
-// The first of the executables made of each body: the one that ran last.
-template <typename Visit>
-void for_each_body_that_ran(const Step& step, const Visit& visit) {
-  if (!step.bodies) return;
-  std::set<std::string> seen;
-  for (const BodyRunner::Body& body : step.bodies->bodies()) {
-    if (seen.insert(body.attribute).second) visit(body);
-  }
-}
-
 void count_nodes(const Executable& executable, Program::Coverage& coverage) {
   coverage.integer_nodes += executable.integer_nodes;
   coverage.nodes += executable.node_count;
   for (const Step& step : executable.steps) {
-    for_each_body_that_ran(
-        step, [&](const BodyRunner::Body& body) { count_nodes(*body.executable, coverage); });
-  }
-}
-
-void forget_times(Executable& executable) {
-  for (Step& step : executable.steps) {
-    step.seconds = 0;
     if (!step.bodies) continue;
-    for (const BodyRunner::Body& body : step.bodies->bodies()) forget_times(*body.executable);
-  }
-}
-
-// A step whose bodies ran is followed by theirs; its own time is what is left.
-void add_profile(const Executable& executable, const std::string& path,
-                 std::vector<StepProfile>& lines) {
-  for (const Step& step : executable.steps) {
-    if (!step.kernel && step.row == nullptr) continue;  // a view costs nothing
-    StepProfile line{
-        .node = path + (step.node != nullptr ? step.node->name : step.conversion->name),
-        .op = step.node != nullptr ? step.node->op : std::string(step.conversion->op()),
-        .kernel = step.kernel ? step.kernel->describe() : "eval",
-        .seconds = step.seconds,
-        .refused = {}};
-    for (const Refusal& refusal : step.refusals) {
-      line.refused.push_back(fmt::format("{}: {}", refusal.kernel, refusal.reason));
+    for (const BodyRunner::Body* body : step.bodies->that_ran()) {
+      count_nodes(*body->executable, coverage);
     }
-    const size_t at = lines.size();
-    lines.push_back(std::move(line));
-    for_each_body_that_ran(step, [&](const BodyRunner::Body& body) {
-      double inside = 0;
-      for (const Step& inner : body.executable->steps) inside += inner.seconds;
-      lines[at].seconds = std::max(0.0, lines[at].seconds - inside);
-      add_profile(*body.executable, body_path(path, *step.node, body.attribute), lines);
-    });
   }
 }
 
@@ -177,7 +136,8 @@ struct Program::Impl {
   std::shared_ptr<Common> common;
   Observer observer;
   BodyObserver body_observer;
-  bool profiling = false;
+  std::optional<StepClock> clock;  // while profiling
+  bool held = false;
   /// For the shapes as declared, or, if some are unknown, for shapes met; most recent first.
   std::list<std::shared_ptr<Executable>> executables;
 
@@ -235,12 +195,15 @@ const std::vector<TensorType>& Program::output_types() const { return impl_->com
 
 std::span<const Tensor> Program::run(std::span<const Tensor> inputs) {
   impl_->check_inputs(inputs);
-  return impl_->executable_for(inputs).run(
-      inputs, {.pool = impl_->common->pool,
-               .observer = impl_->observer ? &impl_->observer : nullptr,
-               .body_observer = impl_->body_observer ? &impl_->body_observer : nullptr,
-               .path = {},
-               .profile = impl_->profiling});
+  Executable& executable = impl_->executable_for(inputs);
+  const bool timed = impl_->clock && !impl_->held;
+  if (timed) ++impl_->clock->run;
+  return executable.run(inputs,
+                        {.pool = impl_->common->pool,
+                         .observer = impl_->observer ? &impl_->observer : nullptr,
+                         .body_observer = impl_->body_observer ? &impl_->body_observer : nullptr,
+                         .path = {},
+                         .clock = timed ? &*impl_->clock : nullptr});
 }
 
 std::span<const Tensor> Program::run(std::initializer_list<Tensor> inputs) {
@@ -253,6 +216,7 @@ void Program::observe(Observer observer) { impl_->observer = std::move(observer)
 
 void Program::observe_bodies(BodyObserver observer) { impl_->body_observer = std::move(observer); }
 
+int Program::threads() const { return impl_->common->pool.threads(); }
 size_t Program::arena_bytes() const { return impl_->executables.front()->arena_bytes(); }
 size_t Program::constant_bytes() const { return impl_->executables.front()->constant_bytes(); }
 
@@ -263,15 +227,17 @@ Program::Coverage Program::coverage() const {
 }
 
 void Program::profile(bool on) {
-  impl_->profiling = on;
+  impl_->clock.reset();
+  impl_->held = false;
   if (!on) return;
   for (const auto& executable : impl_->executables) forget_times(*executable);
+  impl_->clock = StepClock{.start = std::chrono::steady_clock::now(), .run = -1};
 }
 
+void Program::hold_profile(bool held) { impl_->held = held; }
+
 std::vector<StepProfile> Program::profile() const {
-  std::vector<StepProfile> lines;
-  add_profile(*impl_->executables.front(), "", lines);
-  return lines;
+  return profile_of(*impl_->executables.front());
 }
 
 Program compile(const Graph& graph, const CompileOptions& options) {

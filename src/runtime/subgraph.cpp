@@ -94,13 +94,22 @@ BodyRunner::Body& BodyRunner::find(std::string_view attribute, std::span<const T
   return bodies_.front();
 }
 
+std::vector<const BodyRunner::Body*> BodyRunner::that_ran() const {
+  std::vector<const Body*> latest;
+  for (const Body& body : bodies_) {
+    const auto same = [&](const Body* seen) { return seen->attribute == body.attribute; };
+    if (std::ranges::none_of(latest, same)) latest.push_back(&body);
+  }
+  return latest;
+}
+
 std::vector<Tensor> BodyRunner::run(std::string_view attribute, std::span<const Tensor> inputs) {
   Body& body = find(attribute, inputs);
   std::vector<Tensor> all(inputs.begin(), inputs.end());
   for (int slot : body.captured) all.push_back(owner_.slots[static_cast<size_t>(slot)].tensor);
   Executable::RunOptions options{.pool = pool_};
   if (const Executable::RunOptions* outer = owner_.running) {
-    options.profile = outer->profile;
+    options.clock = outer->clock;
     options.body_observer = outer->body_observer;
     options.path = body_path(outer->path, node_, body.attribute);
   }

@@ -35,6 +35,8 @@ class BodyRunner : public SubgraphRunner {
   };
   /// Those compiled so far, most recently used first.
   const std::list<Body>& bodies() const { return bodies_; }
+  /// Of each body the one that ran last.
+  std::vector<const Body*> that_ran() const;
 
  private:
   Body& find(std::string_view attribute, std::span<const Tensor> inputs);

@@ -101,7 +101,7 @@ TEST_F(report, of_one_quantization_has_all_that_can_be_measured) {
   }
   // The steps are those of the page.
   for (const char* name : {"r/01-quantize.json", "r/02-analyze.json", "r/03-compare.json",
-                           "r/04-eval.json", "r/05-bench.json"}) {
+                           "r/04-eval.json", "r/05-bench.json", "r/06-profile.json"}) {
     EXPECT_TRUE(std::filesystem::exists(path(name))) << name;
   }
 }

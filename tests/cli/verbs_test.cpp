@@ -278,5 +278,33 @@ TEST_F(verbs, bench_gives_latencies_memory_and_size) {
   EXPECT_EQ(model.at("file_bytes"), std::filesystem::file_size(path("float.onnx")));
 }
 
+TEST_F(verbs, profile_times_each_step_and_says_why_some_are_in_float) {
+  quantize("--skip fc1", "q.onnx");
+  const auto report = json("profile q.onnx --runs 5 --trace trace.json");
+  EXPECT_EQ(report.at("runs"), 5);
+  EXPECT_FALSE(report.at("kinds").empty());
+  double share = 0;
+  std::string why;
+  for (const auto& step : report.at("steps")) {
+    share += step.at("share").get<double>();
+    if (step.at("node") == "fc1") why = step.at("why_float");
+  }
+  EXPECT_NEAR(share, 1, 1e-6);
+  EXPECT_EQ(why, "its weight is in float");
+
+  const auto trace = nlohmann::json::parse(read_file(path("trace.json")));
+  EXPECT_GT(trace.at("traceEvents").size(), report.at("steps").size());
+
+  const auto told = nibble("profile q.onnx --runs 5 --top 2 --batch 3");
+  EXPECT_EQ(told.status, 0) << told.err;
+  for (const char* part : {"more steps take", "In float: ", "what helps: ", "The steps add up to",
+                           "Medians of 5 runs", "batch 3", "GB/s"}) {
+    EXPECT_NE(told.out.find(part), std::string::npos) << part << "\n" << told.out;
+  }
+  expect_failure("profile q.onnx --trace no/such/folder.json", 1, {"no/such/folder.json"});
+  expect_failure("profile q.onnx --shape y=1x2", 1, {"no model has this input"});
+  expect_failure("profile q.onnx --runs -1", 2, {"--runs"});
+}
+
 }  // namespace
 }  // namespace nibble

@@ -37,7 +37,7 @@ ELSEWHERE = {
     "cd my-project && ./run": "tests/cli/project_test.cpp",
 }
 PYTHON = ["docs/recipes.md"]
-QUICK = {"train": "--epochs 1", "qat": "--epochs 1", "finetune": "--epochs 1", "bench": "--seconds 0.02"}
+QUICK = {"train": "--epochs 1", "qat": "--epochs 1", "finetune": "--epochs 1", "bench": "--seconds 0.02", "profile": "--runs 3"}
 
 
 def lines_of(block: str) -> list[str]:

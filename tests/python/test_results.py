@@ -18,13 +18,14 @@ def results(path, small):
         "ranges": nibble.analyze(path, "digits"),
         "choice": nibble.choose_bits(path, "digits", average_bits=6.5),
         "bench": nibble.bench([path, small], seconds=0.02),
+        "profile": nibble.profile(small, runs=2),
         "inspection": nibble.inspect(path),
         "check": nibble.check(path),
         "operators": nibble.ops("Conv"),
     }
 
 
-NAMES = ["evaluation", "metrics", "comparison", "ranges", "choice", "bench", "inspection", "check", "operators"]
+NAMES = ["evaluation", "metrics", "comparison", "ranges", "choice", "bench", "profile", "inspection", "check", "operators"]
 
 
 class Tags(HTMLParser):

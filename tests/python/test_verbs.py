@@ -309,6 +309,19 @@ def test_layers_are_compared_worst_first(path, small):
     assert all(np.isinf(one.sqnr_db) for one in same.layers) and "∞" in str(same)
 
 
+def test_a_profile_has_a_row_for_each_step_and_a_trace(small, tmp_path):
+    profile = small.profile(runs=5, threads=2, batch=2)
+    assert abs(sum(step["share"] for step in profile.steps) - 1) < 1e-9
+    assert profile.steps_s > 0 and profile.whole_s > 0 and profile.to_dict()["batch"] == 2
+    assert [step["median_s"] for step in profile.top(2)] == sorted((step["median_s"] for step in profile.steps), reverse=True)[:2]
+    assert all(("why_float" in step) <= (step["arithmetic"] == "float") for step in profile.steps)
+    profile.save_trace(tmp_path / "trace.json")
+    events = json.loads((tmp_path / "trace.json").read_text())["traceEvents"]
+    assert {event["name"] for event in events if event["ph"] == "X"} >= {step["node"] for step in profile.steps}
+    with pytest.raises(nibble.Error, match="batches of 0"):
+        nibble.profile(small, batch=0)
+
+
 def test_bench_gives_a_row_for_each_model_and_number_of_threads(path, small):
     bench = nibble.bench([path, small], threads=(1, 2), batch=4, seconds=0.05)
     assert [(row["model"], row["threads"], row["batch"]) for row in bench.rows] == [

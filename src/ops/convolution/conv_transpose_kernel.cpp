@@ -103,6 +103,7 @@ class WovenConv : public Kernel {
     for (const Part& part : parts_) bytes += part.kernel->constant_bytes();
     return bytes;
   }
+  DType multiplies() const override { return parts_[0].kernel->multiplies(); }
   std::string describe() const override {
     return fmt::format("transposed, {} of {}", parts_.size(), parts_[0].kernel->describe());
   }

@@ -18,6 +18,7 @@ class IntegerConv : public Kernel {
   }
   size_t workspace_bytes() const override { return conv_.workspace_bytes(); }
   size_t constant_bytes() const override { return conv_.constant_bytes(); }
+  DType multiplies() const override { return DType::i8; }
   std::string describe() const override { return conv_.describe(); }
 
  private:

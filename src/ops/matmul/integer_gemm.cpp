@@ -41,6 +41,7 @@ class IntegerGemm : public Kernel {
     for (const QGemm& matrix : matrices_) bytes += matrix.constant_bytes();
     return bytes;
   }
+  DType multiplies() const override { return DType::i8; }
   std::string describe() const override { return matrices_[0].describe(); }
 
  private:

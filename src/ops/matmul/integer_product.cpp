@@ -19,6 +19,7 @@ class IntegerProduct : public Kernel {
                  out.raw(), context.workspace, context.pool);
   }
   size_t workspace_bytes() const override { return product_.workspace_bytes(); }
+  DType multiplies() const override { return DType::i8; }
   std::string describe() const override { return product_.describe(); }
 
  private:

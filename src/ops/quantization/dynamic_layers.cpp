@@ -144,6 +144,7 @@ class DynamicLayer : public Kernel {
   }
   size_t workspace_bytes() const override { return code_bytes_ + product_.workspace_bytes(); }
   size_t constant_bytes() const override { return product_.constant_bytes() + 4 * bias_.size(); }
+  DType multiplies() const override { return DType::i8; }
   std::string describe() const override { return "dynamic " + product_.describe(); }
 
  private:

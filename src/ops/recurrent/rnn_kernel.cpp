@@ -45,6 +45,7 @@ class PackedRecurrent : public Kernel, public RecurrentWeights {
     for (const auto& packed : r_) bytes += packed->constant_bytes();
     return bytes;
   }
+  DType multiplies() const override { return DType::i16; }
   std::string describe() const override { return "recurrent s16, " + w_[0]->describe(); }
 
   void project(EvalContext& context, int direction, float* out) const override {

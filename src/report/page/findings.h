@@ -141,6 +141,25 @@ struct ModelCosts {
   std::vector<NodeCost> nodes;
 };
 
+/// A step of a profile, or steps of one kind together.
+struct TimedStep {
+  std::string node, op, kernel;  // of one step
+  std::string kind, arithmetic;  // "convolution", "int8"
+  int64_t steps = 1;
+  double seconds = 0, share = 0;
+  std::optional<double> operations, of_peak;  // per second; of the machine's
+  std::string why_float, remedy;
+};
+struct TimedModel {
+  ModelName model;
+  std::string machine;
+  int threads = 1;
+  int64_t batch = 1, runs = 0;
+  double steps_s = 0, whole_s = 0;
+  std::vector<TimedStep> steps;  // in the order in which they run
+  std::vector<TimedStep> kinds;  // the longest first
+};
+
 struct ModelFacts {
   ModelName name;
   std::string label;  // the file's name, or its path where another has that name
@@ -157,6 +176,7 @@ struct Findings {
   std::vector<LayerComparison> comparisons;
   std::vector<RangeSet> ranges;
   std::vector<ModelCosts> costs;
+  std::vector<TimedModel> profiles;
   std::vector<RunStep> steps;
 
   const ModelFacts* find(const ModelName& name) const;

@@ -27,6 +27,8 @@ class Gatherer {
   void add_accuracies(const Json& result);
   void add_reports(const Json& reports);
   void add_benchmark(const Json& result);
+  void add_profile(const Json& result);
+  std::string machine() const;
   void add_comparison(const Json& result);
   void add_ranges(const Json& result);
   void add_costs(const Json& result);
@@ -196,10 +198,13 @@ void Gatherer::add_reports(const Json& reports) {
   }
 }
 
-void Gatherer::add_benchmark(const Json& result) {
-  Benchmark benchmark;
+std::string Gatherer::machine() const {
   const std::string cpu = text(step_->provenance, "cpu"), isa = text(step_->provenance, "isa");
-  benchmark.machine = cpu + (cpu.empty() || isa.empty() ? "" : ", ") + isa;
+  return cpu + (cpu.empty() || isa.empty() ? "" : ", ") + isa;
+}
+
+void Gatherer::add_benchmark(const Json& result) {
+  Benchmark benchmark{.machine = machine()};
   for (const Json& entry : items(result, "models")) {
     const ModelName name = model(text(entry, "model"));
     if (name.empty()) continue;
@@ -216,6 +221,38 @@ void Gatherer::add_benchmark(const Json& result) {
     }
   }
   if (!benchmark.timings.empty()) findings_.benchmarks.push_back(std::move(benchmark));
+}
+
+namespace {
+
+TimedStep timed_step(const Json& entry) {
+  return {.node = text(entry, "node"),
+          .op = text(entry, "op"),
+          .kernel = text(entry, "kernel"),
+          .kind = text(entry, "kind"),
+          .arithmetic = text(entry, "arithmetic"),
+          .steps = std::max<int64_t>(1, count(entry, "steps")),
+          .seconds = number(entry, "median_s").value_or(number(entry, "seconds").value_or(0)),
+          .share = std::clamp(number(entry, "share").value_or(0), 0.0, 1.0),
+          .operations = number(entry, "operations_per_second"),
+          .of_peak = number(entry, "of_peak"),
+          .why_float = text(entry, "why_float"),
+          .remedy = text(entry, "remedy")};
+}
+
+}  // namespace
+
+void Gatherer::add_profile(const Json& result) {
+  TimedModel timed{.model = model(text(result, "model")),
+                   .machine = machine(),
+                   .threads = static_cast<int>(count(result, "threads")),
+                   .batch = count(result, "batch"),
+                   .runs = count(result, "runs"),
+                   .steps_s = number(result, "steps_s").value_or(0),
+                   .whole_s = number(result, "whole_s").value_or(0)};
+  for (const Json& entry : items(result, "steps")) timed.steps.push_back(timed_step(entry));
+  for (const Json& entry : items(result, "kinds")) timed.kinds.push_back(timed_step(entry));
+  if (!timed.steps.empty()) findings_.profiles.push_back(std::move(timed));
 }
 
 // The one that a step is about whose result does not say so.
@@ -322,6 +359,7 @@ void Gatherer::add(const RunStep& step) {
   if (step.verb == "analyze") add_ranges(result);
   if (step.verb == "inspect") add_costs(result);
   if (step.verb == "bench") add_benchmark(result);
+  if (step.verb == "profile") add_profile(result);
   findings_.steps.push_back(step);
 }
 

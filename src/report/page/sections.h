@@ -12,6 +12,7 @@ std::string summary_section(const Findings& findings);
 std::string accuracy_section(const Findings& findings);
 std::string goal_section(const Findings& findings);
 std::string costs_section(const Findings& findings);
+std::string profile_section(const Findings& findings);
 std::string layers_section(const Findings& findings);
 std::string histograms_section(const Findings& findings);
 std::string training_section(const Findings& findings);
@@ -28,6 +29,7 @@ constexpr SectionRow kSections[] = {
     {"accuracy", "Accuracy, size and latency", accuracy_section},
     {"goal", "What was tried to keep to the goal", goal_section},
     {"costs", "Which layers cost most, why, and what to try", costs_section},
+    {"profile", "Where the time goes", profile_section},
     {"layers", "Bits and error, layer by layer", layers_section},
     {"ranges", "Ranges, and where observers clip them", histograms_section},
     {"training", "Training", training_section},
