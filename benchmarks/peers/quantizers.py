@@ -73,7 +73,7 @@ def evaluate(options, files):
     """What `nibble eval` says of the float model and the files, and the predicted classes, [1 + files, samples]."""
     import numpy as np
 
-    predictions = str(options.keep / "predictions.npy")
+    predictions = str(options.keep / f"predictions-{options.width}.npy")
     labels = str(options.keep / "labels.npy")
     if options.agreement:  # what the float model answers is right
         subprocess.run([options.nibble, "eval", options.model, "--data", f"{options.keep / 'test.npy'},{labels}", "--predictions", predictions], check=True,

@@ -10,8 +10,8 @@ WIDTHS = {"W8A8": (8, 8), "W4A8": (4, 8), "W3A8": (3, 8), "W4A4": (4, 4)}  # bit
 
 # The first row of a width is the one that the others are compared with. Learned: by gradients, for minutes; others take seconds.
 NIBBLE = {
-    "W8A8": {"defaults": [], "min-max": ["--weight-observer", "min-max", "--activation-observer", "min-max"],
-             "moving-average": ["--activation-observer", "moving-average"], "gptq": ["--rounding", "gptq"]},
+    "W8A8": {"defaults": [], "no-pair-safe": ["--no-pair-safe"],  # the peers' files, too, count on CPUs with VNNI
+             "min-max": ["--weight-observer", "min-max", "--activation-observer", "min-max"], "gptq": ["--rounding", "gptq"]},
     "W4A8": {"gptq": ["--rounding", "gptq"], "defaults": [], "brecq": ["--rounding", "brecq"]},
     "W3A8": {"gptq": ["--rounding", "gptq"], "defaults": [], "brecq": ["--rounding", "brecq"]},
     "W4A4": {"brecq": ["--rounding", "brecq"], "gptq": ["--rounding", "gptq"], "defaults": []},
