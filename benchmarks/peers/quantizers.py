@@ -86,12 +86,12 @@ def evaluate(options, files):
 
 
 def against(reference, right):
-    """Mean over draws of what the second loses against the first, in points, with its 95 % interval over test samples."""
+    """Mean over draws of what the second gains on the first, in points, with its 95 % interval over test samples (normal)."""
     import numpy as np
 
-    lost = 100 * np.mean([ours.astype(float) - theirs for ours, theirs in zip(reference, right)], axis=0)
-    half = 1.96 * lost.std(ddof=1) / len(lost) ** 0.5
-    return f"{-lost.mean():+.2f} [{-lost.mean() - half:+.2f}, {-lost.mean() + half:+.2f}]"
+    gained = 100 * np.mean([theirs.astype(float) - ours for ours, theirs in zip(reference, right)], axis=0)
+    half = 1.96 * gained.std(ddof=1) / len(gained) ** 0.5
+    return f"{gained.mean():+.2f} [{gained.mean() - half:+.2f}, {gained.mean() + half:+.2f}]"
 
 
 def table(options, draws):

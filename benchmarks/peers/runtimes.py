@@ -5,7 +5,7 @@
     .venv-peers/nncf/bin/python benchmarks/peers/runtimes.py NIBBLE FOLDER FILE.onnx...
 
 FOLDER is what quantizers.py keeps: test.npy and labels.npy are taken. On x86 CPUs without VNNI the others add pairs of products in 16 bits, which
-may saturate; `nibble eval --arithmetic saturating16` does what they do there, and stands in for such a CPU.
+may saturate; --saturating has `nibble eval --arithmetic saturating16` do what they do there, slowly, and stand in for such a CPU.
 """
 import argparse
 import subprocess
@@ -58,6 +58,7 @@ def main():
     parser.add_argument("nibble")
     parser.add_argument("folder", type=Path)
     parser.add_argument("files", nargs="+")
+    parser.add_argument("--saturating", action="store_true", help="Nibble as the others run on a CPU without VNNI, too")
     parser.add_argument("--batch", type=int, default=50, help="1 where the model's batch is fixed")
     options = parser.parse_args()
     test, labels = np.load(options.folder / "test.npy", mmap_mode="r"), np.load(options.folder / "labels.npy")
@@ -65,10 +66,11 @@ def main():
     for file in options.files:
         classes = {
             "Nibble": nibble(options.nibble, file, options.folder, "integer"),
-            "Nibble, saturating16": nibble(options.nibble, file, options.folder, "saturating16"),
             "ONNX Runtime": in_onnxruntime(file, test, options.batch),
             "OpenVINO": in_openvino(file, test, options.batch),
         }
+        if options.saturating:
+            classes["Nibble, saturating16"] = nibble(options.nibble, file, options.folder, "saturating16")
         print(f"{file}\n\n| | right [95 %] |\n|---|---|")
         for name, answered in classes.items():
             print(f"| {name} | {share(answered == labels)} |")
