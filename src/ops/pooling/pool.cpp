@@ -44,18 +44,31 @@ PoolProblem pool_problem(const Node& node, const Shape& data) {
   return problem;
 }
 
-// The window over one output position: taps [first, last) per axis that lie inside the input.
+// The window along one axis, over one output index: where it starts, and its taps [first, last)
+// that lie inside the input.
+struct Reach {
+  int64_t start, first, last;
+
+  Reach(const Window& w, size_t axis, int64_t index) {
+    start = index * w.stride[axis] - w.pad_begin[axis];
+    const int64_t d = w.dilation[axis];
+    first = start < 0 ? (-start + d - 1) / d : 0;
+    last = std::clamp<int64_t>((w.input[axis] - start + d - 1) / d, 0, w.kernel[axis]);
+  }
+};
+
+// The window over one output position.
 struct Taps {
   std::array<int64_t, Window::kMaxRank> first, last, start;
 
   Taps(const Window& w, int64_t position) {
     for (int i = w.rank - 1; i >= 0; --i) {
       const auto a = static_cast<size_t>(i);
-      start[a] = position % w.output[a] * w.stride[a] - w.pad_begin[a];
+      const Reach reach(w, a, position % w.output[a]);
       position /= w.output[a];
-      const int64_t d = w.dilation[a];
-      first[a] = start[a] < 0 ? (-start[a] + d - 1) / d : 0;
-      last[a] = std::clamp<int64_t>((w.input[a] - start[a] + d - 1) / d, 0, w.kernel[a]);
+      start[a] = reach.start;
+      first[a] = reach.first;
+      last[a] = reach.last;
     }
   }
 
@@ -146,6 +159,7 @@ struct MaxPool {
     if (context.wants(1)) {
       indices = context.output(1, DType::i64, problem.output).template data<int64_t>().data();
     }
+    if (indices == nullptr && goes_by_rows()) return by_rows(in, out, context.pool);
     const int64_t lane = problem.lane;
     each_output(problem, context.pool, [&](int64_t plane, int64_t position) {
       const Taps taps(problem.window, position);
@@ -158,6 +172,45 @@ struct MaxPool {
         const T* row = from + pixel * lane;
         for (int64_t c = 0; c < lane; ++c) to[c] = row[c] > to[c] ? row[c] : to[c];
       });
+    });
+  }
+
+  static constexpr size_t kWidest = 2048;
+  bool goes_by_rows() const {
+    const Window& w = problem.window;
+    return problem.lane == 1 && w.rank == 2 && w.dilation[1] == 1 &&
+           w.input[1] <= static_cast<int64_t>(kWidest);
+  }
+
+  // Of planes: down the columns of all the rows that an output row sees, then along what is left.
+  template <typename T>
+  void by_rows(const T* in, T* out, ThreadPool& pool) const {
+    const Window& w = problem.window;
+    const int64_t width = w.input[1], rows = w.output[0], columns = w.output[1];
+    const auto larger = [](T x, T than) { return x > than ? x : than; };
+    const int64_t grain = std::max<int64_t>(1, 4096 / std::max<int64_t>(1, columns));
+    pool.parallel_ranges(problem.planes * rows, grain, [&](int64_t begin, int64_t end) {
+      std::array<T, kWidest> highest;
+      for (int64_t i = begin; i < end; ++i) {
+        const Reach down(w, 0, i % rows);
+        const T* plane = in + i / rows * problem.in_positions;
+        std::fill_n(highest.begin(), width, lowest<T>());
+        for (int64_t t = down.first; t < down.last; ++t) {
+          const T* row = plane + (down.start + t * w.dilation[0]) * width;
+          T* top = highest.data();
+          for (int64_t x = 0; x < width; ++x) top[x] = larger(row[x], top[x]);
+        }
+        T* to = out + i * columns;
+        for (int64_t x = 0; x < columns; ++x) {
+          const int64_t start = x * w.stride[1] - w.pad_begin[1];
+          const int64_t last = std::min(start + w.kernel[1], width);
+          T best = lowest<T>();
+          for (int64_t column = std::max<int64_t>(0, start); column < last; ++column) {
+            best = larger(highest[static_cast<size_t>(column)], best);
+          }
+          to[x] = best;
+        }
+      }
     });
   }
 
