@@ -1,6 +1,7 @@
 // The training verbs, as libnibble calls them.
 #include "train/backend.h"
 
+#include <cstdlib>
 #include <optional>
 #include <string_view>
 
@@ -28,9 +29,14 @@ class ThreadCount {
 torch::Device choose_device(Device device) {
   if (device == Device::cpu) return torch::kCPU;
   if (torch::cuda::is_available()) {
+    // What cuBLAS asks for before it adds up in the same order each time; read when it first runs.
+    setenv("CUBLAS_WORKSPACE_CONFIG", ":4096:8", 0);
     at::globalContext().setDeterministicCuDNN(true);
     at::globalContext().setBenchmarkCuDNN(false);
     at::globalContext().setDeterministicAlgorithms(true, true);
+    // Codes times scales need all 24 bits of a real: TF32 would round them to 11.
+    at::globalContext().setAllowTF32CuDNN(false);
+    at::globalContext().setAllowTF32CuBLAS(false);
     return torch::kCUDA;
   }
   if (device == Device::best) return torch::kCPU;

@@ -26,7 +26,8 @@ torch::Tensor epochs_to_tensor(const std::vector<Epoch>& epochs) {
   return table;
 }
 
-std::vector<Epoch> epochs_from_tensor(const torch::Tensor& table) {
+std::vector<Epoch> epochs_from_tensor(const torch::Tensor& read) {
+  const torch::Tensor table = read.cpu();
   std::vector<Epoch> epochs;
   const auto* in = table.data_ptr<double>();
   for (int64_t i = 0; i < table.size(0); ++i, in += kEpochFields) {
@@ -92,7 +93,7 @@ bool Trainer::resume() {
   std::istringstream bytes(read_file(options_.checkpoint));
   torch::serialize::InputArchive archive, optimizer;
   try {
-    archive.load_from(bytes);
+    archive.load_from(bytes, device_);  // whatever device it was written on
     c10::IValue saved;
     archive.read("fingerprint", saved);
     if (saved.toStringRef() != fingerprint()) {
