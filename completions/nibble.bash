@@ -43,6 +43,7 @@ _nibble() {
     'train --weight-decay') :; return ;;
     'train --label-smoothing') :; return ;;
     'train --loss') COMPREPLY=($(compgen -W 'auto cross_entropy binary distill mse mae sqnr' -- "$word")); return ;;
+    'train --augment') COMPREPLY=($(compgen -W 'given auto' -- "$word")); return ;;
     'train --crop-padding') :; return ;;
     'train --device') COMPREPLY=($(compgen -W 'cpu cuda best' -- "$word")); return ;;
     'train --checkpoint') :; compopt -o default; return ;;
@@ -145,6 +146,7 @@ _nibble() {
     'qat --label-smoothing') :; return ;;
     'qat --distill') :; return ;;
     'qat --loss') COMPREPLY=($(compgen -W 'auto cross_entropy binary distill mse mae sqnr' -- "$word")); return ;;
+    'qat --augment') COMPREPLY=($(compgen -W 'given auto' -- "$word")); return ;;
     'qat --crop-padding') :; return ;;
     'qat --device') COMPREPLY=($(compgen -W 'cpu cuda best' -- "$word")); return ;;
     'qat --checkpoint') :; compopt -o default; return ;;
@@ -177,6 +179,7 @@ _nibble() {
     'finetune --label-smoothing') :; return ;;
     'finetune --distill') :; return ;;
     'finetune --loss') COMPREPLY=($(compgen -W 'auto cross_entropy binary distill mse mae sqnr' -- "$word")); return ;;
+    'finetune --augment') COMPREPLY=($(compgen -W 'given auto' -- "$word")); return ;;
     'finetune --crop-padding') :; return ;;
     'finetune --device') COMPREPLY=($(compgen -W 'cpu cuda best' -- "$word")); return ;;
     'finetune --checkpoint') :; compopt -o default; return ;;
@@ -293,11 +296,11 @@ _nibble() {
     inspect) [[ $word == -* ]] && COMPREPLY=($(compgen -W '-h --help --all --json --threads --seed --run' -- "$word")) ;;
     check) [[ $word == -* ]] && COMPREPLY=($(compgen -W '-h --help --target --json --threads --seed --run' -- "$word")) ;;
     ops) [[ $word == -* ]] && COMPREPLY=($(compgen -W '-h --help --json --threads --seed' -- "$word")) ;;
-    train) [[ $word == -* ]] && COMPREPLY=($(compgen -W '-h --help --arch -o --output --data --input --carry --frame --hop --json --threads --seed --run --preprocess --resize --letterbox --pad-value --crop --color --layout --scale --mean --std --epochs --batch --lr --optimizer --weight-decay --label-smoothing --loss --flip --crop-padding --device --checkpoint' -- "$word")) ;;
+    train) [[ $word == -* ]] && COMPREPLY=($(compgen -W '-h --help --arch -o --output --data --input --carry --frame --hop --json --threads --seed --run --preprocess --resize --letterbox --pad-value --crop --color --layout --scale --mean --std --epochs --batch --lr --optimizer --weight-decay --label-smoothing --loss --augment --flip --crop-padding --device --checkpoint' -- "$word")) ;;
     analyze) [[ $word == -* ]] && COMPREPLY=($(compgen -W '-h --help --data --input --carry --frame --hop --samples -o --output --json --threads --seed --run --preprocess --resize --letterbox --pad-value --crop --color --layout --scale --mean --std' -- "$word")) ;;
     quantize) [[ $word == -* ]] && COMPREPLY=($(compgen -W '-h --help -o --output --data --input --carry --frame --hop --force --report --front --json --threads --seed --run --preprocess --resize --letterbox --pad-value --crop --color --layout --scale --mean --std --weights --activations --average-bits --max-size --block-size --weight-observer --activation-observer --percentile --smooth --rounding --target --calibration --dynamic --no-8bit-ends --no-bias-correction --no-pair-safe --skip --config --max-drop --min-sqnr --metric' -- "$word")) ;;
-    qat) [[ $word == -* ]] && COMPREPLY=($(compgen -W '-h --help -o --output --data --input --carry --frame --hop --json --threads --seed --run --preprocess --resize --letterbox --pad-value --crop --color --layout --scale --mean --std --weights --activations --average-bits --max-size --block-size --weight-observer --activation-observer --percentile --smooth --rounding --target --calibration --dynamic --no-8bit-ends --no-bias-correction --no-pair-safe --skip --config --epochs --batch --lr --optimizer --weight-decay --label-smoothing --distill --loss --flip --crop-padding --device --checkpoint' -- "$word")) ;;
-    finetune) [[ $word == -* ]] && COMPREPLY=($(compgen -W '-h --help -o --output --teacher --target --data --input --carry --frame --hop --json --threads --seed --run --preprocess --resize --letterbox --pad-value --crop --color --layout --scale --mean --std --epochs --batch --lr --optimizer --weight-decay --label-smoothing --distill --loss --flip --crop-padding --device --checkpoint' -- "$word")) ;;
+    qat) [[ $word == -* ]] && COMPREPLY=($(compgen -W '-h --help -o --output --data --input --carry --frame --hop --json --threads --seed --run --preprocess --resize --letterbox --pad-value --crop --color --layout --scale --mean --std --weights --activations --average-bits --max-size --block-size --weight-observer --activation-observer --percentile --smooth --rounding --target --calibration --dynamic --no-8bit-ends --no-bias-correction --no-pair-safe --skip --config --epochs --batch --lr --optimizer --weight-decay --label-smoothing --distill --loss --augment --flip --crop-padding --device --checkpoint' -- "$word")) ;;
+    finetune) [[ $word == -* ]] && COMPREPLY=($(compgen -W '-h --help -o --output --teacher --target --data --input --carry --frame --hop --json --threads --seed --run --preprocess --resize --letterbox --pad-value --crop --color --layout --scale --mean --std --epochs --batch --lr --optimizer --weight-decay --label-smoothing --distill --loss --augment --flip --crop-padding --device --checkpoint' -- "$word")) ;;
     eval) [[ $word == -* ]] && COMPREPLY=($(compgen -W '-h --help --data --input --carry --frame --hop --split --samples --batch --arithmetic --predictions --json --threads --seed --run --preprocess --resize --letterbox --pad-value --crop --color --layout --scale --mean --std --metric --output --threshold --score --resamples' -- "$word")) ;;
     compare) [[ $word == -* ]] && COMPREPLY=($(compgen -W '-h --help --data --input --carry --frame --hop --samples --arithmetic --json --threads --seed --run --preprocess --resize --letterbox --pad-value --crop --color --layout --scale --mean --std' -- "$word")) ;;
     run) [[ $word == -* ]] && COMPREPLY=($(compgen -W '-h --help --input -o --output --arithmetic --json --threads --seed' -- "$word")) ;;

@@ -61,6 +61,12 @@ std::vector<OptionRow<TrainOptions>> make_rows() {
                     {"mae", Loss::mae},
                     {"sqnr", Loss::sqnr}},
                    &TrainOptions::loss),
+      choice<Augment>(
+          {.flag = "--augment",
+           .key = "augment",
+           .help = "Augment images: given (as the flags below say) or auto (also mirror "
+                   "and crop, where the float model bears it)"},
+          {{"given", Augment::given}, {"auto", Augment::automatic}}, &TrainOptions::augment),
       plain({.flag = "--flip", .key = "flip", .help = "Augment: mirror left-right at random"},
             &TrainOptions::flip),
       plain({.flag = "--crop-padding",
