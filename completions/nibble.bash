@@ -3,7 +3,7 @@ _nibble() {
   local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD - 1]}
   COMPREPLY=()
   if ((COMP_CWORD == 1)); then
-    COMPREPLY=($(compgen -W 'inspect check ops train analyze quantize qat finetune eval compare run bench profile demo new provenance reproduce report --help --version' -- "$word"))
+    COMPREPLY=($(compgen -W 'inspect check ops train analyze quantize qat finetune eval compare run bench demo new provenance reproduce report --help --version' -- "$word"))
     return
   fi
   case "${COMP_WORDS[1]} $before" in
@@ -38,27 +38,15 @@ _nibble() {
     'train --std') :; return ;;
     'train --epochs') :; return ;;
     'train --batch') :; return ;;
-    'train --accumulate') :; return ;;
     'train --lr') :; return ;;
     'train --optimizer') COMPREPLY=($(compgen -W 'sgd adamw' -- "$word")); return ;;
     'train --weight-decay') :; return ;;
     'train --label-smoothing') :; return ;;
     'train --loss') COMPREPLY=($(compgen -W 'auto cross_entropy binary distill mse mae sqnr' -- "$word")); return ;;
+    'train --augment') COMPREPLY=($(compgen -W 'given auto' -- "$word")); return ;;
     'train --crop-padding') :; return ;;
-    'train --brightness') :; return ;;
-    'train --contrast') :; return ;;
-    'train --saturation') :; return ;;
-    'train --cutout') :; return ;;
-    'train --mixup') :; return ;;
     'train --device') COMPREPLY=($(compgen -W 'cpu cuda best' -- "$word")); return ;;
     'train --checkpoint') :; compopt -o default; return ;;
-    'train --checkpoint-every') :; return ;;
-    'train --checkpoint-seconds') :; return ;;
-    'train --patience') :; return ;;
-    'train --metric') :; compopt -o default; return ;;
-    'train --log') :; compopt -o default; return ;;
-    'train --tensorboard') :; compopt -o default; return ;;
-    'train --log-every') :; return ;;
     'analyze --data') COMPREPLY=($(compgen -W 'digits' -- "$word")); COMPREPLY+=($(compgen -f -- "$word")); compopt -o filenames; return ;;
     'analyze --input') :; return ;;
     'analyze --carry') :; return ;;
@@ -152,28 +140,16 @@ _nibble() {
     'qat --config') :; compopt -o default; return ;;
     'qat --epochs') :; return ;;
     'qat --batch') :; return ;;
-    'qat --accumulate') :; return ;;
     'qat --lr') :; return ;;
     'qat --optimizer') COMPREPLY=($(compgen -W 'sgd adamw' -- "$word")); return ;;
     'qat --weight-decay') :; return ;;
     'qat --label-smoothing') :; return ;;
     'qat --distill') :; return ;;
     'qat --loss') COMPREPLY=($(compgen -W 'auto cross_entropy binary distill mse mae sqnr' -- "$word")); return ;;
+    'qat --augment') COMPREPLY=($(compgen -W 'given auto' -- "$word")); return ;;
     'qat --crop-padding') :; return ;;
-    'qat --brightness') :; return ;;
-    'qat --contrast') :; return ;;
-    'qat --saturation') :; return ;;
-    'qat --cutout') :; return ;;
-    'qat --mixup') :; return ;;
     'qat --device') COMPREPLY=($(compgen -W 'cpu cuda best' -- "$word")); return ;;
     'qat --checkpoint') :; compopt -o default; return ;;
-    'qat --checkpoint-every') :; return ;;
-    'qat --checkpoint-seconds') :; return ;;
-    'qat --patience') :; return ;;
-    'qat --metric') :; compopt -o default; return ;;
-    'qat --log') :; compopt -o default; return ;;
-    'qat --tensorboard') :; compopt -o default; return ;;
-    'qat --log-every') :; return ;;
     'finetune -o'|'finetune --output') :; compopt -o default; return ;;
     'finetune --teacher') :; compopt -o default; return ;;
     'finetune --target') COMPREPLY=($(compgen -W 'onnxruntime openvino tensorrt native' -- "$word")); return ;;
@@ -197,28 +173,16 @@ _nibble() {
     'finetune --std') :; return ;;
     'finetune --epochs') :; return ;;
     'finetune --batch') :; return ;;
-    'finetune --accumulate') :; return ;;
     'finetune --lr') :; return ;;
     'finetune --optimizer') COMPREPLY=($(compgen -W 'sgd adamw' -- "$word")); return ;;
     'finetune --weight-decay') :; return ;;
     'finetune --label-smoothing') :; return ;;
     'finetune --distill') :; return ;;
     'finetune --loss') COMPREPLY=($(compgen -W 'auto cross_entropy binary distill mse mae sqnr' -- "$word")); return ;;
+    'finetune --augment') COMPREPLY=($(compgen -W 'given auto' -- "$word")); return ;;
     'finetune --crop-padding') :; return ;;
-    'finetune --brightness') :; return ;;
-    'finetune --contrast') :; return ;;
-    'finetune --saturation') :; return ;;
-    'finetune --cutout') :; return ;;
-    'finetune --mixup') :; return ;;
     'finetune --device') COMPREPLY=($(compgen -W 'cpu cuda best' -- "$word")); return ;;
     'finetune --checkpoint') :; compopt -o default; return ;;
-    'finetune --checkpoint-every') :; return ;;
-    'finetune --checkpoint-seconds') :; return ;;
-    'finetune --patience') :; return ;;
-    'finetune --metric') :; compopt -o default; return ;;
-    'finetune --log') :; compopt -o default; return ;;
-    'finetune --tensorboard') :; compopt -o default; return ;;
-    'finetune --log-every') :; return ;;
     'eval --data') COMPREPLY=($(compgen -W 'digits' -- "$word")); COMPREPLY+=($(compgen -f -- "$word")); compopt -o filenames; return ;;
     'eval --input') :; return ;;
     'eval --carry') :; return ;;
@@ -279,15 +243,6 @@ _nibble() {
     'bench --seconds') :; return ;;
     'bench --seed') :; return ;;
     'bench --run') :; return ;;
-    'profile --top') :; return ;;
-    'profile --trace') :; compopt -o default; return ;;
-    'profile --threads') :; return ;;
-    'profile --runs') :; return ;;
-    'profile --batch') :; return ;;
-    'profile --shape') :; return ;;
-    'profile --carry') :; return ;;
-    'profile --seed') :; return ;;
-    'profile --run') :; return ;;
     'demo -o'|'demo --output') :; compopt -o default; return ;;
     'demo --threads') :; return ;;
     'demo --seed') :; return ;;
@@ -341,16 +296,15 @@ _nibble() {
     inspect) [[ $word == -* ]] && COMPREPLY=($(compgen -W '-h --help --all --json --threads --seed --run' -- "$word")) ;;
     check) [[ $word == -* ]] && COMPREPLY=($(compgen -W '-h --help --target --json --threads --seed --run' -- "$word")) ;;
     ops) [[ $word == -* ]] && COMPREPLY=($(compgen -W '-h --help --json --threads --seed' -- "$word")) ;;
-    train) [[ $word == -* ]] && COMPREPLY=($(compgen -W '-h --help --arch -o --output --data --input --carry --frame --hop --json --threads --seed --run --preprocess --resize --letterbox --pad-value --crop --color --layout --scale --mean --std --epochs --batch --accumulate --lr --optimizer --weight-decay --label-smoothing --loss --flip --crop-padding --brightness --contrast --saturation --cutout --mixup --device --checkpoint --checkpoint-every --checkpoint-seconds --resume --patience --metric --log --tensorboard --log-every' -- "$word")) ;;
+    train) [[ $word == -* ]] && COMPREPLY=($(compgen -W '-h --help --arch -o --output --data --input --carry --frame --hop --json --threads --seed --run --preprocess --resize --letterbox --pad-value --crop --color --layout --scale --mean --std --epochs --batch --lr --optimizer --weight-decay --label-smoothing --loss --augment --flip --crop-padding --device --checkpoint' -- "$word")) ;;
     analyze) [[ $word == -* ]] && COMPREPLY=($(compgen -W '-h --help --data --input --carry --frame --hop --samples -o --output --json --threads --seed --run --preprocess --resize --letterbox --pad-value --crop --color --layout --scale --mean --std' -- "$word")) ;;
     quantize) [[ $word == -* ]] && COMPREPLY=($(compgen -W '-h --help -o --output --data --input --carry --frame --hop --force --report --front --json --threads --seed --run --preprocess --resize --letterbox --pad-value --crop --color --layout --scale --mean --std --weights --activations --average-bits --max-size --block-size --weight-observer --activation-observer --percentile --smooth --rounding --target --calibration --dynamic --no-8bit-ends --no-bias-correction --no-pair-safe --skip --config --max-drop --min-sqnr --metric' -- "$word")) ;;
-    qat) [[ $word == -* ]] && COMPREPLY=($(compgen -W '-h --help -o --output --data --input --carry --frame --hop --json --threads --seed --run --preprocess --resize --letterbox --pad-value --crop --color --layout --scale --mean --std --weights --activations --average-bits --max-size --block-size --weight-observer --activation-observer --percentile --smooth --rounding --target --calibration --dynamic --no-8bit-ends --no-bias-correction --no-pair-safe --skip --config --epochs --batch --accumulate --lr --optimizer --weight-decay --label-smoothing --distill --loss --flip --crop-padding --brightness --contrast --saturation --cutout --mixup --device --checkpoint --checkpoint-every --checkpoint-seconds --resume --patience --metric --log --tensorboard --log-every' -- "$word")) ;;
-    finetune) [[ $word == -* ]] && COMPREPLY=($(compgen -W '-h --help -o --output --teacher --target --data --input --carry --frame --hop --json --threads --seed --run --preprocess --resize --letterbox --pad-value --crop --color --layout --scale --mean --std --epochs --batch --accumulate --lr --optimizer --weight-decay --label-smoothing --distill --loss --flip --crop-padding --brightness --contrast --saturation --cutout --mixup --device --checkpoint --checkpoint-every --checkpoint-seconds --resume --patience --metric --log --tensorboard --log-every' -- "$word")) ;;
+    qat) [[ $word == -* ]] && COMPREPLY=($(compgen -W '-h --help -o --output --data --input --carry --frame --hop --json --threads --seed --run --preprocess --resize --letterbox --pad-value --crop --color --layout --scale --mean --std --weights --activations --average-bits --max-size --block-size --weight-observer --activation-observer --percentile --smooth --rounding --target --calibration --dynamic --no-8bit-ends --no-bias-correction --no-pair-safe --skip --config --epochs --batch --lr --optimizer --weight-decay --label-smoothing --distill --loss --augment --flip --crop-padding --device --checkpoint' -- "$word")) ;;
+    finetune) [[ $word == -* ]] && COMPREPLY=($(compgen -W '-h --help -o --output --teacher --target --data --input --carry --frame --hop --json --threads --seed --run --preprocess --resize --letterbox --pad-value --crop --color --layout --scale --mean --std --epochs --batch --lr --optimizer --weight-decay --label-smoothing --distill --loss --augment --flip --crop-padding --device --checkpoint' -- "$word")) ;;
     eval) [[ $word == -* ]] && COMPREPLY=($(compgen -W '-h --help --data --input --carry --frame --hop --split --samples --batch --arithmetic --predictions --json --threads --seed --run --preprocess --resize --letterbox --pad-value --crop --color --layout --scale --mean --std --metric --output --threshold --score --resamples' -- "$word")) ;;
     compare) [[ $word == -* ]] && COMPREPLY=($(compgen -W '-h --help --data --input --carry --frame --hop --samples --arithmetic --json --threads --seed --run --preprocess --resize --letterbox --pad-value --crop --color --layout --scale --mean --std' -- "$word")) ;;
     run) [[ $word == -* ]] && COMPREPLY=($(compgen -W '-h --help --input -o --output --arithmetic --json --threads --seed' -- "$word")) ;;
     bench) [[ $word == -* ]] && COMPREPLY=($(compgen -W '-h --help --threads --batch --shape --carry --seconds --seed --json --run' -- "$word")) ;;
-    profile) [[ $word == -* ]] && COMPREPLY=($(compgen -W '-h --help --top --trace --threads --runs --batch --shape --carry --seed --json --run' -- "$word")) ;;
     demo) [[ $word == -* ]] && COMPREPLY=($(compgen -W '-h --help -o --output --json --threads --seed --run' -- "$word")) ;;
     new) [[ $word == -* ]] && COMPREPLY=($(compgen -W '-h --help --model --from --data --input --carry --frame --hop --json --threads --seed --preprocess --resize --letterbox --pad-value --crop --color --layout --scale --mean --std' -- "$word")) ;;
     provenance) [[ $word == -* ]] && COMPREPLY=($(compgen -W '-h --help --json --threads --seed' -- "$word")) ;;

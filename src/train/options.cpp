@@ -71,6 +71,12 @@ std::vector<OptionRow<TrainOptions>> of_training() {
                     {"mae", Loss::mae},
                     {"sqnr", Loss::sqnr}},
                    &TrainOptions::loss),
+      choice<Augment>(
+          {.flag = "--augment",
+           .key = "augment",
+           .help = "Augment images: given (as the flags below say) or auto (also mirror "
+                   "and crop, where the float model bears it)"},
+          {{"given", Augment::given}, {"auto", Augment::automatic}}, &TrainOptions::augment),
   };
 }
 

@@ -1,11 +1,13 @@
 // The training verbs, as libnibble calls them.
 #include "train/backend.h"
 
+#include <cstdlib>
 #include <optional>
 #include <string_view>
 
 #include "base/check.h"
 #include "train/torch/kept_memory.h"
+#include "train/torch/preparation.h"
 #include "train/torch/reconstruction.h"
 #include "train/torch/tensors.h"
 #include "train/torch/trainer.h"
@@ -28,9 +30,14 @@ class ThreadCount {
 torch::Device choose_device(Device device) {
   if (device == Device::cpu) return torch::kCPU;
   if (torch::cuda::is_available()) {
+    // What cuBLAS asks for before it adds up in the same order each time; read when it first runs.
+    setenv("CUBLAS_WORKSPACE_CONFIG", ":4096:8", 0);
     at::globalContext().setDeterministicCuDNN(true);
     at::globalContext().setBenchmarkCuDNN(false);
     at::globalContext().setDeterministicAlgorithms(true, true);
+    // Codes times scales need all 24 bits of a real: TF32 would round them to 11.
+    at::globalContext().setAllowTF32CuDNN(false);
+    at::globalContext().setAllowTF32CuBLAS(false);
     return torch::kCUDA;
   }
   if (device == Device::best) return torch::kCPU;
@@ -140,18 +147,26 @@ class TorchBackend final : public TrainBackend {
       // A network that is trained on from its codes has what was rounded to them in its teacher.
       const bool keeps_codes = float_graph == nullptr;
       const Network::Origin origin{keeps_codes ? options.teacher : float_graph, keeps_codes};
-      Network network(graph, origin, device, Network::Use::training, options.pair_orders);
+      // By labels a network learns with the statistics of its batches; a teacher's outputs are to
+      // be met by the network as it will run, and what is tuned further is to stay near what it
+      // was.
+      const bool taught = learns_from_teacher(options.loss, training.classes() > 0);
+      const auto use =
+          taught || keeps_codes ? Network::Use::training : Network::Use::normalised_training;
+      Network network(graph, origin, device, use, options.pair_orders);
       if (network.parameters().empty()) {
         fail(ErrorCode::invalid_model, "the network has no weights that could be trained");
       }
       std::optional<Network> teacher;
-      const bool taught = learns_from_teacher(options.loss, training.classes() > 0);
       if (options.teacher != nullptr && (taught || options.distill > 0)) {
         teacher.emplace(*options.teacher, Network::Origin{}, device, Network::Use::inference);
       }
       const ThreadCount restored;
       const KeptMemory kept;
-      return Trainer(network, teacher ? &*teacher : nullptr, training, validation, options, device)
+      const TrainOptions settled =
+          with_augmentation(teacher ? &*teacher : nullptr, training, options, device);
+      start_norms(network, training, settled, device);
+      return Trainer(network, teacher ? &*teacher : nullptr, training, validation, settled, device)
           .run();
     });
   }

@@ -33,7 +33,8 @@ torch::Tensor epochs_to_tensor(const std::vector<Epoch>& epochs) {
   return table;
 }
 
-std::vector<Epoch> epochs_from_tensor(const torch::Tensor& table) {
+std::vector<Epoch> epochs_from_tensor(const torch::Tensor& read) {
+  const torch::Tensor table = read.cpu();
   std::vector<Epoch> epochs;
   const auto* in = table.data_ptr<double>();
   for (int64_t i = 0; i < table.size(0); ++i, in += kEpochFields) {
@@ -91,7 +92,7 @@ void Trainer::open_checkpoint() {
   RunFacts before;
   int64_t threads = 0;
   try {
-    archive->load_from(bytes);
+    archive->load_from(bytes, device_);
     c10::IValue text;
     if (!archive->try_read("facts", text) ||
         read_one(*archive, "schema").item<int64_t>() != kSchema) {

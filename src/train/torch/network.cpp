@@ -41,7 +41,7 @@ void Network::widen_scales() {
 
 torch::Tensor Network::bias_scale(const BiasGrid& grid) const {
   const auto scale = [&](int index) {
-    return parameters_[quantizers_[static_cast<size_t>(index)].parameter].tensor.detach();
+    return folded_scale(quantizers_[static_cast<size_t>(index)]);
   };
   return scale(grid.input) * scale(grid.weight);
 }
@@ -56,6 +56,10 @@ std::vector<torch::Tensor> Network::state() const {
   std::vector<torch::Tensor> state;
   for (const Parameter& parameter : parameters_) state.push_back(parameter.tensor.detach());
   state.insert(state.end(), statistics_.begin(), statistics_.end());
+  for (const auto& [node, norm] : norms_) {
+    state.push_back(norm.mean());
+    state.push_back(norm.variance());
+  }
   for (const Body& body : bodies_) {
     const std::vector<torch::Tensor> inner = body.network->state();
     state.insert(state.end(), inner.begin(), inner.end());
@@ -106,6 +110,7 @@ void Network::project_scales() {
                              quantizer.previous * (1 + kLargestStep)));
     quantizer.previous.copy_(scale);
   }
+  for (auto& [node, norm] : norms_) norm.project();
   widen_scales();
   for (Body& body : bodies_) body.network->project_scales();
 }
@@ -118,7 +123,7 @@ Graph Network::inner_graph() const {
   };
   for (const Quantizer& quantizer : quantizers_) {
     for (ValueId value : quantizer.values) {
-      graph.value(value).type.quant->scale = scales_of(parameters_[quantizer.parameter].tensor);
+      graph.value(value).type.quant->scale = scales_of(folded_scale(quantizer));
     }
   }
   for (const BiasGrid& grid : bias_grids_) {
@@ -128,7 +133,16 @@ Graph Network::inner_graph() const {
   for (size_t i = 0; i < constants_.size(); ++i) {
     Value& value = graph.value({static_cast<int32_t>(i)});
     if (!constants_[i].defined() || !constants_[i].requires_grad()) continue;
-    const Tensor real = from_torch(constants_[i]);
+    const ValueId id = {static_cast<int32_t>(i)};
+    const int index = quantizer_of_[i];
+    if (index >= 0) {  // by the scale that was trained, into which nothing is folded
+      const Quantizer& trained = quantizers_[static_cast<size_t>(index)];
+      QuantParams grid = *value.type.quant;
+      grid.scale = scales_of(parameters_[trained.parameter].tensor);
+      value.data = quantize_tensor(from_torch(constants_[i]), grid);
+      continue;
+    }
+    const Tensor real = from_torch(folded(constants_[i], id));
     value.data = value.type.quant ? quantize_tensor(real, *value.type.quant) : real;
   }
   for (size_t i = 0; i < statistics_.size(); ++i) {

@@ -16,6 +16,7 @@
 #include "nibble/graph.h"
 #include "train/torch/evaluated.h"
 #include "train/torch/fake_quantize.h"
+#include "train/torch/folded_norm.h"
 #include "train/torch/op.h"
 #include "train/torch/pair_limit.h"
 #include "train/torch/parameters.h"
@@ -48,6 +49,8 @@ class Network {
   /// No learned scale leaves a pair of weights that could saturate in one of `pair_orders`.
   enum class Use : uint8_t {
     training,
+    /// The same with a FoldedNorm behind each convolution that can have one, from start_norms() on.
+    normalised_training,
     inference,  // of a teacher: nothing is learned
   };
   Network(const Graph& graph, const Origin& origin, torch::Device device, Use use = Use::training,
@@ -60,6 +63,8 @@ class Network {
     bool rounded_inputs = false;
     /// This share of each activation's numbers is not rounded.
     double unrounded = 0;
+    /// What start_norms() goes by is measured on the way.
+    bool measures_norms = false;
   };
   /// The values `wanted`, for graph inputs in order. Typed values are fake-quantized.
   std::vector<torch::Tensor> forward(const std::vector<torch::Tensor>& inputs,
@@ -82,6 +87,10 @@ class Network {
   void harden();
   /// Keeps every scale positive and pairs of weights safe; called after each step of the optimizer.
   void project_scales();
+  /// How many layers are to be normalised. They are from start_norms() on, which comes after
+  /// forward passes that measure; the network computes what it did.
+  size_t norms() const { return norms_.size(); }
+  void start_norms();
   /// The graph with the present parameters; quantized constants hold codes on the learned scales.
   Graph to_graph() const;
 
@@ -142,6 +151,14 @@ class Network {
                          const Quantizer& quantizer) const;
   void add_activation_quantizers();
   void add_bias_grids();
+  void add_norms();
+  /// That which a weight or a bias is folded into now; nullptr if there is none.
+  const FoldedNorm* norm_of(ValueId constant) const;
+  /// A weight or a bias with what is folded into it.
+  torch::Tensor folded(const torch::Tensor& real, ValueId constant) const;
+  torch::Tensor folded_scale(const Quantizer& quantizer) const;
+  torch::Tensor run_normalised(FoldedNorm& norm, const Node& node,
+                               const std::vector<torch::Tensor>& arguments, const Mode& mode);
   Quantizer& quantizer(ValueId value) {
     return quantizers_[static_cast<size_t>(quantizer_of_[static_cast<size_t>(value.index)])];
   }
@@ -168,6 +185,8 @@ class Network {
   std::vector<int> quantizer_of_;      // by value; -1: none
   std::vector<bool> already_on_grid_;  // by value: same codes as the node's input
   std::vector<BiasGrid> bias_grids_;
+  std::map<NodeId, FoldedNorm> norms_;
+  bool norms_started_ = false;
   std::vector<SafeWeight> safe_weights_;
   std::vector<std::vector<ValueId>> released_after_;  // by node: values nobody reads later
 };

@@ -39,9 +39,12 @@ void Network::load_constants(std::vector<torch::Tensor>& values, const Mode& mod
   values = constants_;
   for (int32_t i = 0; i < graph_.value_count(); ++i) {
     const auto at = static_cast<size_t>(i);
-    if (constants_[at].defined()) values[at] = quantized({i}, constants_[at], mode);
+    if (!constants_[at].defined()) continue;
+    values[at] = quantized({i}, constants_[at], mode);
+    if (!mode.training) values[at] = folded(values[at], {i});
   }
   for (const BiasGrid& grid : bias_grids_) {
+    if (mode.training && norm_of(grid.bias) != nullptr) continue;  // the shift of a normalisation
     torch::Tensor& bias = values[static_cast<size_t>(grid.bias.index)];
     bias = round_to_grid(bias, bias_scale(grid));
   }
@@ -74,6 +77,10 @@ std::vector<torch::Tensor> Network::run_node(NodeId id, const std::vector<torch:
     return evaluated.run(read, device_);
   };
   if (const auto at = evaluated_.find(id); at != evaluated_.end()) return evaluate(at->second);
+  if (mode.measures_norms || (norms_started_ && mode.training)) {
+    const auto norm = norms_.find(id);
+    if (norm != norms_.end()) return {run_normalised(norm->second, node, arguments, mode)};
+  }
   if (node.op == "If" && node.domain.empty()) {
     return run_branch(node, id, arguments.at(0).item<bool>(), mode, around);
   }

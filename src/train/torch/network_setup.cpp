@@ -25,6 +25,7 @@ Network::Network(const Graph& graph, const Origin& origin, torch::Device device,
   add_constants(origin);
   add_activation_quantizers();
   add_bias_grids();
+  if (use == Use::normalised_training) add_norms();
   add_pair_limits(pair_orders);
   all_parameters_ = parameters_;
   find_learned(origin, pair_orders, learned_around);

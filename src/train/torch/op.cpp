@@ -1,5 +1,6 @@
 #include "train/torch/op.h"
 
+#include <algorithm>
 #include <unordered_map>
 
 #include "base/check.h"
@@ -27,11 +28,33 @@ int64_t TorchCall::axis(std::string_view name, int64_t fallback) const {
   return axis < 0 ? axis + in(0).dim() : axis;
 }
 
+namespace {
+
+// Integers are kept on the CPU, where shapes and indices are read (network_setup.cpp), and so is
+// what is computed of them; reals, and integers that are counted with integers, go where the first
+// input that is elsewhere is.
+TorchCall::Tensors on_one_device(const TorchCall::Tensors& inputs) {
+  const auto elsewhere = std::ranges::find_if(
+      inputs, [](const torch::Tensor& input) { return input.defined() && !input.is_cpu(); });
+  if (elsewhere == inputs.end()) return inputs;
+  const auto is_whole = [](const torch::Tensor& input) {
+    return !input.is_floating_point() && input.scalar_type() != torch::kBool;
+  };
+  TorchCall::Tensors moved = inputs;
+  for (torch::Tensor& input : moved) {
+    if (!input.defined() || !input.is_cpu()) continue;
+    if (!is_whole(input) || is_whole(*elsewhere)) input = input.to(elsewhere->device());
+  }
+  return moved;
+}
+
+}  // namespace
+
 std::vector<torch::Tensor> run_torch_op(const TorchOpRow& row, const Node& node, int opset,
                                         const TorchCall::Tensors& inputs, bool training,
                                         uint64_t seed) {
-  if (!row.singular) return row.run(TorchCall(node, opset, inputs, training, seed));
-  TorchCall::Tensors guarded = inputs;
+  TorchCall::Tensors guarded = on_one_device(inputs);
+  if (!row.singular) return row.run(TorchCall(node, opset, guarded, training, seed));
   for (torch::Tensor& input : guarded) {
     if (!input.defined() || !input.requires_grad()) continue;
     input = input.view_as(input);

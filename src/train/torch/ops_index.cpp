@@ -13,16 +13,17 @@ using Outputs = std::vector<Tensor>;
 using Call = TorchCall;
 using Extents = std::vector<int64_t>;
 
-// Indices counted from the front.
-Tensor from_front(const Tensor& index, int64_t extent) {
-  const Tensor wide = index.to(torch::kLong);
+// Indices into an axis of x, counted from the front, where x is.
+Tensor from_front(const Tensor& index, const Tensor& x, int64_t axis) {
+  const Tensor wide = index.to(x.device(), torch::kLong);
+  const int64_t extent = x.size(axis);
   return torch::where(wide < 0, wide + extent, wide);
 }
 
 Outputs gather(const Call& call) {
   const Tensor& x = call.in(0);
   const int64_t axis = call.axis("axis", 0);
-  const Tensor index = from_front(call.in(1).to(x.device()), x.size(axis));
+  const Tensor index = from_front(call.in(1), x, axis);
   Extents shape = x.sizes().slice(0, static_cast<size_t>(axis)).vec();
   for (int64_t extent : index.sizes()) shape.push_back(extent);
   for (int64_t i = axis + 1; i < x.dim(); ++i) shape.push_back(x.size(i));
@@ -31,12 +32,12 @@ Outputs gather(const Call& call) {
 
 Outputs gather_elements(const Call& call) {
   const int64_t axis = call.axis("axis", 0);
-  return {call.in(0).gather(axis, from_front(call.in(1), call.in(0).size(axis)))};
+  return {call.in(0).gather(axis, from_front(call.in(1), call.in(0), axis))};
 }
 
 Outputs scatter_elements(const Call& call) {
   const int64_t axis = call.axis("axis", 0);
-  const Tensor index = from_front(call.in(1), call.in(0).size(axis));
+  const Tensor index = from_front(call.in(1), call.in(0), axis);
   const std::string reduction = call.node.attributes.text("reduction", "none");
   if (reduction == "none") return {call.in(0).scatter(axis, index, call.in(2))};
   if (reduction == "add") return {call.in(0).scatter_add(axis, index, call.in(2))};
