@@ -8,7 +8,7 @@ namespace nibble {
 TrainOptions qat_defaults(int weight_bits, int activation_bits) {
   const int bits = std::min(weight_bits, activation_bits > 0 ? activation_bits : 32);
   TrainOptions options;
-  options.epochs = bits <= 4 ? 20 : 12;
+  options.epochs = bits <= 4 ? 16 : 12;
   options.batch = 32;
   options.learning_rate = bits <= 2 ? 0.02 : bits == 3 ? 0.005 : 0.0025;
   options.weight_decay = 1e-4;
