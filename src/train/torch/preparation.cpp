@@ -21,7 +21,7 @@ double accuracy(Network& network, const Dataset& training, const TrainOptions& o
   const Feed feed = Feed::of(graph, training, std::max(options.batch, 64), options.threads);
   TrainOptions whole = options;
   whole.batch = std::max(options.batch, 64);
-  Batches batches = Batches::shuffled(training, feed, whole, 0, device);
+  Batches batches = Batches::shuffled(training, feed, whole, 0, 0, device);
   int64_t right = 0, seen = 0;
   while (seen < kTried) {
     const auto batch = batches.next();
@@ -46,7 +46,7 @@ void start_norms(Network& network, const Dataset& training, const TrainOptions& 
   const Feed feed = Feed::of(network.graph(), training, options.batch, options.threads);
   if (feed.batch < 2 || feed.in_sequence()) return;
   const torch::NoGradGuard no_gradient;
-  Batches batches = Batches::shuffled(training, feed, options, 0, device);
+  Batches batches = Batches::shuffled(training, feed, options, 0, 0, device);
   for (int64_t seen = 0; seen < kMeasured;) {
     const auto batch = batches.next();
     if (!batch) break;
@@ -68,9 +68,8 @@ TrainOptions with_augmentation(Network* teacher, const Dataset& training, TrainO
   if (shape.rank() != 3 || shape[0] > 4 || std::min(shape[1], shape[2]) < kLeastExtent) {
     return options;
   }
-  TrainOptions plain = options;
-  plain.flip = false;
-  plain.crop_padding = 0;
+  const TrainOptions plain{
+      .batch = options.batch, .seed = options.seed, .threads = options.threads};
   const double usual = accuracy(judge, training, plain, device);
   const auto bears = [&](const TrainOptions& changed) {
     return accuracy(judge, training, changed, device) >= usual - kBearable;
