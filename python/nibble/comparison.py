@@ -32,6 +32,28 @@ class LayerError:
     max_abs_error: float
 
 
+class Explanation:
+    """What remedies gave that the costliest layers name, each tried alone and all of them together.
+
+    Attributes:
+        tried: {"nodes", "remedy", "settings", "bytes"} of each; `settings` as nibble.json has them, none of all together.
+        bytes: of the model's file as it is.
+        outputs: a Row for each output of the model as it is, and as each remedy made it: `difference` is that between them.
+    """
+
+    def __init__(self, report: dict):
+        self.tried: list[dict] = report["tried"]
+        self.bytes: int = report["bytes"]
+        self.outputs = metric_rows(report["outputs"])
+
+    def lines(self) -> list[str]:
+        return [
+            f"tried {row.model}: output {row.output}: {row.metric} {with_interval(row.value, row.low, row.high, row.unit)}"
+            for row in self.outputs
+            if row.difference
+        ]
+
+
 class Comparison(Result):
     """How far the outputs of a quantized model are from the float one's, and where the error comes from.
 
@@ -42,6 +64,7 @@ class Comparison(Result):
             "sqnr_before_db", "sqnr_db", "share", ...}; of the costliest a sentence with the cause, if one is found, and a
             remedy to try.
         samples: that were run.
+        explanation: what remedies gave, where they were asked for; else None.
     """
 
     def __init__(self, report: dict, names: list[str]):
@@ -50,6 +73,8 @@ class Comparison(Result):
         self.outputs = metric_rows(report["outputs"])
         self.layers = [LayerError(**layer) for layer in report["layers"]]
         self.costs: list[dict] = report["costs"]
+        explained = report.get("explanation")
+        self.explanation = Explanation(explained) if explained else None
 
     def to_dict(self) -> dict:
         return self._report
@@ -78,7 +103,8 @@ class Comparison(Result):
         outputs = [
             f"output {row.output}: {row.metric} {with_interval(row.value, row.low, row.high, row.unit)}" for row in self.outputs
         ]
-        return outputs + ["SQNR is signal to quantization noise: 6 dB are one bit."] + self._costliest()
+        tried = self.explanation.lines() if self.explanation else []
+        return outputs + ["SQNR is signal to quantization noise: 6 dB are one bit."] + self._costliest() + tried
 
     def _costliest(self, most: int = 2) -> list[str]:
         named = sorted((one for one in self.costs if "cost" in one), key=lambda one: -one["share"])
@@ -97,6 +123,7 @@ def compare(
     *,
     samples: int = 64,
     arithmetic: str = "integer",
+    explain: bool = False,
     inputs: dict | None = None,
     carry: dict | None = None,
     frame: int = 0,
@@ -113,16 +140,20 @@ def compare(
         data, inputs, carry, frame, hop, preprocess, threads, seed, progress: see `nibble.quantize`.
         samples: of the test part, drawn by `seed`.
         arithmetic: how the second is run; see `nibble.evaluate`.
+        explain: try the remedies of the costliest layers: quantize again as the second model says that it was made, calibrated
+            on the same data, but for them, and measure.
 
     Returns:
-        Comparison: `.outputs`, `.layers`, `.plot()`.
+        Comparison: `.outputs`, `.layers`, `.explanation`, `.plot()`.
 
     Raises:
-        nibble.Error: the samples do not fit, or the two have no value in common.
+        nibble.Error: the samples do not fit, or the two have no value in common; to explain, the second model does not say how
+            it was made, or was trained since.
     """
     (first, second), names = load_all([reference, quantized])
     options = DataOptions(inputs, carry, frame, hop, preprocess)
     source = make_source(data, options, model=second._core, limit=samples, seed=seed)
     with reporting(progress) as callback:
         run = _core.Run(threads, seed, callback)
-        return Comparison(_core.compare(first._core, second._core, names, source, samples, arithmetic, run), names)
+        report = _core.compare(first._core, second._core, names, source, samples, arithmetic, explain, run)
+        return Comparison(report, names)

@@ -11,6 +11,7 @@
 #include "options.h"
 #include "progress.h"
 #include "results.h"
+#include "verbs/explain.h"
 #include "verbs/inspect.h"
 #include "verbs/json.h"
 #include "verbs/judge.h"
@@ -165,14 +166,24 @@ nb::object evaluate(const std::vector<const Model*>& models, const std::vector<s
 
 nb::object compare(const Model& reference, const Model& other,
                    const std::vector<std::string>& names, const SampleSource& source,
-                   int64_t samples, const std::string& arithmetic, const Run& run) {
+                   int64_t samples, const std::string& arithmetic, bool with_remedies,
+                   const Run& run) {
   const Arithmetic chosen = arithmetic_named(arithmetic);
-  const Comparison comparison = run_released(run.progress, [&](Progress& progress) {
-    return compare_models({.name = names[0], .graph = *reference.graph, .data = nullptr},
-                          {.name = names[1], .graph = *other.graph, .data = nullptr}, source,
-                          samples, run.settings(progress), chosen);
+  const nlohmann::ordered_json json = run_released(run.progress, [&](Progress& progress) {
+    const RunSettings settings = run.settings(progress);
+    const Comparison comparison =
+        compare_models({.name = names[0], .graph = *reference.graph, .data = nullptr},
+                       {.name = names[1], .graph = *other.graph, .data = nullptr}, source, samples,
+                       settings, chosen);
+    nlohmann::ordered_json told = to_json(comparison, names);
+    if (with_remedies) {
+      told["explanation"] = to_json(
+          explain(*other.graph, *reference.graph, comparison.costs, source, samples, settings),
+          names);
+    }
+    return told;
   });
-  return to_python(to_json(comparison, names));
+  return to_python(json);
 }
 
 nb::object bench_models(const std::vector<const Model*>& models, const std::vector<int>& threads,
@@ -248,7 +259,7 @@ void define_verbs(nb::module_& module) {
   module.def("evaluate", evaluate, arg("models"), arg("names"), arg("source"), arg("options"),
              arg("function").none(), arg("run"));
   module.def("compare", compare, arg("reference"), arg("other"), arg("names"), arg("source"),
-             arg("samples"), arg("arithmetic"), arg("run"));
+             arg("samples"), arg("arithmetic"), arg("explain"), arg("run"));
   module.def("bench", bench_models, arg("models"), arg("threads"), arg("batch"), arg("shapes"),
              arg("seconds"), arg("run"));
   module.def("profile", profile_model, arg("model"), arg("name"), arg("threads"), arg("batch"),

@@ -44,6 +44,10 @@ def test_what_is_compared_analyzed_and_inspected_is_what_the_program_prints_as_j
     small.save(file)
     compared = json.loads(run_program("compare", path, file, "--data", "digits", "--json").stdout)
     assert json.loads(nibble.compare(path, file, "digits").to_json()) == compared
+    explained = json.loads(run_program("compare", path, file, "--data", "digits", "--explain", "--json").stdout)
+    comparison = nibble.compare(path, file, "digits", explain=True)
+    assert json.loads(comparison.to_json()) == explained
+    assert comparison.explanation.outputs[0].difference is None and nibble.compare(path, file, "digits").explanation is None
     ranges = tmp_path / "ranges.json"
     assert run_program("analyze", path, "--data", "digits", "-o", str(ranges)).returncode == 0
     assert nibble.analyze(path, "digits").to_dict() == json.loads(ranges.read_text())
