@@ -39,7 +39,9 @@ double weight_bits(const Graph& model) {
       const Node& node = graph.node(id);
       if (!has_weight(graph, node)) continue;
       for (const size_t input : weight_inputs(node)) {
-        const TensorType& type = graph.value(node.input(input)).type;
+        const Value& weight = graph.value(node.input(input));
+        if (!weight.is_constant()) continue;  // a product of activations
+        const TensorType& type = weight.type;
         const auto count = static_cast<double>(type.shape.elements());
         bits += count * (type.quant ? type.quant->bits() : 32);
         weights += count;

@@ -10,6 +10,7 @@
 #include "nibble/onnx.h"
 #include "nibble/train.h"
 #include "support/errors.h"
+#include "support/networks.h"
 #include "train/backend.h"
 
 namespace nibble {
@@ -85,6 +86,19 @@ TEST(ladder, where_nothing_keeps_to_the_goal_the_nearest_is_told) {
   EXPECT_EQ(settings.size(), ladder.rungs.size()) << "nothing is tried twice";
   EXPECT_LE(ladder.rungs.size(), 7U) << "as many decisions as the intervals allow for";
   expect_part(missed_text(ladder), "misses it by");
+}
+
+TEST(ladder, products_of_activations_have_no_weights_to_count) {
+  testing::NetworkBuilder net({-1, 1, 8, 8});
+  const ValueId data = net.conv("conv", net.last, 1, 4);
+  net.add({.op = "MatMul", .name = "product", .inputs = {data, data}});
+  net.add({.op = "Flatten", .name = "flat", .inputs = {net.last}});
+  const ValueId weight = net.constant("w", net.normal({256, 10}, 0.1));
+  net.add({.op = "MatMul", .name = "head", .inputs = {net.last, weight}});
+  const Ladder ladder = climb(net.finish(), SampleSource{.spec = "digits"}, {.calibration = 64},
+                              {.min_sqnr = 5}, {.threads = 1});
+  EXPECT_TRUE(ladder.met);
+  EXPECT_DOUBLE_EQ(ladder.rungs[0].weight_bits, 8);
 }
 
 TEST(ladder, other_samples_calibrate_decide_and_report) {
