@@ -3,7 +3,7 @@ _nibble() {
   local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD - 1]}
   COMPREPLY=()
   if ((COMP_CWORD == 1)); then
-    COMPREPLY=($(compgen -W 'inspect check ops train analyze quantize qat finetune eval compare run bench demo new provenance reproduce report --help --version' -- "$word"))
+    COMPREPLY=($(compgen -W 'inspect check ops train analyze quantize qat finetune eval compare run bench profile demo new provenance reproduce report --help --version' -- "$word"))
     return
   fi
   case "${COMP_WORDS[1]} $before" in
@@ -14,6 +14,8 @@ _nibble() {
     'check --threads') :; return ;;
     'check --seed') :; return ;;
     'check --run') :; return ;;
+    'ops --for') :; return ;;
+    'ops -o'|'ops --output') :; compopt -o default; return ;;
     'ops --threads') :; return ;;
     'ops --seed') :; return ;;
     'train --arch') COMPREPLY=($(compgen -W 'digits-cnn resnet20 mobilenetv2-small catdog-cnn' -- "$word")); return ;;
@@ -38,6 +40,7 @@ _nibble() {
     'train --std') :; return ;;
     'train --epochs') :; return ;;
     'train --batch') :; return ;;
+    'train --accumulate') :; return ;;
     'train --lr') :; return ;;
     'train --optimizer') COMPREPLY=($(compgen -W 'sgd adamw' -- "$word")); return ;;
     'train --weight-decay') :; return ;;
@@ -45,8 +48,20 @@ _nibble() {
     'train --loss') COMPREPLY=($(compgen -W 'auto cross_entropy binary distill mse mae sqnr' -- "$word")); return ;;
     'train --augment') COMPREPLY=($(compgen -W 'given auto' -- "$word")); return ;;
     'train --crop-padding') :; return ;;
+    'train --brightness') :; return ;;
+    'train --contrast') :; return ;;
+    'train --saturation') :; return ;;
+    'train --cutout') :; return ;;
+    'train --mixup') :; return ;;
     'train --device') COMPREPLY=($(compgen -W 'cpu cuda best' -- "$word")); return ;;
     'train --checkpoint') :; compopt -o default; return ;;
+    'train --checkpoint-every') :; return ;;
+    'train --checkpoint-seconds') :; return ;;
+    'train --patience') :; return ;;
+    'train --metric') :; compopt -o default; return ;;
+    'train --log') :; compopt -o default; return ;;
+    'train --tensorboard') :; compopt -o default; return ;;
+    'train --log-every') :; return ;;
     'analyze --data') COMPREPLY=($(compgen -W 'digits' -- "$word")); COMPREPLY+=($(compgen -f -- "$word")); compopt -o filenames; return ;;
     'analyze --input') :; return ;;
     'analyze --carry') :; return ;;
@@ -96,7 +111,7 @@ _nibble() {
     'quantize --weight-observer') COMPREPLY=($(compgen -W 'min-max moving-average mse percentile entropy' -- "$word")); return ;;
     'quantize --activation-observer') COMPREPLY=($(compgen -W 'min-max moving-average mse percentile entropy' -- "$word")); return ;;
     'quantize --percentile') :; return ;;
-    'quantize --smooth') :; return ;;
+    'quantize --smooth') COMPREPLY=($(compgen -W 'none auto 0.25 0.5 0.75 1' -- "$word")); return ;;
     'quantize --rounding') COMPREPLY=($(compgen -W 'adaround brecq gptq nearest' -- "$word")); return ;;
     'quantize --target') COMPREPLY=($(compgen -W 'onnxruntime openvino tensorrt native' -- "$word")); return ;;
     'quantize --calibration') :; return ;;
@@ -132,7 +147,7 @@ _nibble() {
     'qat --weight-observer') COMPREPLY=($(compgen -W 'min-max moving-average mse percentile entropy' -- "$word")); return ;;
     'qat --activation-observer') COMPREPLY=($(compgen -W 'min-max moving-average mse percentile entropy' -- "$word")); return ;;
     'qat --percentile') :; return ;;
-    'qat --smooth') :; return ;;
+    'qat --smooth') COMPREPLY=($(compgen -W 'none auto 0.25 0.5 0.75 1' -- "$word")); return ;;
     'qat --rounding') COMPREPLY=($(compgen -W 'adaround brecq gptq nearest' -- "$word")); return ;;
     'qat --target') COMPREPLY=($(compgen -W 'onnxruntime openvino tensorrt native' -- "$word")); return ;;
     'qat --calibration') :; return ;;
@@ -140,6 +155,7 @@ _nibble() {
     'qat --config') :; compopt -o default; return ;;
     'qat --epochs') :; return ;;
     'qat --batch') :; return ;;
+    'qat --accumulate') :; return ;;
     'qat --lr') :; return ;;
     'qat --optimizer') COMPREPLY=($(compgen -W 'sgd adamw' -- "$word")); return ;;
     'qat --weight-decay') :; return ;;
@@ -148,8 +164,20 @@ _nibble() {
     'qat --loss') COMPREPLY=($(compgen -W 'auto cross_entropy binary distill mse mae sqnr' -- "$word")); return ;;
     'qat --augment') COMPREPLY=($(compgen -W 'given auto' -- "$word")); return ;;
     'qat --crop-padding') :; return ;;
+    'qat --brightness') :; return ;;
+    'qat --contrast') :; return ;;
+    'qat --saturation') :; return ;;
+    'qat --cutout') :; return ;;
+    'qat --mixup') :; return ;;
     'qat --device') COMPREPLY=($(compgen -W 'cpu cuda best' -- "$word")); return ;;
     'qat --checkpoint') :; compopt -o default; return ;;
+    'qat --checkpoint-every') :; return ;;
+    'qat --checkpoint-seconds') :; return ;;
+    'qat --patience') :; return ;;
+    'qat --metric') :; compopt -o default; return ;;
+    'qat --log') :; compopt -o default; return ;;
+    'qat --tensorboard') :; compopt -o default; return ;;
+    'qat --log-every') :; return ;;
     'finetune -o'|'finetune --output') :; compopt -o default; return ;;
     'finetune --teacher') :; compopt -o default; return ;;
     'finetune --target') COMPREPLY=($(compgen -W 'onnxruntime openvino tensorrt native' -- "$word")); return ;;
@@ -173,6 +201,7 @@ _nibble() {
     'finetune --std') :; return ;;
     'finetune --epochs') :; return ;;
     'finetune --batch') :; return ;;
+    'finetune --accumulate') :; return ;;
     'finetune --lr') :; return ;;
     'finetune --optimizer') COMPREPLY=($(compgen -W 'sgd adamw' -- "$word")); return ;;
     'finetune --weight-decay') :; return ;;
@@ -181,8 +210,20 @@ _nibble() {
     'finetune --loss') COMPREPLY=($(compgen -W 'auto cross_entropy binary distill mse mae sqnr' -- "$word")); return ;;
     'finetune --augment') COMPREPLY=($(compgen -W 'given auto' -- "$word")); return ;;
     'finetune --crop-padding') :; return ;;
+    'finetune --brightness') :; return ;;
+    'finetune --contrast') :; return ;;
+    'finetune --saturation') :; return ;;
+    'finetune --cutout') :; return ;;
+    'finetune --mixup') :; return ;;
     'finetune --device') COMPREPLY=($(compgen -W 'cpu cuda best' -- "$word")); return ;;
     'finetune --checkpoint') :; compopt -o default; return ;;
+    'finetune --checkpoint-every') :; return ;;
+    'finetune --checkpoint-seconds') :; return ;;
+    'finetune --patience') :; return ;;
+    'finetune --metric') :; compopt -o default; return ;;
+    'finetune --log') :; compopt -o default; return ;;
+    'finetune --tensorboard') :; compopt -o default; return ;;
+    'finetune --log-every') :; return ;;
     'eval --data') COMPREPLY=($(compgen -W 'digits' -- "$word")); COMPREPLY+=($(compgen -f -- "$word")); compopt -o filenames; return ;;
     'eval --input') :; return ;;
     'eval --carry') :; return ;;
@@ -243,6 +284,15 @@ _nibble() {
     'bench --seconds') :; return ;;
     'bench --seed') :; return ;;
     'bench --run') :; return ;;
+    'profile --top') :; return ;;
+    'profile --trace') :; compopt -o default; return ;;
+    'profile --threads') :; return ;;
+    'profile --runs') :; return ;;
+    'profile --batch') :; return ;;
+    'profile --shape') :; return ;;
+    'profile --carry') :; return ;;
+    'profile --seed') :; return ;;
+    'profile --run') :; return ;;
     'demo -o'|'demo --output') :; compopt -o default; return ;;
     'demo --threads') :; return ;;
     'demo --seed') :; return ;;
@@ -295,16 +345,17 @@ _nibble() {
   case ${COMP_WORDS[1]} in
     inspect) [[ $word == -* ]] && COMPREPLY=($(compgen -W '-h --help --all --json --threads --seed --run' -- "$word")) ;;
     check) [[ $word == -* ]] && COMPREPLY=($(compgen -W '-h --help --target --json --threads --seed --run' -- "$word")) ;;
-    ops) [[ $word == -* ]] && COMPREPLY=($(compgen -W '-h --help --json --threads --seed' -- "$word")) ;;
-    train) [[ $word == -* ]] && COMPREPLY=($(compgen -W '-h --help --arch -o --output --data --input --carry --frame --hop --json --threads --seed --run --preprocess --resize --letterbox --pad-value --crop --color --layout --scale --mean --std --epochs --batch --lr --optimizer --weight-decay --label-smoothing --loss --augment --flip --crop-padding --device --checkpoint' -- "$word")) ;;
+    ops) [[ $word == -* ]] && COMPREPLY=($(compgen -W '-h --help --for -o --output --json --threads --seed' -- "$word")) ;;
+    train) [[ $word == -* ]] && COMPREPLY=($(compgen -W '-h --help --arch -o --output --data --input --carry --frame --hop --json --threads --seed --run --preprocess --resize --letterbox --pad-value --crop --color --layout --scale --mean --std --epochs --batch --accumulate --lr --optimizer --weight-decay --label-smoothing --loss --augment --flip --crop-padding --brightness --contrast --saturation --cutout --mixup --device --checkpoint --checkpoint-every --checkpoint-seconds --resume --patience --metric --log --tensorboard --log-every' -- "$word")) ;;
     analyze) [[ $word == -* ]] && COMPREPLY=($(compgen -W '-h --help --data --input --carry --frame --hop --samples -o --output --json --threads --seed --run --preprocess --resize --letterbox --pad-value --crop --color --layout --scale --mean --std' -- "$word")) ;;
     quantize) [[ $word == -* ]] && COMPREPLY=($(compgen -W '-h --help -o --output --data --input --carry --frame --hop --force --report --front --json --threads --seed --run --preprocess --resize --letterbox --pad-value --crop --color --layout --scale --mean --std --weights --activations --average-bits --max-size --block-size --weight-observer --activation-observer --percentile --smooth --rounding --target --calibration --dynamic --no-8bit-ends --no-bias-correction --no-pair-safe --skip --config --max-drop --min-sqnr --metric' -- "$word")) ;;
-    qat) [[ $word == -* ]] && COMPREPLY=($(compgen -W '-h --help -o --output --data --input --carry --frame --hop --json --threads --seed --run --preprocess --resize --letterbox --pad-value --crop --color --layout --scale --mean --std --weights --activations --average-bits --max-size --block-size --weight-observer --activation-observer --percentile --smooth --rounding --target --calibration --dynamic --no-8bit-ends --no-bias-correction --no-pair-safe --skip --config --epochs --batch --lr --optimizer --weight-decay --label-smoothing --distill --loss --augment --flip --crop-padding --device --checkpoint' -- "$word")) ;;
-    finetune) [[ $word == -* ]] && COMPREPLY=($(compgen -W '-h --help -o --output --teacher --target --data --input --carry --frame --hop --json --threads --seed --run --preprocess --resize --letterbox --pad-value --crop --color --layout --scale --mean --std --epochs --batch --lr --optimizer --weight-decay --label-smoothing --distill --loss --augment --flip --crop-padding --device --checkpoint' -- "$word")) ;;
+    qat) [[ $word == -* ]] && COMPREPLY=($(compgen -W '-h --help -o --output --data --input --carry --frame --hop --json --threads --seed --run --preprocess --resize --letterbox --pad-value --crop --color --layout --scale --mean --std --weights --activations --average-bits --max-size --block-size --weight-observer --activation-observer --percentile --smooth --rounding --target --calibration --dynamic --no-8bit-ends --no-bias-correction --no-pair-safe --skip --config --epochs --batch --accumulate --lr --optimizer --weight-decay --label-smoothing --distill --loss --augment --flip --crop-padding --brightness --contrast --saturation --cutout --mixup --device --checkpoint --checkpoint-every --checkpoint-seconds --resume --patience --metric --log --tensorboard --log-every' -- "$word")) ;;
+    finetune) [[ $word == -* ]] && COMPREPLY=($(compgen -W '-h --help -o --output --teacher --target --data --input --carry --frame --hop --json --threads --seed --run --preprocess --resize --letterbox --pad-value --crop --color --layout --scale --mean --std --epochs --batch --accumulate --lr --optimizer --weight-decay --label-smoothing --distill --loss --augment --flip --crop-padding --brightness --contrast --saturation --cutout --mixup --device --checkpoint --checkpoint-every --checkpoint-seconds --resume --patience --metric --log --tensorboard --log-every' -- "$word")) ;;
     eval) [[ $word == -* ]] && COMPREPLY=($(compgen -W '-h --help --data --input --carry --frame --hop --split --samples --batch --arithmetic --predictions --json --threads --seed --run --preprocess --resize --letterbox --pad-value --crop --color --layout --scale --mean --std --metric --output --threshold --score --resamples' -- "$word")) ;;
-    compare) [[ $word == -* ]] && COMPREPLY=($(compgen -W '-h --help --data --input --carry --frame --hop --samples --arithmetic --json --threads --seed --run --preprocess --resize --letterbox --pad-value --crop --color --layout --scale --mean --std' -- "$word")) ;;
+    compare) [[ $word == -* ]] && COMPREPLY=($(compgen -W '-h --help --data --input --carry --frame --hop --samples --arithmetic --explain --json --threads --seed --run --preprocess --resize --letterbox --pad-value --crop --color --layout --scale --mean --std' -- "$word")) ;;
     run) [[ $word == -* ]] && COMPREPLY=($(compgen -W '-h --help --input -o --output --arithmetic --json --threads --seed' -- "$word")) ;;
     bench) [[ $word == -* ]] && COMPREPLY=($(compgen -W '-h --help --threads --batch --shape --carry --seconds --seed --json --run' -- "$word")) ;;
+    profile) [[ $word == -* ]] && COMPREPLY=($(compgen -W '-h --help --top --trace --threads --runs --batch --shape --carry --seed --json --run' -- "$word")) ;;
     demo) [[ $word == -* ]] && COMPREPLY=($(compgen -W '-h --help -o --output --json --threads --seed --run' -- "$word")) ;;
     new) [[ $word == -* ]] && COMPREPLY=($(compgen -W '-h --help --model --from --data --input --carry --frame --hop --json --threads --seed --preprocess --resize --letterbox --pad-value --crop --color --layout --scale --mean --std' -- "$word")) ;;
     provenance) [[ $word == -* ]] && COMPREPLY=($(compgen -W '-h --help --json --threads --seed' -- "$word")) ;;

@@ -1,8 +1,13 @@
 // The verbs that train, and the demo as its table promises it. Skipped where libnibble_train is not
 // built.
 #include <fmt/format.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <cmath>
+#include <csignal>
+#include <cstdlib>
+#include <filesystem>
 
 #include "cli/command_line.h"
 #include "nibble/data.h"
@@ -59,18 +64,47 @@ constexpr const char* kLong =
     "3 "
     "--seed 3 --threads 1 --json ";
 
-// The program is killed at moments that nobody chose, until it comes to its end.
+// The last step that the log tells of; 0 before the first.
+int64_t last_step(const std::string& log) {
+  constexpr std::string_view kStep = "{\"event\":\"step\",\"step\":";
+  if (!std::filesystem::exists(log)) return 0;
+  const std::string text = read_file(log);
+  const size_t at = text.rfind(kStep);
+  return at == std::string::npos ? 0 : std::atoll(text.c_str() + at + kStep.size());
+}
+
+// Runs the program in `folder`, what it says going to the file err, and signals it once its log has
+// come to `step`. Returns what waitpid() tells.
+int signalled_at(const std::string& folder, const std::string& program,
+                 const std::string& arguments, int signal, int64_t step) {
+  const std::string command =
+      fmt::format("cd '{}' && exec '{}' {} --log log --log-every 1 >/dev/null 2>err", folder,
+                  program, arguments);
+  const pid_t child = fork();
+  if (child == 0) {
+    execl("/bin/sh", "sh", "-c", command.c_str(), nullptr);
+    _exit(127);
+  }
+  int status = 0;
+  bool sent = false;
+  while (waitpid(child, &status, WNOHANG) == 0) {
+    if (!sent && last_step(folder + "/log") >= step) sent = kill(child, signal) == 0;
+    usleep(500);
+  }
+  return status;
+}
+
 TEST_F(training, killed_at_any_moment_and_started_again_it_writes_the_same_bytes) {
   run(std::string(kLong) + "-o whole.onnx");
   const std::string broken =
       std::string(kLong) + "-o broken.onnx --checkpoint c --checkpoint-every 2";
   int kills = 0;
-  for (double seconds = 0.8;; seconds += 0.3) {
-    const int status =
-        std::system(fmt::format("cd '{}' && timeout -s KILL {} '{}' {} >/dev/null 2>&1",
-                                folder_.string(), seconds, program(), broken)
-                        .c_str());
-    if (status == 0) break;
+  for (int64_t step = 3;; step += 5) {
+    const int status = signalled_at(folder_.string(), program(), broken, SIGKILL, step);
+    if (WIFEXITED(status)) {
+      ASSERT_EQ(WEXITSTATUS(status), 0) << read_file(path("err"));
+      break;
+    }
     ASSERT_LT(++kills, 100);
   }
   EXPECT_GT(kills, 0);
@@ -81,19 +115,15 @@ TEST_F(training, after_ctrl_c_it_says_how_to_go_on_and_does) {
   run(std::string(kLong) + "-o whole.onnx");
   const std::string broken = std::string(kLong) + "-o broken.onnx --checkpoint c";
   int stops = 0;
-  for (double seconds = 1.5; stops < 40; seconds += 0.5) {
-    const std::string command =
-        fmt::format("cd '{}' && timeout -s INT {} '{}' {} >/dev/null 2>err; echo $? >status",
-                    folder_.string(), seconds, program(), broken);
-    ASSERT_EQ(std::system(command.c_str()), 0);
-    if (read_file(path("status")) == "0\n") break;
-    EXPECT_EQ(read_file(path("status")), "124\n");  // timeout's own, when it had to ask
+  for (int64_t step = 2;; step += 15) {
+    const int status = signalled_at(folder_.string(), program(), broken, SIGINT, step);
+    ASSERT_TRUE(WIFEXITED(status));
+    if (WEXITSTATUS(status) == 0) break;
+    EXPECT_EQ(WEXITSTATUS(status), 130);
     const std::string said = read_file(path("err"));
     EXPECT_NE(said.find("stopped by the user"), std::string::npos) << said;
-    if (std::filesystem::exists(path("c"))) {
-      EXPECT_NE(said.find("the same command goes on from there (c)"), std::string::npos) << said;
-    }
-    ++stops;
+    EXPECT_NE(said.find("the same command goes on from there (c)"), std::string::npos) << said;
+    ASSERT_LT(++stops, 40);
   }
   EXPECT_GT(stops, 0);
   EXPECT_EQ(read_file(path("whole.onnx")), read_file(path("broken.onnx")));
