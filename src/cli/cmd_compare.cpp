@@ -44,14 +44,15 @@ int run(const Arguments& arguments) {
   const std::vector<std::string> names = {arguments.reference, arguments.quantized};
   ProgressBar progress;
   const RunSettings settings = arguments.common.settings(&progress);
+  const Graph reference = load_model(names[0]), quantized = load_model(names[1]);
   const Comparison comparison =
-      compare_models({.name = names[0], .graph = load_model(names[0]), .data = nullptr},
-                     {.name = names[1], .graph = load_model(names[1]), .data = nullptr},
+      compare_models({.name = names[0], .graph = reference, .data = nullptr},
+                     {.name = names[1], .graph = quantized, .data = nullptr},
                      arguments.data.source(), arguments.samples, settings, arguments.arithmetic);
   std::optional<Explanation> explanation;
   if (arguments.explain) {
-    explanation = explain(load_model(names[1]), load_model(names[0]), comparison.costs,
-                          arguments.data.source(), arguments.samples, settings);
+    explanation = explain(quantized, reference, comparison.costs, arguments.data.source(),
+                          arguments.samples, settings);
   }
   progress.clear();
   nlohmann::ordered_json json = to_json(comparison, names);

@@ -45,6 +45,8 @@ Explanation explain(const Graph& quantized, const Graph& model, std::span<const 
   subjects.push_back({.name = "the model", .graph = quantized, .data = nullptr});
   RunSettings same = run;
   same.seed = recipe.seed;
+  std::array<Graph, 2> models = {quantized, model};
+  data.settle(models);
   QuantizeSettings all = recipe.settings;
   for (TriedRemedy& one : explanation.tried) {
     QuantizeSettings settings = recipe.settings;
@@ -54,8 +56,6 @@ Explanation explain(const Graph& quantized, const Graph& model, std::span<const 
       apply_settings_json(one.settings, settings);
       apply_settings_json(one.settings, all);
     }
-    std::array<Graph, 2> models = {quantized, model};
-    data.settle(models);
     Graph made = quantize_model(models[1], data, settings, same).graph;
     one.bytes = size_as_onnx(made, target);
     subjects.push_back({.name = one.remedy, .graph = std::move(made), .data = nullptr});

@@ -180,11 +180,12 @@ Quantized quantize_model(const Graph& model, const SampleSource& data,
     check_rounding_has_data(settings);
     if (const auto reason = why_data(settings, ranges != nullptr)) fail_without_data(*reason);
   }
-  if (!settings.smooth.any()) advise_smoothing(calibration.graph, result.ranges, settings);
   if (settings.smooth.any()) {
     if (settings.options.dynamic) result.ranges = measure_ranges(calibration, run);
     smooth_model(calibration, result.ranges, settings, run);
     if (settings.options.dynamic) result.ranges = {};
+  } else {
+    advise_smoothing(calibration.graph, result.ranges, settings);
   }
   result.plan = settings.plan;
   if (has_budget(settings)) {

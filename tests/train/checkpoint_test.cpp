@@ -10,20 +10,10 @@
 namespace nibble {
 namespace {
 
+using testing::caught;
 using testing::StripedImages;
 
 constexpr int kStepsPerEpoch = 8;
-
-/// The error that `body` ends in.
-template <typename Body>
-Error error_of(Body&& body) {
-  try {
-    body();
-  } catch (const Error& error) {
-    return error;
-  }
-  return {ErrorCode::io, "no error"};
-}
 
 // With what has a state of its own: batch statistics and dropout.
 Graph small_network() {
@@ -79,7 +69,7 @@ class checkpoint : public ::testing::Test {
     TrainOptions options = with_checkpoint();
     options.observer = &stop;
     options.progress = &stop;
-    const Error error = error_of([&] { training(options); });
+    const Error error = caught([&] { training(options); });
     EXPECT_EQ(error.code(), ErrorCode::cancelled) << error.what();
     EXPECT_NE(error.message().find("the same command goes on from there"), std::string::npos)
         << error.message();
@@ -202,7 +192,7 @@ TEST_F(checkpoint, one_of_another_training_is_refused_with_what_differs) {
   const auto refusal = [&](const std::function<void(TrainOptions&)>& change) {
     TrainOptions other = options;
     change(other);
-    const Error error = error_of([&] { run(other); });
+    const Error error = caught([&] { run(other); });
     EXPECT_EQ(error.code(), ErrorCode::invalid_argument);
     return error.message();
   };
@@ -219,7 +209,7 @@ TEST_F(checkpoint, one_of_another_training_is_refused_with_what_differs) {
          "--epochs was 1 and is 2; --batch was 16 and is 8.");
   expect(refusal([](TrainOptions& o) { o.threads = 2; }), "--threads was 1 and is 2.");
   const auto on = [&](const Graph& graph, const Dataset& training) {
-    return error_of([&] { train(graph, training, validation_, options); }).message();
+    return caught([&] { train(graph, training, validation_, options); }).message();
   };
   expect(on(small_network(), StripedImages(16 * kStepsPerEpoch, 4, 3)),
          "another training: the training samples are others.");
@@ -260,7 +250,7 @@ TEST_F(checkpoint, a_damaged_one_is_refused_by_name) {
   run(options);
   const std::string bytes = read_file(options.checkpoint);
   write_file(options.checkpoint, std::string_view(bytes).substr(0, bytes.size() / 2));
-  const Error error = error_of([&] { run(options); });
+  const Error error = caught([&] { run(options); });
   EXPECT_EQ(error.code(), ErrorCode::invalid_data);
   EXPECT_NE(error.message().find(options.checkpoint + " is damaged"), std::string::npos);
 }
@@ -268,10 +258,10 @@ TEST_F(checkpoint, a_damaged_one_is_refused_by_name) {
 TEST_F(checkpoint, to_resume_there_must_be_one) {
   TrainOptions options = options_;
   options.resume = true;
-  EXPECT_NE(error_of([&] { run(options); }).message().find("--checkpoint FILE"), std::string::npos);
+  EXPECT_NE(caught([&] { run(options); }).message().find("--checkpoint FILE"), std::string::npos);
   options = with_checkpoint();
   options.resume = true;
-  const Error error = error_of([&] { run(options); });
+  const Error error = caught([&] { run(options); });
   EXPECT_EQ(error.code(), ErrorCode::io);
   EXPECT_NE(error.message().find("there is no checkpoint " + options.checkpoint),
             std::string::npos);
@@ -281,7 +271,7 @@ TEST_F(checkpoint, without_one_a_training_that_is_stopped_says_that_nothing_is_k
   StopAfter stop(9);
   options_.observer = &stop;
   options_.progress = &stop;
-  const Error error = error_of([&] { run(options_); });
+  const Error error = caught([&] { run(options_); });
   EXPECT_EQ(error.code(), ErrorCode::cancelled);
   EXPECT_NE(error.message().find("stopped by the user after step 1 of 8 in epoch 2 of 3; nothing"),
             std::string::npos)

@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "nibble/error.h"
 #include "nibble/train.h"
 #include "support/paths.h"
 #include "support/tensors.h"
@@ -46,6 +47,17 @@ class StripedImages final : public RealDataset {
   float bright_;
   std::vector<std::string> names_;
 };
+
+/// The error that `body` ends in.
+template <typename Body>
+Error caught(Body&& body) {
+  try {
+    body();
+  } catch (const Error& error) {
+    return error;
+  }
+  return {ErrorCode::io, "no error"};
+}
 
 /// Share of samples whose largest output is the label's.
 inline double accuracy(std::span<const float> outputs, const Dataset& data) {

@@ -9,6 +9,7 @@
 namespace nibble {
 namespace {
 
+using testing::caught;
 using testing::StripedImages;
 
 Graph small_network(int64_t outputs, bool sigmoid = false) {
@@ -29,17 +30,6 @@ TrainOptions quick() {
   options.flip = true;
   options.crop_padding = 1;
   return options;
-}
-
-/// The error that `body` ends in.
-template <typename Body>
-Error error_of(Body&& body) {
-  try {
-    body();
-  } catch (const Error& error) {
-    return error;
-  }
-  return {ErrorCode::io, "no error"};
 }
 
 class TrainerTest : public ::testing::Test {
@@ -228,9 +218,9 @@ TEST_F(TrainerTest, a_metric_chooses_the_best_epoch_and_says_its_interval) {
     EXPECT_EQ(epoch.score->samples, 64);
   }
   options.metric = "f2";
-  EXPECT_NE(error_of([&] { run(options); }).message().find("choose top1"), std::string::npos);
+  EXPECT_NE(caught([&] { run(options); }).message().find("choose top1"), std::string::npos);
   options.metric = "sqnr";
-  EXPECT_NE(error_of([&] { run(options); }).message().find("none to compare with"),
+  EXPECT_NE(caught([&] { run(options); }).message().find("none to compare with"),
             std::string::npos);
 }
 
@@ -244,7 +234,7 @@ TEST_F(TrainerTest, validation_accuracy_has_its_interval) {
 
 TEST_F(TrainerTest, a_loss_that_is_not_finite_names_epoch_and_step) {
   const StripedImages broken(64, 4, 1, std::numeric_limits<float>::quiet_NaN());
-  const Error error = error_of([&] { train(small_network(4), broken, validation_, quick()); });
+  const Error error = caught([&] { train(small_network(4), broken, validation_, quick()); });
   EXPECT_NE(error.message().find("epoch 1, step 1"), std::string::npos) << error.what();
   EXPECT_NE(error.message().find("learning rate"), std::string::npos) << error.what();
 }
@@ -252,20 +242,20 @@ TEST_F(TrainerTest, a_loss_that_is_not_finite_names_epoch_and_step) {
 TEST_F(TrainerTest, an_unknown_operator_is_named_with_its_node) {
   Graph graph = small_network(4);
   graph.node(graph.nodes().front()).op = "StringNormalizer";
-  const Error error = error_of([&] { train(graph, training_, validation_, quick()); });
+  const Error error = caught([&] { train(graph, training_, validation_, quick()); });
   EXPECT_EQ(error.code(), ErrorCode::unsupported);
   EXPECT_NE(error.message().find("StringNormalizer (node 'conv')"), std::string::npos)
       << error.what();
 }
 
 TEST_F(TrainerTest, outputs_that_do_not_fit_the_classes_are_refused) {
-  const Error error = error_of([&] { train(small_network(3), training_, validation_, quick()); });
+  const Error error = caught([&] { train(small_network(3), training_, validation_, quick()); });
   EXPECT_EQ(error.message(), "the network has 3 outputs, the data set 4 classes");
 }
 
 TEST_F(TrainerTest, an_empty_data_set_is_refused) {
   const StripedImages none(0, 4, 1);
-  const Error error = error_of([&] { train(small_network(4), none, validation_, quick()); });
+  const Error error = caught([&] { train(small_network(4), none, validation_, quick()); });
   EXPECT_EQ(error.code(), ErrorCode::invalid_data);
 }
 

@@ -54,11 +54,6 @@ Remedy more_bits(const LayerFigures& layer, const TensorFigures& tensor, std::st
   return tensor.bits < 8 ? layer_setting(layer, what, 8) : skipping(layer);
 }
 
-Remedy or_else(Remedy first, std::string_view text) {
-  first.text += text;
-  return first;
-}
-
 std::optional<Finding> lost_in_the_step(const LayerFigures& layer, const TensorFigures& tensor,
                                         Place) {
   const double reach = std::max(std::abs(tensor.minimum), std::abs(tensor.maximum));
@@ -149,11 +144,11 @@ std::optional<Finding> depthwise_in_few_bits(const LayerFigures& layer, const Te
 std::optional<Finding> few_bits(const LayerFigures& layer, const TensorFigures& tensor,
                                 Place place) {
   if (tensor.bits >= 8) return std::nullopt;
-  const bool weight = place == Place::weight;
+  Remedy remedy = layer_setting(layer, place == Place::weight ? "weights" : "activations", 8);
+  remedy.text += ", or training with the rounding in the loop: `nibble qat`";
   return Finding{fmt::format("rounding '{}' to {} bits alone leaves {:.1f} dB", tensor.name,
                              tensor.bits, tensor.sqnr_db),
-                 or_else(layer_setting(layer, weight ? "weights" : "activations", 8),
-                         ", or training with the rounding in the loop: `nibble qat`")};
+                 std::move(remedy)};
 }
 
 // Relative to the signal, of rounding the layer's own tensors.

@@ -18,10 +18,8 @@ double accuracy(Network& network, const Dataset& training, const TrainOptions& o
   const torch::NoGradGuard no_gradient;
   const Graph& graph = network.graph();
   const Head head = find_head(graph);
-  const Feed feed = Feed::of(graph, training, std::max(options.batch, 64), options.threads);
-  TrainOptions whole = options;
-  whole.batch = std::max(options.batch, 64);
-  Batches batches = Batches::shuffled(training, feed, whole, 0, 0, device);
+  const Feed feed = Feed::of(graph, training, options.batch, options.threads);
+  Batches batches = Batches::shuffled(training, feed, options, 0, 0, device);
   int64_t right = 0, seen = 0;
   while (seen < kTried) {
     const auto batch = batches.next();
@@ -61,18 +59,17 @@ TrainOptions with_augmentation(Network* teacher, const Dataset& training, TrainO
   if (options.augment != Augment::automatic) return options;
   options.augment = Augment::given;
   if (teacher == nullptr) return options;
-  Network& judge = *teacher;
-  const Binding binding = bind_samples(judge.graph(), training);
+  const Binding binding = bind_samples(teacher->graph(), training);
   if (training.classes() == 0 || binding.inputs.size() != 1 || binding.carries()) return options;
   const Shape shape = sample_shape(training, "augmentation");
   if (shape.rank() != 3 || shape[0] > 4 || std::min(shape[1], shape[2]) < kLeastExtent) {
     return options;
   }
   const TrainOptions plain{
-      .batch = options.batch, .seed = options.seed, .threads = options.threads};
-  const double usual = accuracy(judge, training, plain, device);
+      .batch = std::max(options.batch, 64), .seed = options.seed, .threads = options.threads};
+  const double usual = accuracy(*teacher, training, plain, device);
   const auto bears = [&](const TrainOptions& changed) {
-    return accuracy(judge, training, changed, device) >= usual - kBearable;
+    return accuracy(*teacher, training, changed, device) >= usual - kBearable;
   };
   TrainOptions mirrored = plain, cropped = plain;
   mirrored.flip = true;
