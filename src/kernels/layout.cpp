@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "kernels/isa_table.h"
+#include "kernels/transpose_plane.h"
 
 namespace nibble {
 namespace {
@@ -29,9 +30,7 @@ void last_from_first(const LayoutShape& shape, const T* in, T* out, ThreadPool& 
   over_tiles(shape, pool, [&](int64_t n, int64_t first, int64_t count) {
     const T* from = in + n * shape.channels * shape.spatial + first;
     T* to = out + (n * shape.spatial + first) * shape.channels;
-    for (int64_t c = 0; c < shape.channels; ++c) {
-      for (int64_t i = 0; i < count; ++i) to[i * shape.channels + c] = from[c * shape.spatial + i];
-    }
+    transpose_plane(from, shape.spatial, to, shape.channels, count, shape.channels);
   });
 }
 
@@ -40,9 +39,7 @@ void first_from_last(const LayoutShape& shape, const T* in, T* out, ThreadPool& 
   over_tiles(shape, pool, [&](int64_t n, int64_t first, int64_t count) {
     const T* from = in + (n * shape.spatial + first) * shape.channels;
     T* to = out + n * shape.channels * shape.spatial + first;
-    for (int64_t c = 0; c < shape.channels; ++c) {
-      for (int64_t i = 0; i < count; ++i) to[c * shape.spatial + i] = from[i * shape.channels + c];
-    }
+    transpose_plane(from, shape.channels, to, shape.spatial, shape.channels, count);
   });
 }
 

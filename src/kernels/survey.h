@@ -15,9 +15,9 @@ struct Survey {
   float maximum = 0;
   bool finite = true;
   int64_t zeros = 0;
-  /// Of value - first value: shifted so, sums lose little to cancellation. Four partial sums are
-  /// taken, element i in sum i % 4, those of the last, incomplete four in the first; they add up as
-  /// (0 + 1) + (2 + 3). So every instruction set gives the same bits.
+  /// Of value - first value: shifted so, sums lose little to cancellation. Eight partial sums
+  /// are taken, element i in sum i % 8, those of the last, incomplete eight in the first; they add
+  /// up as ((0 + 1) + (2 + 3)) + ((4 + 5) + (6 + 7)). So every instruction set gives the same bits.
   double sum = 0;
   double squares = 0;
 };

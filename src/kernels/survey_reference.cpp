@@ -8,11 +8,11 @@ namespace nibble {
 namespace {
 
 void survey(const float* in, int64_t n, Survey* out) {
-  double sum[4] = {}, squares[4] = {};
+  double sum[8] = {}, squares[8] = {};
   *out = {.minimum = in[0], .maximum = in[0]};
   for (int64_t i = 0; i < n; ++i) {
     const double shifted = static_cast<double>(in[i]) - static_cast<double>(in[0]);
-    const int64_t lane = i < n / 4 * 4 ? i % 4 : 0;
+    const int64_t lane = i < n / 8 * 8 ? i % 8 : 0;
     sum[lane] += shifted;
     squares[lane] += shifted * shifted;
     out->zeros += in[i] == 0.0F ? 1 : 0;
@@ -20,8 +20,12 @@ void survey(const float* in, int64_t n, Survey* out) {
     out->minimum = std::min(out->minimum, in[i]);
     out->maximum = std::max(out->maximum, in[i]);
   }
-  out->sum = (sum[0] + sum[1]) + (sum[2] + sum[3]);
-  out->squares = (squares[0] + squares[1]) + (squares[2] + squares[3]);
+  const auto together = [](const double(&part)[8]) {
+    return ((part[0] + part[1]) + (part[2] + part[3])) +
+           ((part[4] + part[5]) + (part[6] + part[7]));
+  };
+  out->sum = together(sum);
+  out->squares = together(squares);
 }
 
 int64_t bins(float inverse, const float* in, int32_t* out, int64_t n) {

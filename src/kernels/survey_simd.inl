@@ -1,26 +1,32 @@
-// The survey of a run in vectors of four, and bins; included by one file per instruction set, inside
+// The survey of a run in vectors of eight, and bins; included by one file per instruction set, inside
 // its own namespace, so that no code compiled for a wider instruction
 // set is shared.
 
-using Four = float __attribute__((vector_size(16)));
-using FourInts = int32_t __attribute__((vector_size(16)));
-using FourDoubles = double __attribute__((vector_size(32)));
+using Eight = float __attribute__((vector_size(32)));
+using EightInts = int32_t __attribute__((vector_size(32)));
+using EightDoubles = double __attribute__((vector_size(64)));
+
+template <typename V>
+double sum_of(const V& lanes) {
+  return ((lanes[0] + lanes[1]) + (lanes[2] + lanes[3])) +
+         ((lanes[4] + lanes[5]) + (lanes[6] + lanes[7]));
+}
 
 void survey(const float* in, int64_t n, Survey* out) {
   const double shift = in[0];
-  const Four none = {};
-  Four low = none + in[0], high = low, poison = none;
-  FourInts zeros = {};
-  FourDoubles sum = {}, squares = {};
+  const Eight none = {};
+  Eight low = none + in[0], high = low, poison = none;
+  EightInts zeros = {};
+  EightDoubles sum = {}, squares = {};
   int64_t i = 0;
-  for (; i + 4 <= n; i += 4) {
-    Four value;
+  for (; i + 8 <= n; i += 8) {
+    Eight value;
     __builtin_memcpy(&value, in + i, sizeof value);
     low = value < low ? value : low;
     high = value > high ? value : high;
     poison += value * 0.0F;  // NaN from NaN and from infinity
     zeros -= value == none;
-    const FourDoubles shifted = __builtin_convertvector(value, FourDoubles) - shift;
+    const EightDoubles shifted = __builtin_convertvector(value, EightDoubles) - shift;
     sum += shifted;
     squares += shifted * shifted;
   }
@@ -34,15 +40,15 @@ void survey(const float* in, int64_t n, Survey* out) {
     squares[0] += shifted * shifted;
   }
   Survey found = {.minimum = low[0], .maximum = high[0]};
-  for (int lane = 0; lane < 4; ++lane) {
+  for (int lane = 0; lane < 8; ++lane) {
     found.minimum = low[lane] < found.minimum ? low[lane] : found.minimum;
     found.maximum = high[lane] > found.maximum ? high[lane] : found.maximum;
     found.zeros += zeros[lane];
   }
-  const float poisoned = poison[0] + poison[1] + poison[2] + poison[3];
+  const double poisoned = sum_of(poison);
   found.finite = poisoned == poisoned;
-  found.sum = (sum[0] + sum[1]) + (sum[2] + sum[3]);
-  found.squares = (squares[0] + squares[1]) + (squares[2] + squares[3]);
+  found.sum = sum_of(sum);
+  found.squares = sum_of(squares);
   *out = found;
 }
 

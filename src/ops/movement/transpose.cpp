@@ -4,29 +4,13 @@
 #include <cstring>
 
 #include "base/check.h"
+#include "kernels/transpose_plane.h"
 
 namespace nibble {
 namespace {
 
-constexpr int64_t kTile = 16;              // elements per side of a transposed tile
+constexpr int64_t kLeastRows = 16;         // of a cut
 constexpr int64_t kGrainElements = 16384;  // less than this is not worth another thread
-
-// target[i][j] = source[i * row_step + j * column_step] for a tile, read and written in short runs.
-template <typename T>
-void copy_plane(const T* source, T* target, int64_t rows, int64_t columns, int64_t row_step,
-                int64_t column_step, int64_t target_step) {
-  for (int64_t r = 0; r < rows; r += kTile) {
-    const int64_t r_end = std::min(rows, r + kTile);
-    for (int64_t c = 0; c < columns; c += kTile) {
-      const int64_t c_end = std::min(columns, c + kTile);
-      for (int64_t i = r; i < r_end; ++i) {
-        const T* from = source + i * row_step;
-        T* to = target + i * target_step;
-        for (int64_t j = c; j < c_end; ++j) to[j] = from[j * column_step];
-      }
-    }
-  }
-}
 
 // Walks all axes but the last and `other` (the axis whose stride in the source is 1), and copies a
 // plane of the two for each.
@@ -47,8 +31,8 @@ void permute_planes(const Permutation& p, const T* source, T* target, ThreadPool
   const int64_t rows = plane ? p.extent[other] : 1;
   const int64_t planes = p.elements / (rows * p.extent[last]);
   // Rows are cut as well, so that a single large plane still occupies all threads.
-  const int64_t cuts =
-      std::clamp<int64_t>(rows * p.extent[last] / kGrainElements, 1, (rows + kTile - 1) / kTile);
+  const int64_t cuts = std::clamp<int64_t>(rows * p.extent[last] / kGrainElements, 1,
+                                           (rows + kLeastRows - 1) / kLeastRows);
   const int64_t rows_per_cut = (rows + cuts - 1) / cuts;
   const int64_t grain = std::max<int64_t>(1, kGrainElements / (rows_per_cut * p.extent[last]));
   pool.parallel_ranges(planes * cuts, grain, [&](int64_t begin, int64_t end) {
@@ -66,18 +50,13 @@ void permute_planes(const Permutation& p, const T* source, T* target, ThreadPool
         from += at * p.stride[axis];
         to += at * target_stride[axis];
       }
-      const int64_t row_step = plane ? p.stride[other] : 0;
-      const int64_t target_step = plane ? target_stride[other] : 0;
-      from += first_row * row_step;
-      to += first_row * target_step;
-      if (p.stride[last] == 1) {
-        for (int64_t i = 0; i < count; ++i) {
-          std::memcpy(to + i * target_step, from + i * row_step,
-                      sizeof(T) * static_cast<size_t>(p.extent[last]));
-        }
-      } else {
-        copy_plane(from, to, count, p.extent[last], row_step, p.stride[last], target_step);
+      if (!plane) {
+        std::memcpy(to, from, sizeof(T) * static_cast<size_t>(p.extent[last]));
+        continue;
       }
+      const int64_t target_step = target_stride[other];
+      transpose_plane(from + first_row, p.stride[last], to + first_row * target_step, target_step,
+                      count, p.extent[last]);
     }
   });
 }
