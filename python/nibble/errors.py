@@ -9,6 +9,7 @@ _KEYWORDS = {
     "max-size": "max_bytes",
     "lr": "learning_rate",
     "no-8bit-ends": "first_and_last_8bit=False",
+    "no-8bit-sums": "eight_bit_sums=False",
     "no-bias-correction": "bias_correction=False",
     "no-pair-safe": "pair_safe=False",
     "input": "inputs",

@@ -306,16 +306,14 @@ bool Folder::can_type(ValueId raw, const QuantParams& quant) {
   });
 }
 
-// If `raw` is a Clip to codes of fewer bits, its input takes its place.
+// If `raw` is a Clip to codes of fewer bits, its input takes its place; where others read that, or
+// it lies on a grid of its own, the Clip becomes an Identity with a typed result.
 ValueId Folder::absorb_clip(ValueId raw, QuantParams& quant) {
   const Node* clip = editor_.producer(raw, "Clip");
   if (clip == nullptr || !clip->input(0)) return raw;
   const ValueId source = clip->inputs[0];
   const Value& value = graph_.value(source);
-  if (!editor_.only_consumer(source) || value.type.quant || value.is_constant() ||
-      editor_.is_captured(source)) {
-    return raw;
-  }
+  if (value.is_constant()) return raw;
   constexpr float kNone = std::numeric_limits<float>::quiet_NaN();
   const auto limit = [&](size_t i, const char* attribute) {
     if (graph_.opset() < 11) return clip->attributes.real(attribute, kNone);
@@ -337,11 +335,17 @@ ValueId Folder::absorb_clip(ValueId raw, QuantParams& quant) {
   const int32_t codes = qmax - qmin + 1;
   const bool is_power = codes >= 3 && ((codes & (codes - 1)) == 0 || ((codes + 1) & codes) == 0);
   if (!is_power || codes > (1 << (bits_of(quant.storage) - 1))) return raw;
-  if (!editor_.can_replace(raw, source)) return raw;
+  const NodeId clip_id = *editor_.producer(raw);
+  const bool is_free = editor_.only_consumer(source) && !editor_.is_captured(source) &&
+                       !value.type.quant && editor_.can_replace(raw, source);
   quant.qmin = qmin;
   quant.qmax = qmax;
-  const auto clip_id = editor_.producer(raw);
-  editor_.remove(*clip_id);
+  if (!is_free) {
+    editor_.remove(clip_id);
+    editor_.insert_before(clip_id, {.op = "Identity", .inputs = {source}, .outputs = {raw}});
+    return raw;
+  }
+  editor_.remove(clip_id);
   editor_.replace(raw, source);
   return source;
 }

@@ -1,7 +1,9 @@
 #include "quant/node_plan.h"
 
 #include <algorithm>
+#include <utility>
 
+#include "base/check.h"
 #include "ops/roles.h"
 
 namespace nibble {
@@ -28,6 +30,62 @@ std::map<ValueId, ValueId> copy_outputs_that_are_read(Graph& graph) {
   }
   return source;
 }
+
+// What sums and other integer arithmetic read keeps 8 bits. Layers that read it as well, in fewer,
+// read a copy: by each of `layers` that does, the copy of its operand.
+//
+// Before: %r as u4, read by conv2 and by add1     After: %r as u8, read by add1
+//                                                        %r_4bit as u4 = Identity(%r), by conv2
+class Copier {
+ public:
+  Copier(Graph& graph, QuantizationPlan& plan) : graph_(graph), plan_(plan) {}
+
+  bool run() {
+    for (const Layer& layer : plan_.layers) {
+      if (layer.quantizes_data()) copy_for(layer, data_of(graph_.node(layer.id)));
+    }
+    for (const Layer& product : plan_.products) {
+      copy_for(product, data_of(graph_.node(product.id)));
+      copy_for(product, weight_of(graph_.node(product.id)));
+    }
+    return !copies_.empty();
+  }
+
+ private:
+  bool is_read_by_arithmetic(ValueId value) const {
+    return std::ranges::any_of(graph_.consumers(value), [&](NodeId reader) {
+      const Node& node = graph_.node(reader);
+      const OpRow* row = find_op(node.op, node.domain);
+      return plan_.types.nodes.contains(reader) && row->quant == QuantRole::arithmetic;
+    });
+  }
+
+  void copy_for(const Layer& layer, ValueId value) {
+    const auto type = plan_.types.activations.find(value);
+    if (layer.bits.activation_bits >= 8 || type == plan_.types.activations.end()) return;
+    if (type->second.bits >= 8 || graph_.value(value).is_constant()) return;
+    const auto key = std::pair(value, layer.bits.activation_bits);
+    auto copy = copies_.find(key);
+    if (copy == copies_.end()) {
+      if (!is_read_by_arithmetic(value)) return;
+      const std::string name =
+          fmt::format("{}_{}bit", graph_.value(value).name, layer.bits.activation_bits);
+      const ValueId made = graph_.add_value(graph_.unique_value_name(name), graph_.value(value).type);
+      graph_.insert_node(graph_.consumers(value)[0], {.op = "Identity",
+                                    .name = graph_.unique_node_name(name),
+                                    .inputs = {value},
+                                    .outputs = {made}});
+      copy = copies_.emplace(key, made).first;
+      const auto source = plan_.copies.find(value);
+      plan_.copies[made] = source == plan_.copies.end() ? value : source->second;
+    }
+    std::ranges::replace(graph_.node(layer.id).inputs, value, copy->second);
+  }
+
+  Graph& graph_;
+  QuantizationPlan& plan_;
+  std::map<std::pair<ValueId, int>, ValueId> copies_;  // by source and bits
+};
 
 // Integers come out of it: codes, or what the node behind it takes into its own arithmetic.
 bool gives_integers(const Graph& graph, const QuantizationPlan& plan, const Node& node) {
@@ -93,8 +151,12 @@ std::vector<QuantizationPlan> plan_quantization(const OpenGraphs& open, const Bi
     if (plan.never_ran) leave_activations_in_float(plan);
     plan.copies = copy_outputs_that_are_read(graph);
     if (!plan.never_ran) plan.products = find_products(graph, scope->path, bits, options);
-    plan.types = plan_value_types(graph, plan.layers, plan.products,
-                                  std::max(8, bits.fallback.activation_bits));
+    const auto plan_types = [&] {
+      plan.types = plan_value_types(graph, plan.layers, plan.products,
+                                    std::max(8, bits.fallback.activation_bits));
+    };
+    plan_types();
+    if (options.eight_bit_sums && Copier(graph, plan).run()) plan_types();
   }
   return plans;
 }

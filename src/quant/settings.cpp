@@ -132,6 +132,11 @@ std::vector<OptionRow<QuantizeSettings>> make_rows() {
              .help = "The first and the last layer may go under 8 bits too",
              .flag_value = false},
             &QuantizeOptions::first_and_last_8bit));
+  add(plain({.flag = "--no-8bit-sums",
+             .key = "eight_bit_sums",
+             .help = "What skip connections add up has as few bits as the layers that read it",
+             .flag_value = false},
+            &QuantizeOptions::eight_bit_sums));
   add(plain({.flag = "--no-bias-correction",
              .key = "bias_correction",
              .help = "Do not move biases by the mean error that rounding makes",

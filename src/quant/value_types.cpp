@@ -166,14 +166,15 @@ class Planner {
     if (ra != rb) parent_[std::max(ra, rb)] = std::min(ra, rb);
   }
 
-  // Codes that are only moved keep their parameters. An operand that only Concat reads takes those
-  // of the result: it is then rounded once, and copied.
+  // Codes that are only moved keep their parameters; an Identity, which moves nothing, is there to
+  // give others. An operand that only Concat reads takes those of the result: it is then rounded
+  // once, and copied.
   void group_values() {
     for (const NodeId id : result_.nodes) {
       const Node& node = graph_.node(id);
       const bool moves = role(node) == QuantRole::same_codes;
       const bool concat = node.op == "Concat" && node.domain.empty();
-      if (!moves && !concat) continue;
+      if ((!moves && !concat) || node.op == "Identity") continue;
       for (const ValueId input : data_inputs(node)) {
         if (concat && readers_[input].size() != 1) continue;
         for (const ValueId output : node.outputs) {

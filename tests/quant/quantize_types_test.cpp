@@ -43,6 +43,39 @@ TEST(quantize_types, residual_additions_are_integers) {
   EXPECT_FALSE(is_quantized(graph, "conv3"));
 }
 
+// What each reader of the skip connection of residual() sees.
+int greatest_code_read(const Graph& graph, const char* reader, size_t input) {
+  for (const NodeId id : graph.nodes()) {
+    const Node& node = graph.node(id);
+    if (node.name == reader) return graph.value(node.inputs.at(input)).type.quant->qmax;
+  }
+  throw std::out_of_range(reader);
+}
+
+TEST(quantize_types, what_is_added_keeps_8_bits_and_layers_read_a_copy_in_fewer) {
+  const Graph graph = quantized(testing::residual(), {4, 4});
+  EXPECT_EQ(greatest_code_read(graph, "add", 1), 255);
+  EXPECT_EQ(greatest_code_read(graph, "conv2", 0), 15);
+  EXPECT_EQ(value_named(graph, "relu1").type.quant->qmax, 255);
+  EXPECT_EQ(value_named(graph, "relu1_4bit").type.quant->qmax, 15);
+
+  const Graph narrow = quantized(testing::residual(), {4, 4}, {.eight_bit_sums = false});
+  EXPECT_EQ(greatest_code_read(narrow, "add", 1), 15);
+  EXPECT_EQ(greatest_code_read(narrow, "conv2", 0), 15);
+
+  const Graph wide = quantized(testing::residual(), {4, 8});
+  EXPECT_EQ(wide.nodes().size(), testing::residual().nodes().size());
+}
+
+TEST(quantize_types, of_sums_and_their_copies_are_read_back_from_the_file) {
+  const Graph graph = quantized(testing::residual(), {4, 4});
+  const Graph back = parse_onnx(serialize_onnx(graph));
+  EXPECT_EQ(greatest_code_read(back, "add", 1), 255);
+  EXPECT_EQ(greatest_code_read(back, "conv2", 0), 15);
+  EXPECT_EQ(back.nodes().size(), graph.nodes().size());
+  EXPECT_EQ(outputs(back, images(8)), outputs(graph, images(8)));
+}
+
 TEST(quantize_types, bias_has_the_scale_of_the_accumulator) {
   const Graph graph = quantized(testing::three_convs(), {8, 8});
   const QuantParams& data = *value_named(graph, "relu1").type.quant;
