@@ -47,8 +47,8 @@ struct QuantizeOptions {
   /// if no layer is weight-only.
   int64_t weight_block_size = 0;
   bool first_and_last_8bit = true;  // the first and last weighted layers never go under 8 bits
-  /// What additions and other integer arithmetic read (skip connections) has at least 8 bits; layers
-  /// that read it too, in fewer, read a copy.
+  /// What additions and other integer arithmetic read (skip connections) has at least 8 bits;
+  /// layers that read it too, in fewer, read a copy.
   bool eight_bit_sums = true;
   bool dynamic =
       false;  // activation ranges at run time: DynamicQuantizeLinear and MatMulInteger/ConvInteger

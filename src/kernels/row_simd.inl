@@ -1,6 +1,6 @@
 // Row kernels written so that compilers vectorize them; included by one file per instruction set,
 // inside its own namespace, so that no code compiled for a wider instruction set is shared. That
-// file defines kVectorBytes.
+// file defines kVectorBytes and look_up().
 
 // Branch-free round_half_to_even and clamp: see round_clamped in output_stage.h.
 struct Rounding {
@@ -45,8 +45,10 @@ void requantize(const RequantizeParams& params, const uint8_t* in, uint8_t* out,
   for (int64_t i = 0; i < n; ++i) out[i] = code(static_cast<float>(in[i] - p.in_zero) * p.ratio);
 }
 
+// look_up() of the including file does as many of the first codes as fill its vectors, and says how
+// many.
 void table(const uint8_t* table, const uint8_t* in, uint8_t* out, int64_t n) {
-  for (int64_t i = 0; i < n; ++i) out[i] = table[in[i]];
+  for (int64_t i = look_up(table, in, out, n); i < n; ++i) out[i] = table[in[i]];
 }
 
 void quantize(const QuantizeParams& params, const float* in, uint8_t* out, int64_t n) {

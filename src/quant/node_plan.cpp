@@ -70,11 +70,12 @@ class Copier {
       if (!is_read_by_arithmetic(value)) return;
       const std::string name =
           fmt::format("{}_{}bit", graph_.value(value).name, layer.bits.activation_bits);
-      const ValueId made = graph_.add_value(graph_.unique_value_name(name), graph_.value(value).type);
+      const ValueId made =
+          graph_.add_value(graph_.unique_value_name(name), graph_.value(value).type);
       graph_.insert_node(graph_.consumers(value)[0], {.op = "Identity",
-                                    .name = graph_.unique_node_name(name),
-                                    .inputs = {value},
-                                    .outputs = {made}});
+                                                      .name = graph_.unique_node_name(name),
+                                                      .inputs = {value},
+                                                      .outputs = {made}});
       copy = copies_.emplace(key, made).first;
       const auto source = plan_.copies.find(value);
       plan_.copies[made] = source == plan_.copies.end() ? value : source->second;
