@@ -234,6 +234,34 @@ TEST(insert_qdq, narrow_activations_are_clipped_and_come_back) {
   }
 }
 
+TEST(insert_qdq, a_copy_in_fewer_bits_comes_back_as_a_copy) {
+  for (const bool source_is_typed : {true, false}) {
+    Builder b;
+    const ValueId r = b.node("Neg", {b.input("x", {16})}, "r");
+    const ValueId copy = b.node("Identity", {r}, "copy");
+    b.output(b.node("Relu", {copy}, "y"));
+    b.output(b.node("Abs", {r}, "z"));
+    infer_types(b.graph);
+    if (source_is_typed) b.graph.value(r).type.quant = u8(0.01F, 128, 255);
+    b.graph.value(copy).type.quant = u8(0.15F, 8, 15);
+    const auto before = run(b.graph);
+    EXPECT_EQ(insert_qdq(b.graph), source_is_typed ? 2 : 1);
+    EXPECT_EQ(count_ops(b.graph, "Clip"), 1);
+    EXPECT_EQ(difference(run(b.graph), before), 0.0);
+    fold_qdq(b.graph);
+    b.graph.validate();
+    EXPECT_EQ(count_ops(b.graph, "Clip"), 0);
+    EXPECT_EQ(count_ops(b.graph, "Identity"), 1);
+    EXPECT_EQ(difference(run(b.graph), before), 0.0);
+    int narrow = 0;
+    for (int32_t i = 0; i < b.graph.value_count(); ++i) {
+      const auto& quant = b.graph.value({i}).type.quant;
+      narrow += quant && quant->qmax == 15 ? 1 : 0;
+    }
+    EXPECT_EQ(narrow, 1);
+  }
+}
+
 TEST(fold_qdq, an_activation_clip_is_not_taken_for_fewer_bits) {
   Builder b;
   const ValueId c = b.node("Clip",
