@@ -1,6 +1,7 @@
 // Random convolutions for the kernel tests.
 #pragma once
 
+#include <algorithm>
 #include <cmath>
 #include <cstdint>
 #include <string>
@@ -16,6 +17,7 @@ struct ConvCase {
   int32_t zero_point = 0;
   OutputStage::Kind kind = OutputStage::Kind::codes_u8;
   int weight_limit = 127;  // |weight| at most; 128: only -128 and 127
+  bool extreme = false;    // each channel all weight_limit or all -weight_limit, codes all 255
 };
 
 /// A case with output extents for padding [top, left, bottom, right].
@@ -73,6 +75,13 @@ struct ConvData {
     }
     if (c.weight_limit == 128) {
       for (uint8_t& code : input) code = random.below(4) != 0 ? 255 : 0;
+    }
+    if (c.extreme) {
+      std::fill(input.begin(), input.end(), uint8_t{255});
+      for (size_t i = 0; i < weights.size(); ++i) {
+        const bool below = static_cast<int64_t>(i) / c.shape.depth() % 2 != 0;
+        weights[i] = static_cast<int8_t>(below ? -c.weight_limit : c.weight_limit);
+      }
     }
     bias.resize(static_cast<size_t>(c.shape.out_channels));
     for (int32_t& b : bias) b = static_cast<int32_t>(between(-5000, 5000));
