@@ -1,5 +1,7 @@
 #include "kernels/packed_product.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <limits>
 #include <new>
@@ -113,7 +115,7 @@ void PackedProduct::pack(const WeightView& weights, std::span<const int32_t> bia
 
 AlignedBytes PackedProduct::pack_panel(std::span<const int8_t> rows, Panel& panel) const {
   const auto depth = static_cast<size_t>(shape_.depth());
-  WeightBounds bounds;
+  WeightBounds bounds{.greatest_code = shape_.greatest_code};
   for (size_t at = 0; at < rows.size(); at += depth) bounds.add(rows.subspan(at, depth), quads_);
   panel.form = &form_for(micro_, bounds);
   panel.run = bounds.run;
@@ -230,6 +232,20 @@ void PackedProduct::run_tiles(const PixelLines& lines, const ProductOperand& ope
       }
     }
   }
+}
+
+std::string PackedProduct::describe_weights() const {
+  const auto of_format = [&](WeightFormat format) {
+    int64_t channels = 0;
+    for (const Panel& panel : wide_panels_) {
+      if (panel.form->format == format) channels += panel.channels;
+    }
+    return channels;
+  };
+  if (of_format(WeightFormat::nibbles) == shape_.outputs()) return "s4";
+  const int64_t widened = micro_.forms.size() > 1 ? of_format(WeightFormat::pairs_s16) : int64_t{0};
+  if (widened == 0) return "s8";
+  return fmt::format("s8 ({} of {} channels in 16 bits)", widened, shape_.outputs());
 }
 
 size_t PackedProduct::constant_bytes() const {

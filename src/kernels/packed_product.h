@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <memory>
 #include <span>
+#include <string>
 #include <vector>
 
 #include "base/thread_pool.h"
@@ -51,8 +52,9 @@ struct ProductShape {
   std::vector<int64_t> segments;
   int64_t segment_bytes = 0;
   int64_t groups = 1;
-  int64_t group_inputs = 0;   // bytes from the input of one group to that of the next
-  int64_t group_outputs = 0;  // output channels of each group
+  int64_t group_inputs = 0;     // bytes from the input of one group to that of the next
+  int64_t group_outputs = 0;    // output channels of each group
+  int32_t greatest_code = 255;  // no byte of the input is larger, slack aside
 
   QuadShape quads() const { return {static_cast<int64_t>(segments.size()), segment_bytes}; }
   int64_t depth() const { return quads().depth(); }
@@ -101,6 +103,9 @@ class PackedProduct {
   int64_t slot(int64_t output) const;
 
   size_t constant_bytes() const;
+  /// "s8", or "s4" where all weights lie as nibbles; with a note on how many are multiplied in the
+  /// form any() though the instruction set has better ones.
+  std::string describe_weights() const;
 
  private:
   // Output channels computed together: one to MicroKernels::kMaxBlocks blocks of one group.

@@ -189,7 +189,8 @@ PixelLines QConv::Impl::lines(const uint8_t* framed) const {
 }
 
 QConv::QConv(const ConvShape& shape, std::span<const int8_t> weights, std::span<const int32_t> bias,
-             int32_t input_zero_point, OutputStage stage, Isa isa, bool saturating) {
+             int32_t input_zero_point, OutputStage stage, Isa isa, bool saturating,
+             int32_t greatest_code) {
   validate_shape(shape, weights.size(), bias.size(), input_zero_point);
   validate(stage, shape.out_channels);
   auto impl = std::make_unique<Impl>(shape, std::move(stage), isa, input_zero_point);
@@ -199,8 +200,9 @@ QConv::QConv(const ConvShape& shape, std::span<const int8_t> weights, std::span<
   const DepthwiseKernels* depthwise = depthwise_of(shape, isa);
   impl->saturating = saturating && (shape.group_inputs() > 1 || shape.group_outputs() > 1);
   if (!impl->saturating && isa_row(isa).micro != nullptr && depthwise == nullptr) {
-    impl->product.emplace(product_shape(shape, impl->frame.w), view, biases, input_zero_point,
-                          impl->stage, isa);
+    ProductShape product = product_shape(shape, impl->frame.w);
+    product.greatest_code = std::max(greatest_code, input_zero_point);  // padding
+    impl->product.emplace(std::move(product), view, biases, input_zero_point, impl->stage, isa);
     impl_ = std::move(impl);
     return;
   }
@@ -274,8 +276,10 @@ const ConvShape& QConv::shape() const { return impl_->shape; }
 
 std::string QConv::describe() const {
   const ConvWindow& w = impl_->shape.window;
-  return fmt::format("{} u8s8 {}x{} {}", impl_->depthwise ? "depthwise" : "conv", w.kernel_h,
-                     w.kernel_w, impl_->saturating ? "saturating" : name_of(impl_->isa));
+  const std::string weights = impl_->product ? impl_->product->describe_weights() : "s8";
+  return fmt::format("{} u8{} {}x{} {}", impl_->depthwise ? "depthwise" : "conv", weights,
+                     w.kernel_h, w.kernel_w,
+                     impl_->saturating ? "saturating" : name_of(impl_->isa));
 }
 
 }  // namespace nibble

@@ -50,7 +50,8 @@ struct QGemm::Impl {
 };
 
 QGemm::QGemm(const Shape& shape, std::span<const int8_t> weights, std::span<const int32_t> bias,
-             int32_t input_zero_point, OutputStage stage, Isa isa, bool saturating) {
+             int32_t input_zero_point, OutputStage stage, Isa isa, bool saturating,
+             int32_t greatest_code) {
   if (shape.k <= 0 || shape.n <= 0 || static_cast<int64_t>(weights.size()) != shape.k * shape.n)
     fail(ErrorCode::invalid_argument, "the product has {} weights, expected {} x {}",
          weights.size(), shape.k, shape.n);
@@ -78,7 +79,8 @@ QGemm::QGemm(const Shape& shape, std::span<const int8_t> weights, std::span<cons
                          .segment_bytes = shape.k,
                          .groups = 1,
                          .group_inputs = shape.k,
-                         .group_outputs = shape.n};
+                         .group_outputs = shape.n,
+                         .greatest_code = greatest_code};
     impl->product.emplace(std::move(product), view, biases, input_zero_point, impl->stage, isa);
   } else {
     impl->weights.resize(weights.size());
@@ -142,7 +144,9 @@ size_t QGemm::constant_bytes() const {
 }
 
 std::string QGemm::describe() const {
-  return fmt::format("gemm u8s8 {}", impl_->saturating ? "saturating" : name_of(impl_->isa));
+  const std::string weights = impl_->product ? impl_->product->describe_weights() : "s8";
+  return fmt::format("gemm u8{} {}", weights,
+                     impl_->saturating ? "saturating" : name_of(impl_->isa));
 }
 
 }  // namespace nibble

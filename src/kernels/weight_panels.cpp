@@ -9,10 +9,6 @@
 namespace nibble {
 namespace {
 
-constexpr int32_t kGreatestCode = 255;
-// Sums of weights whose products with codes fit 16 bits, both ways.
-constexpr int32_t kLargestSum = std::numeric_limits<int16_t>::max() / kGreatestCode;
-
 // Of one quad, or of several: the largest and, without its sign, the smallest sums that its two
 // pairs reach.
 using PairReach = std::array<int32_t, 4>;
@@ -23,15 +19,16 @@ PairReach reach_of(const int8_t* quad) {
   return {above(0) + above(1), above(2) + above(3), below(0) + below(1), below(2) + below(3)};
 }
 
-// The longest run, at most `most`, that the reaches of a segment's quads allow. They are spent.
-int64_t longest_run(std::span<PairReach> reaches, int64_t most) {
+// The longest run, at most `most`, whose reaches do not exceed `limit`; those given, of the quads
+// of a segment, are spent.
+int64_t longest_run(std::span<PairReach> reaches, int32_t limit, int64_t most) {
   size_t count = reaches.size();
   for (int64_t run = 1;; run *= 2) {
     int32_t worst = 0;
     for (const PairReach& reach : reaches.first(count)) {
       for (const int32_t sum : reach) worst = std::max(worst, sum);
     }
-    if (worst > kLargestSum) return run / 2;
+    if (worst > limit) return run / 2;
     if (run == most || count == 1) return most;
     for (size_t i = 0; i < count / 2; ++i) {
       for (size_t j = 0; j < 4; ++j) reaches[i][j] = reaches[2 * i][j] + reaches[2 * i + 1][j];
@@ -100,8 +97,10 @@ void WeightBounds::add(std::span<const int8_t> row, const QuadShape& shape) {
     sum += std::abs(w);
   }
   magnitudes = std::max(magnitudes, sum);
+  // Sums of weights whose products with codes fit 16 bits, both ways.
+  const int32_t limit = std::numeric_limits<int16_t>::max() / std::max(greatest_code, 1);
   const int32_t most = std::max<int32_t>(high, -low);
-  if (run == 0 || 2 * most * run <= kLargestSum) return;
+  if (run == 0 || 2 * most * run <= limit) return;
   std::vector<PairReach> reaches(static_cast<size_t>(shape.segment_quads()));
   for (int64_t s = 0; s < shape.segments && run > 0; ++s) {
     const int8_t* segment = row.data() + s * shape.segment;
@@ -112,14 +111,14 @@ void WeightBounds::add(std::span<const int8_t> row, const QuadShape& shape) {
       std::copy(segment + 4 * whole, segment + shape.segment, quad);
       reaches[static_cast<size_t>(whole)] = reach_of(quad);
     }
-    run = longest_run(reaches, run);
+    run = longest_run(reaches, limit, run);
   }
 }
 
 const MicroForm& form_for(const MicroKernels& kernels, const WeightBounds& bounds) {
   const auto takes = [&](const MicroForm& form) {
     const bool fits = form.format != WeightFormat::nibbles || (bounds.low >= -8 && bounds.high < 8);
-    const int64_t most = (bounds.magnitudes * kGreatestCode) << form.shift;
+    const int64_t most = (bounds.magnitudes * bounds.greatest_code) << form.shift;
     return fits && bounds.run >= form.least_run &&
            (form.shift == 0 || most <= std::numeric_limits<int32_t>::max());
   };

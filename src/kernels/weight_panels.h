@@ -37,6 +37,7 @@ struct QuadShape {
 
 /// What some channels' weights allow.
 struct WeightBounds {
+  int32_t greatest_code = 255;  // no code that they meet is larger
   int8_t low = 0;
   int8_t high = 0;
   int64_t magnitudes = 0;  // sum of |w|, the most of any channel
@@ -51,7 +52,7 @@ struct WeightBounds {
   void add(std::span<const int8_t> row, const QuadShape& shape);
 };
 
-/// The first of the forms that is right for such weights and codes up to 255.
+/// The first of the forms that is right for such weights.
 const MicroForm& form_for(const MicroKernels& kernels, const WeightBounds& bounds);
 
 /// Bytes of a block in that form.

@@ -173,6 +173,44 @@ TEST(qconv, equals_the_reference_for_weights_of_every_size) {
   }
 }
 
+// With small codes, larger weights and more of them fit 16 bits.
+TEST(qconv, equals_the_reference_for_codes_of_few_bits) {
+  for (const int bits : {1, 2, 4, 6, 7}) {
+    for (const int limit : {2, 8, 17, 64, 127}) {
+      for (const bool extreme : {false, true}) {
+        ConvCase c = conv_case(4, 7, 36, 33, 3, 1, 1);
+        c.greatest_code = (1 << bits) - 1;
+        c.weight_limit = limit;
+        c.extreme = extreme;
+        c.zero_point = c.greatest_code / 2;
+        expect_reference(c, static_cast<uint64_t>(bits * 100 + limit));
+      }
+    }
+  }
+}
+
+TEST(qconv, padding_may_be_the_greatest_code) {
+  ConvCase c = conv_case(4, 7, 36, 33, 3, 1, 2);
+  c.greatest_code = 3;
+  c.zero_point = 255;
+  c.weight_limit = 127;
+  expect_reference(c, 1);
+}
+
+TEST(qconv, says_how_its_weights_lie) {
+  if (!is_supported(Isa::avx2)) GTEST_SKIP();
+  const ConvCase c = conv_case(1, 1, 64, 32, 1);
+  ConvData data(c, 1);
+  const auto described = [&](int8_t first_half, int8_t second_half) {
+    std::fill(data.weights.begin(), data.weights.begin() + 16 * 64, first_half);
+    std::fill(data.weights.begin() + 16 * 64, data.weights.end(), second_half);
+    return QConv(c.shape, data.weights, data.bias, 0, data.stage, Isa::avx2).describe();
+  };
+  EXPECT_EQ(described(7, -8), "conv u8s4 1x1 avx2");
+  EXPECT_EQ(described(7, 64), "conv u8s8 1x1 avx2");
+  EXPECT_EQ(described(64, 65), "conv u8s8 (16 of 32 channels in 16 bits) 1x1 avx2");
+}
+
 // Panels of channels whose weights have another size than those of their neighbours.
 TEST(qconv, equals_the_reference_where_panels_of_one_layer_differ) {
   for (const int64_t pixels : {1, 4, 6, 7, 13, 40}) {

@@ -57,6 +57,20 @@ TEST(weight_panels, what_is_left_of_16_bits_is_for_the_next_quads) {
   EXPECT_EQ(run_of(std::vector<int8_t>(64, 32), {1, 64}), 2);
 }
 
+TEST(weight_panels, smaller_codes_leave_more_room) {
+  const auto run = [](int32_t greatest_code, int8_t weight) {
+    WeightBounds bounds{.greatest_code = greatest_code};
+    bounds.add(std::vector<int8_t>(4096, weight), {1, 4096});
+    return bounds.run;
+  };
+  EXPECT_EQ(run(255, 127), 0);
+  EXPECT_EQ(run(127, 127), 1);   // 2 * 127 * 127 = 32258
+  EXPECT_EQ(run(128, -128), 0);  // -32768 fits, but the bound is the same for both signs
+  EXPECT_EQ(run(15, 127), 8);    // 16 * 127 * 15 = 30480
+  EXPECT_EQ(run(15, 8), 128);
+  EXPECT_EQ(run(1, 1), WeightBounds::kLongestRun);
+}
+
 TEST(weight_panels, runs_are_the_longest_that_fit) {
   Random random(3);
   for (int i = 0; i < 2000; ++i) {
