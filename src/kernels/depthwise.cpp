@@ -36,28 +36,36 @@ PackedDepthwise::PackedDepthwise(const DepthwiseKernels& kernels, Shape shape,
   weights_ = AlignedBytes(static_cast<size_t>(blocks * block_bytes_));
   bias_.assign(static_cast<size_t>(blocks * kernels.block), 0);
   multiplier_.assign(bias_.size(), 0.0F);
-  for (int64_t i = 0; i < slots; ++i) {
-    const int64_t c = i % channels_;
-    const int64_t block = i / kernels.block;
-    const int64_t at = position(i % kernels.block, kernels.block);
-    int32_t sum = 0;
-    for (int64_t t = 0; t < tap_count_; ++t) {
-      const int8_t w = weights[static_cast<size_t>(c * tap_count_ + t)];
-      sum += w;
-      const int64_t element =
-          (t / kernels.taps * kernels.block + at) * kernels.taps + t % kernels.taps;
-      std::byte* packed = weights_.data() + block * block_bytes_;
-      if (kernels.taps == 4) {
-        packed[element] = static_cast<std::byte>(w);
-      } else {
-        reinterpret_cast<int16_t*>(packed)[element] = w;
+  for (int64_t block = 0; block < blocks; ++block) {
+    const int64_t first = first_slot(block);
+    std::byte* packed = weights_.data() + block * block_bytes_;
+    for (int64_t i = first; i < std::min(first + kernels.block, slots); ++i) {
+      const int64_t c = i % channels_;
+      const int64_t at = position(i - first, kernels.block);
+      int32_t sum = 0;
+      for (int64_t t = 0; t < tap_count_; ++t) {
+        const int8_t w = weights[static_cast<size_t>(c * tap_count_ + t)];
+        sum += w;
+        const int64_t element =
+            (t / kernels.taps * kernels.block + at) * kernels.taps + t % kernels.taps;
+        if (kernels.taps == 4) {
+          packed[element] = static_cast<std::byte>(w);
+        } else {
+          reinterpret_cast<int16_t*>(packed)[element] = w;
+        }
       }
+      const auto slot = static_cast<size_t>(block * kernels.block + at);
+      const int64_t offset = bias[static_cast<size_t>(c)] - int64_t{input_zero_point} * sum;
+      bias_[slot] = static_cast<int32_t>(static_cast<uint32_t>(offset));  // as PackedProduct::pack
+      multiplier_[slot] = stage.multiplier[static_cast<size_t>(c)];
     }
-    const auto slot = static_cast<size_t>(block * kernels.block + at);
-    const int64_t offset = bias[static_cast<size_t>(c)] - int64_t{input_zero_point} * sum;
-    bias_[slot] = static_cast<int32_t>(static_cast<uint32_t>(offset));  // see PackedProduct::pack
-    multiplier_[slot] = stage.multiplier[static_cast<size_t>(c)];
   }
+}
+
+// The last of several blocks is moved back to be a whole one, and does some channels once more.
+int64_t PackedDepthwise::first_slot(int64_t block) const {
+  const int64_t slots = channels_ * repeat_;
+  return std::min(block * kernels_.block, std::max<int64_t>(0, slots - kernels_.block));
 }
 
 void PackedDepthwise::run(const PixelLines& lines, const int32_t* bias, const float* multiplier,
@@ -89,11 +97,12 @@ void PackedDepthwise::run_line(DepthwiseArgs args, const uint8_t* input, std::by
   const int64_t slots = channels_ * repeat_;
   const int32_t* bias = args.bias;
   const float* multiplier = args.multiplier;
-  for (int64_t first = 0; first < slots; first += kernels_.block) {
+  for (int64_t block = 0; block * kernels_.block < slots; ++block) {
+    const int64_t first = first_slot(block);
     args.input = input + first;
-    args.weights = weights_.data() + first / kernels_.block * block_bytes_;
-    args.bias = bias + first;
-    args.multiplier = multiplier + first;
+    args.weights = weights_.data() + block * block_bytes_;
+    args.bias = bias + block * kernels_.block;
+    args.multiplier = multiplier + block * kernels_.block;
     args.output = output + first * element_bytes_;
     args.channels = std::min(kernels_.block, slots - first);
     args.pixels = pixels / repeat_;

@@ -67,6 +67,7 @@ class PackedDepthwise {
   size_t constant_bytes() const;
 
  private:
+  int64_t first_slot(int64_t block) const;
   void run_line(DepthwiseArgs args, const uint8_t* input, std::byte* output, int64_t pixels) const;
 
   const DepthwiseKernels& kernels_;

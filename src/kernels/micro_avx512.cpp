@@ -1,4 +1,6 @@
-// AVX-512 VNNI: vpdpbusd adds four products of u8 and s8 to each int32 without saturation.
+// AVX-512 VNNI: vpdpbusd adds four products of u8 and s8 to each int32 without saturation. Weights
+// of four bits are multiplied where they stand in a byte, times 16: a mask and not a subtraction
+// makes bytes of them, and the sums are shifted back at the end.
 #if defined(__x86_64__)
 #include <immintrin.h>
 
@@ -15,7 +17,8 @@ namespace {
 
 struct V {
   static constexpr int kLanes = 16;
-  static constexpr int64_t kQuadBytes = 64;
+  static constexpr WeightFormat kFormat = WeightFormat::quads_s8;
+  static constexpr int64_t kQuadBytes = format_bytes(kFormat, kLanes, 1);
   using Acc = __m512i;
   using Weights = __m512i;
   using Quad = __m512i;
@@ -117,22 +120,88 @@ struct V {
 
 #include "kernels/micro_simd.inl"
 
+struct Nibbles {
+  static constexpr WeightFormat kFormat = WeightFormat::nibbles;
+  static constexpr int64_t kQuadBytes = format_bytes(kFormat, V::kLanes, 1);
+  static constexpr int kShift = 4;
+
+  // 16 * w, of w + 8 in the high four bits.
+  static __m512i shifted(__m512i nibbles) {
+    constexpr int kAndXor = ((0xf0 & 0xcc) ^ 0xaa) & 0xff;
+    return _mm512_ternarylogic_epi32(nibbles, _mm512_set1_epi8(static_cast<char>(0xf0)),
+                                     _mm512_set1_epi8(static_cast<char>(0x80)), kAndXor);
+  }
+  template <int kPixels, int kBlocks>
+  static void start(__m512i (&acc)[kPixels][kBlocks], const TileArgs&) {
+    NIBBLE_UNROLL
+    for (int p = 0; p < kPixels; ++p) {
+      NIBBLE_UNROLL
+      for (int b = 0; b < kBlocks; ++b) acc[p][b] = _mm512_setzero_si512();
+    }
+  }
+  template <int kPixels, int kBlocks>
+  static void finish(__m512i (&acc)[kPixels][kBlocks], const TileArgs& args) {
+    NIBBLE_UNROLL
+    for (int b = 0; b < kBlocks; ++b) {
+      const __m512i bias = V::load_bias(args.bias + b * V::kLanes);
+      NIBBLE_UNROLL
+      for (int p = 0; p < kPixels; ++p)
+        acc[p][b] = _mm512_add_epi32(_mm512_srai_epi32(acc[p][b], kShift), bias);
+    }
+  }
+  template <int kPixels, int kBlocks>
+  static void add_quad(__m512i (&acc)[kPixels][kBlocks], const uint8_t* input, int64_t step,
+                       const __m512i (&weights)[kBlocks]) {
+    NIBBLE_UNROLL
+    for (int p = 0; p < kPixels; ++p) {
+      const __m512i quad = V::load_quad(input + p * step);
+      NIBBLE_UNROLL
+      for (int b = 0; b < kBlocks; ++b) acc[p][b] = V::dot(acc[p][b], quad, weights[b]);
+    }
+  }
+  // The last byte of an odd number of quads holds one weight.
+  template <int kPixels, int kBlocks>
+  static void add_segment(__m512i (&acc)[kPixels][kBlocks], const uint8_t* input,
+                          const std::byte* weights, const TileArgs& args) {
+    for (int64_t quads = args.quads; quads > 0; quads -= 2) {
+      __m512i w[kBlocks];
+      NIBBLE_UNROLL
+      for (int b = 0; b < kBlocks; ++b)
+        w[b] = shifted(_mm512_slli_epi16(V::load_weights(weights + b * args.block_step), 4));
+      add_quad<kPixels, kBlocks>(acc, input, args.pixel_step, w);
+      if (quads > 1) {
+        NIBBLE_UNROLL
+        for (int b = 0; b < kBlocks; ++b)
+          w[b] = shifted(V::load_weights(weights + b * args.block_step));
+        add_quad<kPixels, kBlocks>(acc, input + 4, args.pixel_step, w);
+      }
+      input += 8;
+      weights += kQuadBytes;
+    }
+  }
+};
+
 // 14 + 1 + 1, 24 + 2 + 1 and 24 + 4 + 1 of the 32 registers.
-MicroKernels::Tile find(int pixels, int blocks) {
+template <typename Products>
+MicroForm::Tile find(int pixels, int blocks) {
   switch (blocks) {
     case 1:
-      return pick<1>(pixels, std::make_integer_sequence<int, 14>());
+      return pick<Products, 1>(pixels, std::make_integer_sequence<int, 14>());
     case 2:
-      return pick<2>(pixels, std::make_integer_sequence<int, 12>());
+      return pick<Products, 2>(pixels, std::make_integer_sequence<int, 12>());
     default:
-      return pick<4>(pixels, std::make_integer_sequence<int, 6>());
+      return pick<Products, 4>(pixels, std::make_integer_sequence<int, 6>());
   }
 }
 
-constexpr MicroKernels kKernels = {.lanes = V::kLanes,
-                                   .format = WeightFormat::quads_s8,
-                                   .max_pixels = {14, 12, 0, 6},
-                                   .tile = find};
+constexpr std::array<int, MicroForm::kMaxBlocks> kMaxPixels = {14, 12, 0, 6};
+constexpr MicroForm kForms[] = {
+    {.format = WeightFormat::nibbles,
+     .shift = Nibbles::kShift,
+     .max_pixels = kMaxPixels,
+     .tile = find<Nibbles>},
+    {.format = V::kFormat, .max_pixels = kMaxPixels, .tile = find<ByQuads<V>>}};
+constexpr MicroKernels kKernels = {.lanes = V::kLanes, .forms = kForms};
 
 }  // namespace
 

@@ -18,7 +18,8 @@ namespace {
 #if defined(__SSE2__)
 struct V {
   static constexpr int kLanes = 4;
-  static constexpr int64_t kQuadBytes = 32;
+  static constexpr WeightFormat kFormat = WeightFormat::pairs_s16;
+  static constexpr int64_t kQuadBytes = format_bytes(kFormat, kLanes, 1);
   using Acc = __m128i;
   struct Weights {
     __m128i even;
@@ -88,7 +89,8 @@ struct V {
 #else
 struct V {
   static constexpr int kLanes = 4;
-  static constexpr int64_t kQuadBytes = 32;
+  static constexpr WeightFormat kFormat = WeightFormat::pairs_s16;
+  static constexpr int64_t kQuadBytes = format_bytes(kFormat, kLanes, 1);
   // Unsigned: sums may wrap on the way to a total that fits.
   struct Acc {
     uint32_t lane[kLanes];
@@ -163,15 +165,13 @@ struct V {
 
 #include "kernels/micro_simd.inl"
 
-MicroKernels::Tile find(int pixels, int blocks) {
-  return blocks == 1 ? pick<1>(pixels, std::make_integer_sequence<int, 6>())
-                     : pick<2>(pixels, std::make_integer_sequence<int, 4>());
+MicroForm::Tile find(int pixels, int blocks) {
+  return blocks == 1 ? pick<ByQuads<V>, 1>(pixels, std::make_integer_sequence<int, 6>())
+                     : pick<ByQuads<V>, 2>(pixels, std::make_integer_sequence<int, 4>());
 }
 
-constexpr MicroKernels kKernels = {.lanes = V::kLanes,
-                                   .format = WeightFormat::pairs_s16,
-                                   .max_pixels = {6, 4, 0, 0},
-                                   .tile = find};
+constexpr MicroForm kForms[] = {{.format = V::kFormat, .max_pixels = {6, 4, 0, 0}, .tile = find}};
+constexpr MicroKernels kKernels = {.lanes = V::kLanes, .forms = kForms};
 
 }  // namespace
 

@@ -1,10 +1,15 @@
 #include "kernels/packed_product.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
+#include <limits>
 #include <new>
+#include <numeric>
 
 #include "base/check.h"
 #include "kernels/isa_table.h"
+#include "kernels/reference.h"
 
 namespace nibble {
 namespace {
@@ -21,15 +26,6 @@ int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 constexpr int64_t kTaskMacs = 1 << 20;
 // Packed weights walked per pass over the tiles: they should stay in the second-level cache.
 constexpr int64_t kPassBytes = 256 * 1024;
-
-void store_weight(std::byte* quad, const MicroKernels& micro, int64_t lane, int64_t i, int8_t w) {
-  if (micro.format == WeightFormat::quads_s8) {
-    quad[lane * 4 + i] = static_cast<std::byte>(w);
-    return;
-  }
-  const int64_t at = (i % 2) * micro.lanes * 2 + lane * 2 + i / 2;
-  reinterpret_cast<int16_t*>(quad)[at] = w;
-}
 
 constexpr std::align_val_t kAlign{64};
 
@@ -49,7 +45,7 @@ StageArgs stage_args(const OutputStage& stage) {
           .high = codes ? static_cast<float>(stage.qmax - stage.zero_point) : stage.max};
 }
 
-PackedProduct::PackedProduct(ProductShape shape, std::span<const int8_t> weights,
+PackedProduct::PackedProduct(ProductShape shape, const WeightView& weights,
                              std::span<const int32_t> bias, int32_t input_zero_point,
                              const OutputStage& stage, Isa isa)
     : PackedProduct(std::move(shape), stage, isa) {
@@ -61,10 +57,9 @@ PackedProduct::PackedProduct(ProductShape shape, const OutputStage& stage, Isa i
       micro_(micro_kernels(isa)),
       stage_(stage_args(stage)),
       element_bytes_(stage.element_bytes()),
-      quads_(ceil_div(shape_.segment_bytes, 4)),
-      block_bytes_(static_cast<int64_t>(shape_.segments.size()) * quads_ * micro_.quad_bytes()) {
+      quads_(shape_.quads()) {
   panels_ = make_panels(2);
-  wide_panels_ = make_panels(MicroKernels::kMaxBlocks);
+  wide_panels_ = make_panels(MicroForm::kMaxBlocks);
 }
 
 int64_t PackedProduct::blocks() const {
@@ -78,29 +73,61 @@ int64_t PackedProduct::slot(int64_t output) const {
          in_group % micro_.lanes;
 }
 
-void PackedProduct::pack(std::span<const int8_t> weights, std::span<const int32_t> bias,
+void PackedProduct::pack(const WeightView& weights, std::span<const int32_t> bias,
                          int32_t input_zero_point, const OutputStage& stage) {
-  weights_ = AlignedBytes(weight_bytes());
   bias_.assign(static_cast<size_t>(slots()), 0);
   multiplier_.assign(bias_.size(), 0.0F);
-  const int64_t depth = shape_.depth();
-  for (int64_t output = 0; output < shape_.outputs(); ++output) {
-    const int64_t at_slot = slot(output);
-    const int64_t block = at_slot / micro_.lanes, lane = at_slot % micro_.lanes;
-    int64_t sum = 0;
-    for (int64_t k = 0; k < depth; ++k) {
-      const int8_t w = weights[static_cast<size_t>(output * depth + k)];
-      const int64_t at = k % shape_.segment_bytes;
-      const int64_t quad = k / shape_.segment_bytes * quads_ + at / 4;
-      store_weight(weights_.data() + block * block_bytes_ + quad * micro_.quad_bytes(), micro_,
-                   lane, at % 4, w);
-      sum += w;
+  const auto depth = static_cast<size_t>(shape_.depth());
+  std::vector<AlignedBytes> packed;
+  std::vector<int8_t> rows;
+  size_t size = 0;
+  auto part = panels_.begin();
+  for (Panel& panel : wide_panels_) {
+    rows.resize(static_cast<size_t>(panel.channels) * depth);
+    weights.copy(panel.first_output, panel.channels, rows.data());
+    for (int64_t c = 0; c < panel.channels; ++c) {
+      const auto output = static_cast<size_t>(panel.first_output + c);
+      const std::span row = std::span(rows).subspan(static_cast<size_t>(c) * depth, depth);
+      prove_int32(row, {&bias[output], 1}, shape_.depth());
+      // May wrap; so do the sums of the kernels, and the total, which fits, comes out right.
+      const int64_t sum = std::accumulate(row.begin(), row.end(), int64_t{0});
+      const int64_t offset = bias[output] - input_zero_point * sum;
+      const auto at = static_cast<size_t>(panel.first_block * micro_.lanes + c);
+      bias_[at] = static_cast<int32_t>(static_cast<uint32_t>(offset));
+      multiplier_[at] = stage.multiplier[output];
     }
-    // May wrap; so do the sums of the kernels, and the total, which fits, comes out right.
-    const int64_t offset = bias[static_cast<size_t>(output)] - input_zero_point * sum;
-    bias_[static_cast<size_t>(at_slot)] = static_cast<int32_t>(static_cast<uint32_t>(offset));
-    multiplier_[static_cast<size_t>(at_slot)] = stage.multiplier[static_cast<size_t>(output)];
+    packed.push_back(pack_panel(rows, panel));
+    panel.offset = static_cast<int64_t>(size);
+    size += packed.back().size();
+    // The narrow panels in it are of the same form.
+    const int64_t end = panel.first_block + panel.blocks;
+    for (; part != panels_.end() && part->first_block < end; ++part) {
+      part->form = panel.form;
+      part->run = panel.run;
+      part->block_bytes = panel.block_bytes;
+      part->offset = panel.offset + (part->first_block - panel.first_block) * panel.block_bytes;
+    }
   }
+  weights_ = AlignedBytes(size);
+  std::byte* to = weights_.data();
+  for (const AlignedBytes& bytes : packed) to = std::copy_n(bytes.data(), bytes.size(), to);
+}
+
+AlignedBytes PackedProduct::pack_panel(std::span<const int8_t> rows, Panel& panel) const {
+  const auto depth = static_cast<size_t>(shape_.depth());
+  WeightBounds bounds{.greatest_code = shape_.greatest_code};
+  for (size_t at = 0; at < rows.size(); at += depth) bounds.add(rows.subspan(at, depth), quads_);
+  panel.form = &form_for(micro_, bounds);
+  panel.run = bounds.run;
+  panel.block_bytes = nibble::block_bytes(*panel.form, micro_.lanes, quads_);
+  AlignedBytes packed(static_cast<size_t>(panel.blocks * panel.block_bytes));
+  const size_t most = static_cast<size_t>(micro_.lanes) * depth;
+  for (size_t b = 0; b < static_cast<size_t>(panel.blocks); ++b) {
+    const std::span<const int8_t> left = rows.subspan(b * most);
+    pack_block(*panel.form, micro_.lanes, quads_, left.first(std::min(most, left.size())),
+               packed.data() + b * static_cast<size_t>(panel.block_bytes));
+  }
+  return packed;
 }
 
 std::vector<PackedProduct::Panel> PackedProduct::make_panels(int most_blocks) const {
@@ -109,7 +136,7 @@ std::vector<PackedProduct::Panel> PackedProduct::make_panels(int most_blocks) co
   for (int64_t group = 0; group < shape_.groups; ++group) {
     for (int64_t block = 0; block < group_blocks;) {
       int blocks = most_blocks;
-      while (micro_.max_pixels[static_cast<size_t>(blocks - 1)] == 0 ||
+      while (micro_.any().max_pixels[static_cast<size_t>(blocks - 1)] == 0 ||
              blocks > group_blocks - block)
         --blocks;
       const int64_t first = block * micro_.lanes;
@@ -118,7 +145,10 @@ std::vector<PackedProduct::Panel> PackedProduct::make_panels(int most_blocks) co
            .first_block = group * group_blocks + block,
            .first_output = group * shape_.group_outputs + first,
            .channels = std::min<int64_t>(blocks * micro_.lanes, shape_.group_outputs - first),
-           .blocks = blocks});
+           .blocks = blocks,
+           .form = &micro_.any(),
+           .offset = (group * group_blocks + block) * block_bytes(),
+           .block_bytes = block_bytes()});
       block += blocks;
     }
   }
@@ -138,11 +168,11 @@ void PackedProduct::run(const PixelLines& lines, const ProductOperand& operand, 
                         ThreadPool& pool) const {
   if (lines.pixels <= 0 || lines.lines <= 0 || lines.images <= 0) return;
   // Two blocks of channels at a time measure best, until there are so few pixels that four fit.
-  const bool wide = lines.pixels <= micro_.max_pixels.back();
+  const bool wide = lines.pixels <= micro_.any().max_pixels.back();
   const std::span<const Panel> all = wide ? wide_panels_ : panels_;
-  int largest = micro_.max_pixels.front();
+  int largest = std::numeric_limits<int>::max();
   for (const Panel& panel : all)
-    largest = std::min(largest, micro_.max_pixels[static_cast<size_t>(panel.blocks - 1)]);
+    largest = std::min(largest, panel.form->max_pixels[static_cast<size_t>(panel.blocks - 1)]);
   const Split split(lines.pixels, largest);
   const int64_t tiles = lines.images * lines.lines * split.tiles;
   const int64_t macs =
@@ -170,12 +200,11 @@ void PackedProduct::run_tiles(const PixelLines& lines, const ProductOperand& ope
   TileArgs args;
   args.pixel_step = lines.pixel_step;
   args.segments = shape_.segments.data();
-  args.segment_count = static_cast<int64_t>(shape_.segments.size());
-  args.quads = quads_;
-  args.block_step = block_bytes_;
+  args.segment_count = quads_.segments;
+  args.quads = quads_.segment_quads();
   args.output_step = shape_.outputs() * element_bytes_;
   args.stage = stage_;
-  const int64_t panel_bytes = block_bytes_ * panels.front().blocks;
+  const int64_t panel_bytes = panels.front().block_bytes * panels.front().blocks;
   const auto pass = static_cast<size_t>(std::max<int64_t>(1, kPassBytes / panel_bytes));
   for (size_t begin = 0; begin < panels.size(); begin += pass) {
     const size_t end = std::min(panels.size(), begin + pass);
@@ -190,17 +219,33 @@ void PackedProduct::run_tiles(const PixelLines& lines, const ProductOperand& ope
         const Panel& panel = panels[i];
         const auto slot = static_cast<size_t>(panel.first_block * micro_.lanes);
         args.input = input + panel.group * shape_.group_inputs;
-        args.weights = operand.weights + panel.first_block * block_bytes_;
+        args.weights = operand.weights + panel.offset;
+        args.block_step = panel.block_bytes;
+        args.run = panel.run;
         args.bias = operand.bias + slot;
         args.multiplier = operand.multiplier + slot;
         args.pixel_bias =
             operand.pixel_bias == nullptr ? nullptr : operand.pixel_bias + line * lines.pixels + x;
         args.output = out + panel.first_output * element_bytes_;
         args.channels = panel.channels;
-        micro_.tile(pixels, panel.blocks)(args);
+        panel.form->tile(pixels, panel.blocks)(args);
       }
     }
   }
+}
+
+std::string PackedProduct::describe_weights() const {
+  const auto of_format = [&](WeightFormat format) {
+    int64_t channels = 0;
+    for (const Panel& panel : wide_panels_) {
+      if (panel.form->format == format) channels += panel.channels;
+    }
+    return channels;
+  };
+  if (of_format(WeightFormat::nibbles) == shape_.outputs()) return "s4";
+  const int64_t widened = micro_.forms.size() > 1 ? of_format(WeightFormat::pairs_s16) : int64_t{0};
+  if (widened == 0) return "s8";
+  return fmt::format("s8 ({} of {} channels in 16 bits)", widened, shape_.outputs());
 }
 
 size_t PackedProduct::constant_bytes() const {

@@ -5,11 +5,13 @@
 #include <cstddef>
 #include <memory>
 #include <span>
+#include <string>
 #include <vector>
 
 #include "base/thread_pool.h"
 #include "kernels/micro.h"
 #include "kernels/output_stage.h"
+#include "kernels/weight_panels.h"
 #include "nibble/isa.h"
 
 namespace nibble {
@@ -50,17 +52,19 @@ struct ProductShape {
   std::vector<int64_t> segments;
   int64_t segment_bytes = 0;
   int64_t groups = 1;
-  int64_t group_inputs = 0;   // bytes from the input of one group to that of the next
-  int64_t group_outputs = 0;  // output channels of each group
+  int64_t group_inputs = 0;     // bytes from the input of one group to that of the next
+  int64_t group_outputs = 0;    // output channels of each group
+  int32_t greatest_code = 255;  // no byte of the input is larger, slack aside
 
-  int64_t depth() const { return static_cast<int64_t>(segments.size()) * segment_bytes; }
+  QuadShape quads() const { return {static_cast<int64_t>(segments.size()), segment_bytes}; }
+  int64_t depth() const { return quads().depth(); }
   int64_t outputs() const { return groups * group_outputs; }
 };
 
 /// What the input meets, in the order of the micro kernels: blocks of `lanes` channels, padded to
 /// whole blocks in each group.
 struct ProductOperand {
-  const std::byte* weights = nullptr;  // 64-byte aligned
+  const std::byte* weights = nullptr;  // 64-byte aligned; in the form any() unless packed here
   const int32_t* bias = nullptr;
   const float* multiplier = nullptr;
   const int32_t* pixel_bias = nullptr;  // one more addend for each pixel, or nullptr
@@ -68,8 +72,10 @@ struct ProductOperand {
 
 class PackedProduct {
  public:
-  /// `weights` is [outputs, segments, segment_bytes]. The input zero point goes into the bias.
-  PackedProduct(ProductShape shape, std::span<const int8_t> weights, std::span<const int32_t> bias,
+  /// The weights of an output channel are [segments][segment_bytes]; each panel of channels lies in
+  /// the form that is best for its weights. The input zero point goes into the bias. Throws
+  /// Error{unsupported} if the sums of some channel might not fit int32.
+  PackedProduct(ProductShape shape, const WeightView& weights, std::span<const int32_t> bias,
                 int32_t input_zero_point, const OutputStage& stage, Isa isa);
   /// Without weights: each run is given an operand of weight_bytes() and slots().
   PackedProduct(ProductShape shape, const OutputStage& stage, Isa isa);
@@ -87,15 +93,19 @@ class PackedProduct {
   /// The operand that it holds.
   ProductOperand operand() const { return {weights_.data(), bias_.data(), multiplier_.data()}; }
   const MicroKernels& micro() const { return micro_; }
-  int64_t block_bytes() const { return block_bytes_; }  // packed weights of one block
   int64_t blocks() const;
-  size_t weight_bytes() const { return static_cast<size_t>(blocks() * block_bytes_); }
+  /// Of weights in the form any().
+  int64_t block_bytes() const { return nibble::block_bytes(micro_.any(), micro_.lanes, quads_); }
+  size_t weight_bytes() const { return static_cast<size_t>(blocks() * block_bytes()); }
   /// Channels with those that pad the blocks.
   int64_t slots() const { return blocks() * micro_.lanes; }
   /// Where output channel `output` stands among them.
   int64_t slot(int64_t output) const;
 
   size_t constant_bytes() const;
+  /// "s8", or "s4" where all weights lie as nibbles; with a note on how many are multiplied in the
+  /// form any() though the instruction set has better ones.
+  std::string describe_weights() const;
 
  private:
   // Output channels computed together: one to MicroKernels::kMaxBlocks blocks of one group.
@@ -105,10 +115,15 @@ class PackedProduct {
     int64_t first_output = 0;
     int64_t channels = 0;
     int blocks = 1;
+    const MicroForm* form = nullptr;
+    int64_t run = 0;     // of that form, see TileArgs
+    int64_t offset = 0;  // of its weights
+    int64_t block_bytes = 0;
   };
   struct Split;
-  void pack(std::span<const int8_t> weights, std::span<const int32_t> bias,
-            int32_t input_zero_point, const OutputStage& stage);
+  void pack(const WeightView& weights, std::span<const int32_t> bias, int32_t input_zero_point,
+            const OutputStage& stage);
+  AlignedBytes pack_panel(std::span<const int8_t> rows, Panel& panel) const;
   std::vector<Panel> make_panels(int most_blocks) const;
   void run_tiles(const PixelLines& lines, const ProductOperand& operand, const Split& split,
                  std::span<const Panel> panels, int64_t first_tile, int64_t last_tile,
@@ -118,8 +133,7 @@ class PackedProduct {
   const MicroKernels& micro_;
   StageArgs stage_;
   int64_t element_bytes_ = 1;
-  int64_t quads_ = 0;        // per segment
-  int64_t block_bytes_ = 0;  // packed weights of one block
+  QuadShape quads_;
   AlignedBytes weights_;
   std::vector<int32_t> bias_;  // padded to whole blocks in each group, as multiplier_
   std::vector<float> multiplier_;

@@ -40,19 +40,15 @@ void validate_shape(const ConvShape& shape, size_t weights, size_t bias, int32_t
     fail(ErrorCode::invalid_argument, "the input zero point {} does not fit u8", zero_point);
 }
 
-// [O, I, H, W] to [O, H, W, I], the order in which a channels-last input is met.
-std::vector<int8_t> channels_last_weights(const ConvShape& shape, std::span<const int8_t> weights) {
-  const int64_t inputs = shape.group_inputs();
+// [O, I, H, W] as [O, H, W, I], the order in which a channels-last input is met.
+WeightView channels_last(const ConvShape& shape, std::span<const int8_t> weights) {
   const int64_t taps = shape.window.taps();
-  std::vector<int8_t> result(weights.size());
-  for (int64_t o = 0; o < shape.out_channels; ++o) {
-    for (int64_t i = 0; i < inputs; ++i) {
-      for (int64_t t = 0; t < taps; ++t)
-        result[static_cast<size_t>((o * taps + t) * inputs + i)] =
-            weights[static_cast<size_t>((o * inputs + i) * taps + t)];
-    }
-  }
-  return result;
+  return {.data = weights.data(),
+          .output_step = shape.depth(),
+          .outer = taps,
+          .outer_step = 1,
+          .inner = shape.group_inputs(),
+          .inner_step = taps};
 }
 
 // The input as the kernels see it: every tap of every output pixel lies inside. Where that is not
@@ -193,30 +189,34 @@ PixelLines QConv::Impl::lines(const uint8_t* framed) const {
 }
 
 QConv::QConv(const ConvShape& shape, std::span<const int8_t> weights, std::span<const int32_t> bias,
-             int32_t input_zero_point, OutputStage stage, Isa isa, bool saturating) {
+             int32_t input_zero_point, OutputStage stage, Isa isa, bool saturating,
+             int32_t greatest_code) {
   validate_shape(shape, weights.size(), bias.size(), input_zero_point);
   validate(stage, shape.out_channels);
   auto impl = std::make_unique<Impl>(shape, std::move(stage), isa, input_zero_point);
   std::vector<int32_t> biases(bias.begin(), bias.end());
   biases.resize(static_cast<size_t>(shape.out_channels), 0);
+  const WeightView view = channels_last(shape, weights);
+  const DepthwiseKernels* depthwise = depthwise_of(shape, isa);
+  impl->saturating = saturating && (shape.group_inputs() > 1 || shape.group_outputs() > 1);
+  if (!impl->saturating && isa_row(isa).micro != nullptr && depthwise == nullptr) {
+    ProductShape product = product_shape(shape, impl->frame.w);
+    product.greatest_code = std::max(greatest_code, input_zero_point);  // padding
+    impl->product.emplace(std::move(product), view, biases, input_zero_point, impl->stage, isa);
+    impl_ = std::move(impl);
+    return;
+  }
   prove_int32(weights, biases, shape.depth());
-  if (saturating && (shape.group_inputs() > 1 || shape.group_outputs() > 1)) {
-    impl->saturating = true;
-    impl->weights = channels_last_weights(shape, weights);
-    impl->bias = std::move(biases);
-  } else if (isa_row(isa).micro == nullptr) {
-    impl->weights.assign(weights.begin(), weights.end());
-    impl->bias = std::move(biases);
-  } else if (const DepthwiseKernels* depthwise = depthwise_of(shape, isa)) {
+  if (depthwise != nullptr) {
     const bool adjacent = impl->lines(nullptr).pixel_step == shape.in_channels;
     impl->depthwise.emplace(*depthwise,
                             PackedDepthwise::Shape{product_shape(shape, impl->frame.w).segments,
                                                    shape.out_channels, adjacent},
                             weights, biases, input_zero_point, impl->stage);
   } else {
-    impl->product.emplace(product_shape(shape, impl->frame.w),
-                          channels_last_weights(shape, weights), biases, input_zero_point,
-                          impl->stage, isa);
+    impl->weights.assign(weights.begin(), weights.end());
+    if (impl->saturating) view.copy(0, shape.out_channels, impl->weights.data());
+    impl->bias = std::move(biases);
   }
   impl_ = std::move(impl);
 }
@@ -276,8 +276,10 @@ const ConvShape& QConv::shape() const { return impl_->shape; }
 
 std::string QConv::describe() const {
   const ConvWindow& w = impl_->shape.window;
-  return fmt::format("{} u8s8 {}x{} {}", impl_->depthwise ? "depthwise" : "conv", w.kernel_h,
-                     w.kernel_w, impl_->saturating ? "saturating" : name_of(impl_->isa));
+  const std::string weights = impl_->product ? impl_->product->describe_weights() : "s8";
+  return fmt::format("{} u8{} {}x{} {}", impl_->depthwise ? "depthwise" : "conv", weights,
+                     w.kernel_h, w.kernel_w,
+                     impl_->saturating ? "saturating" : name_of(impl_->isa));
 }
 
 }  // namespace nibble

@@ -23,9 +23,11 @@ class QConv {
   /// `weights` is [out_channels, in_channels / groups, kernel_h, kernel_w]; `bias` has out_channels
   /// entries or none. Throws Error{unsupported} if the sums of some channel might not fit int32,
   /// Error{invalid_argument} for extents that do not fit together. `saturating`: by the plain loops
-  /// of product_saturating.h, where groups have more than one input and output channel.
+  /// of product_saturating.h, where groups have more than one input and output channel. No code of
+  /// the input may exceed `greatest_code`: the smaller, the more products are summed in 16 bits.
   QConv(const ConvShape& shape, std::span<const int8_t> weights, std::span<const int32_t> bias,
-        int32_t input_zero_point, OutputStage stage, Isa isa = best_isa(), bool saturating = false);
+        int32_t input_zero_point, OutputStage stage, Isa isa = best_isa(), bool saturating = false,
+        int32_t greatest_code = 255);
   QConv(QConv&&) noexcept;
   QConv& operator=(QConv&&) noexcept;
   ~QConv();
@@ -46,7 +48,7 @@ class QConv {
   /// Weights, biases and multipliers as held.
   size_t constant_bytes() const;
   const ConvShape& shape() const;
-  /// "conv u8s8 3x3 avx512_vnni".
+  /// "conv u8s8 3x3 avx512_vnni"; see PackedProduct::describe_weights().
   std::string describe() const;
 
   struct Impl;

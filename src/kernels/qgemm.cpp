@@ -50,7 +50,8 @@ struct QGemm::Impl {
 };
 
 QGemm::QGemm(const Shape& shape, std::span<const int8_t> weights, std::span<const int32_t> bias,
-             int32_t input_zero_point, OutputStage stage, Isa isa, bool saturating) {
+             int32_t input_zero_point, OutputStage stage, Isa isa, bool saturating,
+             int32_t greatest_code) {
   if (shape.k <= 0 || shape.n <= 0 || static_cast<int64_t>(weights.size()) != shape.k * shape.n)
     fail(ErrorCode::invalid_argument, "the product has {} weights, expected {} x {}",
          weights.size(), shape.k, shape.n);
@@ -65,28 +66,27 @@ QGemm::QGemm(const Shape& shape, std::span<const int8_t> weights, std::span<cons
   impl->stage = std::move(stage);
   impl->isa = isa;
   impl->input_zero_point = input_zero_point;
-  impl->weights.assign(weights.begin(), weights.end());
-  if (shape.layout == Layout::kn) {
-    for (int64_t n = 0; n < shape.n; ++n) {
-      for (int64_t k = 0; k < shape.k; ++k)
-        impl->weights[static_cast<size_t>(n * shape.k + k)] =
-            weights[static_cast<size_t>(k * shape.n + n)];
-    }
-  }
-  impl->bias.assign(bias.begin(), bias.end());
-  impl->bias.resize(static_cast<size_t>(shape.n), 0);
-  prove_int32(impl->weights, impl->bias, shape.k);
   impl->saturating = saturating;
+  std::vector<int32_t> biases(bias.begin(), bias.end());
+  biases.resize(static_cast<size_t>(shape.n), 0);
+  const bool kn = shape.layout == Layout::kn;
+  const WeightView view{.data = weights.data(),
+                        .output_step = kn ? 1 : shape.k,
+                        .inner = shape.k,
+                        .inner_step = kn ? shape.n : 1};
   if (!saturating && isa_row(isa).micro != nullptr) {
     ProductShape product{.segments = {0},
                          .segment_bytes = shape.k,
                          .groups = 1,
                          .group_inputs = shape.k,
-                         .group_outputs = shape.n};
-    impl->product.emplace(std::move(product), impl->weights, impl->bias, input_zero_point,
-                          impl->stage, isa);
-    impl->weights = {};
-    impl->bias = {};
+                         .group_outputs = shape.n,
+                         .greatest_code = greatest_code};
+    impl->product.emplace(std::move(product), view, biases, input_zero_point, impl->stage, isa);
+  } else {
+    impl->weights.resize(weights.size());
+    view.copy(0, shape.n, impl->weights.data());
+    prove_int32(impl->weights, biases, shape.k);
+    impl->bias = std::move(biases);
   }
   impl_ = std::move(impl);
 }
@@ -144,7 +144,9 @@ size_t QGemm::constant_bytes() const {
 }
 
 std::string QGemm::describe() const {
-  return fmt::format("gemm u8s8 {}", impl_->saturating ? "saturating" : name_of(impl_->isa));
+  const std::string weights = impl_->product ? impl_->product->describe_weights() : "s8";
+  return fmt::format("gemm u8{} {}", weights,
+                     impl_->saturating ? "saturating" : name_of(impl_->isa));
 }
 
 }  // namespace nibble

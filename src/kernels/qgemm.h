@@ -26,9 +26,10 @@ class QGemm {
     Layout layout = Layout::kn;
   };
 
-  /// Errors and `saturating` as QConv.
+  /// Errors, `saturating` and `greatest_code` as QConv.
   QGemm(const Shape& shape, std::span<const int8_t> weights, std::span<const int32_t> bias,
-        int32_t input_zero_point, OutputStage stage, Isa isa = best_isa(), bool saturating = false);
+        int32_t input_zero_point, OutputStage stage, Isa isa = best_isa(), bool saturating = false,
+        int32_t greatest_code = 255);
   QGemm(QGemm&&) noexcept;
   QGemm& operator=(QGemm&&) noexcept;
   ~QGemm();
@@ -43,7 +44,7 @@ class QGemm {
 
   size_t workspace_bytes(int64_t rows) const;
   size_t constant_bytes() const;
-  /// "gemm u8s8 avx512_vnni".
+  /// "gemm u8s8 avx512_vnni"; see PackedProduct::describe_weights().
   std::string describe() const;
 
   struct Impl;

@@ -28,8 +28,9 @@ size_t aligned(size_t bytes) { return (bytes + 63) / 64 * 64; }
 // One quad of rows of b for one block of columns; `rows` and `lanes` of them exist.
 void pack_quad(const uint8_t* b, int64_t columns, int64_t rows, int64_t lanes,
                const MicroKernels& micro, std::byte* quad) {
-  std::memset(quad, 0, static_cast<size_t>(micro.quad_bytes()));
-  if (micro.format == WeightFormat::quads_s8) {
+  const WeightFormat format = micro.any().format;
+  std::memset(quad, 0, static_cast<size_t>(format_bytes(format, micro.lanes, 1)));
+  if (format == WeightFormat::quads_s8) {
     for (int64_t i = 0; i < rows; ++i) {
       for (int64_t lane = 0; lane < lanes; ++lane) {
         quad[lane * 4 + i] = static_cast<std::byte>(b[i * columns + lane] ^ 0x80U);
@@ -82,7 +83,8 @@ void QProduct::Impl::pack(const uint8_t* b, std::byte* weights, int32_t* bias) c
   for (int64_t first = 0; first < shape.columns; first += micro.lanes) {
     std::byte* quad = weights + first / micro.lanes * product->block_bytes();
     const int64_t lanes = std::min<int64_t>(micro.lanes, shape.columns - first);
-    for (int64_t k = 0; k < shape.depth; k += 4, quad += micro.quad_bytes()) {
+    const int64_t step = format_bytes(micro.any().format, micro.lanes, 1);
+    for (int64_t k = 0; k < shape.depth; k += 4, quad += step) {
       pack_quad(b + k * shape.columns + first, shape.columns, std::min<int64_t>(4, shape.depth - k),
                 lanes, micro, quad);
     }

@@ -8,6 +8,7 @@
 
 #include "base/check.h"
 #include "tensor/convert.h"
+#include "tensor/integers.h"
 
 namespace nibble {
 namespace {
@@ -113,30 +114,36 @@ Tensor convert(const Tensor& tensor, DType dtype) {
 }
 
 std::vector<int32_t> unpack_integers(const Tensor& tensor) {
+  std::vector<int32_t> values(static_cast<size_t>(tensor.elements()));
+  unpack_integers(tensor, 0, values);
+  return values;
+}
+
+void unpack_integers(const Tensor& tensor, int64_t first, std::span<int32_t> values) {
   const DType dtype = tensor.dtype();
   if (!is_integer(dtype)) {
     fail(ErrorCode::invalid_model, "integers were expected, found {}{}", name_of(dtype),
          tensor.shape().to_string());
   }
-  std::vector<int32_t> values(static_cast<size_t>(tensor.elements()));
+  const auto begin = static_cast<size_t>(first);
   const int bits = bits_of(dtype);
   if (bits >= 8) {
     with_type(dtype, [&](auto zero) {
       using T = decltype(zero);
-      const std::span<const T> in = tensor.data<T>();
+      const std::span<const T> in = tensor.data<T>().subspan(begin, values.size());
       for (size_t i = 0; i < in.size(); ++i) values[i] = convert_element<T, int32_t>(in[i]);
     });
-    return values;
+    return;
   }
   const auto* bytes = static_cast<const uint8_t*>(tensor.raw());
   const size_t per_byte = static_cast<size_t>(8 / bits);
   const int mask = (1 << bits) - 1;
   const int sign = is_signed(dtype) ? 1 << (bits - 1) : 0;
   for (size_t i = 0; i < values.size(); ++i) {
-    const int code = (bytes[i / per_byte] >> (static_cast<int>(i % per_byte) * bits)) & mask;
+    const size_t at = begin + i;
+    const int code = (bytes[at / per_byte] >> (static_cast<int>(at % per_byte) * bits)) & mask;
     values[i] = (code ^ sign) - sign;  // sign extension
   }
-  return values;
 }
 
 Tensor pack_integers(DType dtype, const Shape& shape, std::span<const int32_t> values) {

@@ -1,6 +1,7 @@
 // Random convolutions for the kernel tests.
 #pragma once
 
+#include <algorithm>
 #include <cmath>
 #include <cstdint>
 #include <string>
@@ -16,6 +17,8 @@ struct ConvCase {
   int32_t zero_point = 0;
   OutputStage::Kind kind = OutputStage::Kind::codes_u8;
   int weight_limit = 127;  // |weight| at most; 128: only -128 and 127
+  int greatest_code = 255;
+  bool extreme = false;  // each channel all weight_limit or all -weight_limit, codes all greatest
 };
 
 /// A case with output extents for padding [top, left, bottom, right].
@@ -65,7 +68,7 @@ struct ConvData {
       return low + static_cast<int64_t>(random.below(static_cast<uint64_t>(high - low + 1)));
     };
     input.resize(static_cast<size_t>(c.shape.window.in_pixels() * c.shape.in_channels));
-    for (uint8_t& code : input) code = static_cast<uint8_t>(between(0, 255));
+    for (uint8_t& code : input) code = static_cast<uint8_t>(between(0, c.greatest_code));
     weights.resize(static_cast<size_t>(c.shape.out_channels * c.shape.depth()));
     for (int8_t& w : weights) {
       w = static_cast<int8_t>(c.weight_limit == 128 ? (random.below(2) != 0 ? 127 : -128)
@@ -73,6 +76,13 @@ struct ConvData {
     }
     if (c.weight_limit == 128) {
       for (uint8_t& code : input) code = random.below(4) != 0 ? 255 : 0;
+    }
+    if (c.extreme) {
+      std::fill(input.begin(), input.end(), static_cast<uint8_t>(c.greatest_code));
+      for (size_t i = 0; i < weights.size(); ++i) {
+        const bool below = static_cast<int64_t>(i) / c.shape.depth() % 2 != 0;
+        weights[i] = static_cast<int8_t>(below ? -c.weight_limit : c.weight_limit);
+      }
     }
     bias.resize(static_cast<size_t>(c.shape.out_channels));
     for (int32_t& b : bias) b = static_cast<int32_t>(between(-5000, 5000));
@@ -94,7 +104,8 @@ struct ConvData {
 /// The raw bytes of the output.
 inline std::vector<uint8_t> run_conv(const ConvCase& c, const ConvData& data, Isa isa,
                                      ThreadPool& pool) {
-  const QConv conv(c.shape, data.weights, data.bias, c.zero_point, data.stage, isa);
+  const QConv conv(c.shape, data.weights, data.bias, c.zero_point, data.stage, isa, false,
+                   c.greatest_code);
   std::vector<uint8_t> output(static_cast<size_t>(
       c.shape.window.out_pixels() * c.shape.out_channels * data.stage.element_bytes()));
   std::vector<uint8_t> workspace(conv.workspace_bytes());

@@ -149,6 +149,96 @@ TEST(qconv, extreme_weights_and_codes_do_not_saturate) {
   }
 }
 
+// Small weights are summed in 16 bits, more of them the smaller they are, and lie in memory in
+// fewer bits: 64 and 65 are on either side of what two products may be, 8 and 9 of what 4 bits
+// hold.
+TEST(qconv, equals_the_reference_for_weights_of_every_size) {
+  for (const int limit : {1, 2, 3, 4, 7, 8, 9, 15, 16, 17, 31, 32, 33, 63, 64, 65, 127}) {
+    for (const bool extreme : {false, true}) {
+      for (const int64_t in : {1, 3, 4, 7, 8, 12, 20, 33, 64, 132}) {
+        for (const int64_t out : {1, 8, 17, 32, 65}) {
+          ConvCase c = conv_case(3, 7, in, out, 1);
+          c.weight_limit = limit;
+          c.extreme = extreme;
+          c.zero_point = static_cast<int32_t>(in);
+          expect_reference(c, static_cast<uint64_t>(limit * 100 + out));
+          c = conv_case(4, 9, in, out, 3, 1, 1);
+          c.weight_limit = limit;
+          c.extreme = extreme;
+          c.kind = OutputStage::Kind::reals_f32;
+          if (out % 8 != 0) expect_reference(c, static_cast<uint64_t>(limit * 100 + in));
+        }
+      }
+    }
+  }
+}
+
+// With small codes, larger weights and more of them fit 16 bits.
+TEST(qconv, equals_the_reference_for_codes_of_few_bits) {
+  for (const int bits : {1, 2, 4, 6, 7}) {
+    for (const int limit : {2, 8, 17, 64, 127}) {
+      for (const bool extreme : {false, true}) {
+        ConvCase c = conv_case(4, 7, 36, 33, 3, 1, 1);
+        c.greatest_code = (1 << bits) - 1;
+        c.weight_limit = limit;
+        c.extreme = extreme;
+        c.zero_point = c.greatest_code / 2;
+        expect_reference(c, static_cast<uint64_t>(bits * 100 + limit));
+      }
+    }
+  }
+}
+
+TEST(qconv, padding_may_be_the_greatest_code) {
+  ConvCase c = conv_case(4, 7, 36, 33, 3, 1, 2);
+  c.greatest_code = 3;
+  c.zero_point = 255;
+  c.weight_limit = 127;
+  expect_reference(c, 1);
+}
+
+TEST(qconv, says_how_its_weights_lie) {
+  if (!is_supported(Isa::avx2)) GTEST_SKIP();
+  const ConvCase c = conv_case(1, 1, 64, 32, 1);
+  ConvData data(c, 1);
+  const auto described = [&](int8_t first_half, int8_t second_half) {
+    std::fill(data.weights.begin(), data.weights.begin() + 16 * 64, first_half);
+    std::fill(data.weights.begin() + 16 * 64, data.weights.end(), second_half);
+    return QConv(c.shape, data.weights, data.bias, 0, data.stage, Isa::avx2).describe();
+  };
+  EXPECT_EQ(described(7, -8), "conv u8s4 1x1 avx2");
+  EXPECT_EQ(described(7, 64), "conv u8s8 1x1 avx2");
+  EXPECT_EQ(described(64, 65), "conv u8s8 (16 of 32 channels in 16 bits) 1x1 avx2");
+}
+
+// Panels of channels whose weights have another size than those of their neighbours.
+TEST(qconv, equals_the_reference_where_panels_of_one_layer_differ) {
+  for (const int64_t pixels : {1, 4, 6, 7, 13, 40}) {
+    const ConvCase c = conv_case(1, pixels, 24, 200, 1);
+    ConvData data(c, static_cast<uint64_t>(pixels));
+    constexpr int kLimits[] = {127, 7, 64, 2, 31};
+    for (size_t i = 0; i < data.weights.size(); ++i) {
+      const int limit = kLimits[i / 24 / 16 % 5];
+      data.weights[i] = static_cast<int8_t>(data.weights[i] % (limit + 1));
+    }
+    ThreadPool pool(2);
+    const std::vector<uint8_t> expected = run_conv(c, data, Isa::reference, pool);
+    for (const Isa isa : fast_isas()) {
+      EXPECT_EQ(run_conv(c, data, isa, pool), expected) << name_of(isa) << " " << pixels;
+    }
+  }
+}
+
+TEST(qconv, groups_of_small_weights_equal_the_reference) {
+  for (const int limit : {7, 8, 30, 64}) {
+    ConvCase c = conv_case(5, 8, 36, 60, 3, 1, 1, 3);
+    c.weight_limit = limit;
+    expect_reference(c, 1);
+    c.extreme = true;
+    expect_reference(c, 2);
+  }
+}
+
 // One weight of 1 and one input: the accumulator is the code minus the zero point, plus the bias.
 TEST(qconv, output_ties_round_to_the_even_code) {
   ConvCase c = conv_case(1, 256, 1, 1, 1);

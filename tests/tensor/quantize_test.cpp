@@ -1,11 +1,13 @@
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 #include <vector>
 
 #include "nibble/error.h"
 #include "nibble/tensor.h"
+#include "tensor/integers.h"
 
 namespace nibble {
 namespace {
@@ -72,6 +74,23 @@ TEST(pack, int4_puts_the_low_nibble_first) {
   EXPECT_EQ(static_cast<const uint8_t*>(packed.raw())[0], 0x78);
   EXPECT_EQ(static_cast<const uint8_t*>(packed.raw())[1], 0x03);
   EXPECT_EQ(unpack_integers(packed), values);
+}
+
+TEST(quantize, integers_are_unpacked_in_parts) {
+  for (const DType dtype : {DType::i2, DType::u4, DType::i8, DType::u8, DType::i32}) {
+    std::vector<int32_t> values(9001);
+    const int32_t least = is_signed(dtype) ? -2 : 0;
+    for (size_t i = 0; i < values.size(); ++i) values[i] = static_cast<int32_t>(i * 7 % 4) + least;
+    const Tensor tensor = pack_integers(dtype, {9001}, values);
+    std::vector<int32_t> part(13), all;
+    unpack_integers(tensor, 4099, part);
+    EXPECT_TRUE(std::ranges::equal(part, std::span(values).subspan(4099, 13))) << name_of(dtype);
+    for_each_part(tensor, [&](int64_t first, std::span<const int32_t> some) {
+      EXPECT_EQ(first, std::ssize(all));
+      all.insert(all.end(), some.begin(), some.end());
+    });
+    EXPECT_EQ(all, values) << name_of(dtype);
+  }
 }
 
 TEST(half, every_finite_half_survives_a_round_trip) {

@@ -48,7 +48,7 @@ std::unique_ptr<Kernel> integer_conv(const KernelSpec& spec) {
   try {
     return std::make_unique<IntegerConv>(
         QConv(shape, weights->values, *bias, input.zero_point[0], output_stage(spec, unit),
-              best_isa(), spec.saturating16),
+              best_isa(), spec.saturating16, input.qmax),
         spec.outputs[0]);
   } catch (const Error& error) {  // the sums may not fit int32
     if (error.code() != ErrorCode::unsupported) throw;

@@ -77,9 +77,8 @@ std::unique_ptr<Kernel> constant_product(const KernelSpec& spec, const MatmulPro
   try {
     std::vector<QGemm> matrices;
     for (size_t first = 0; first < weights->values.size(); first += size) {
-      matrices.emplace_back(shape, std::span(weights->values).subspan(first, size), *bias,
-                            input.zero_point[0], output_stage(spec, unit), best_isa(),
-                            spec.saturating16);
+      matrices.emplace_back(shape, weights->values.subspan(first, size), *bias, input.zero_point[0],
+                            output_stage(spec, unit), best_isa(), spec.saturating16, input.qmax);
     }
     return std::make_unique<IntegerGemm>(std::move(matrices), std::move(products), m.rows,
                                          spec.outputs[0]);

@@ -75,26 +75,12 @@ void eval_matmul(EvalContext& context) { eval_layer(context, "MatMulInteger", fa
 
 // ---- Kernels
 
-// The weight less its zero point, as [channels, ...] where `axis` is that of the channels; empty,
-// with the reason left in spec, if that does not fit int8.
-std::vector<int8_t> centred(const KernelSpec& spec, int axis) {
+// The weight less its zero point, where `axis` is that of the channels; see centred_weights().
+std::optional<IntegerWeights> centred(const KernelSpec& spec, int axis) {
   const NodeTypes& types = spec.types;
-  const Shape& shape = types.shape(1);
-  const std::vector<int32_t> codes = unpack_integers(*types.constant(1));
   std::vector<int32_t> zero = {0};
   if (types.has(kZeroPoint)) zero = unpack_integers(*types.constant(kZeroPoint));
-  const int64_t inner = shape.elements(axis + 1, shape.rank());
-  std::vector<int8_t> result;
-  for (size_t i = 0; i < codes.size(); ++i) {
-    const int64_t channel = static_cast<int64_t>(i) / inner % shape[axis];
-    const int32_t code = codes[i] - zero[zero.size() == 1 ? 0 : static_cast<size_t>(channel)];
-    if (code < -128 || code > 127) {
-      spec.refuse("a weight minus its zero point does not fit int8");
-      return {};
-    }
-    result.push_back(static_cast<int8_t>(code));
-  }
-  return result;
+  return centred_weights(spec, *types.constant(1), zero, axis);
 }
 
 struct ConvProduct {
@@ -214,8 +200,9 @@ std::unique_ptr<Kernel> make_conv(const KernelSpec& spec) {
   const Shape& weight = types.shape(1);
   const auto window = channels_last_window(spec, weight.dims().subspan(2));
   if (!window) return nullptr;
-  const std::vector<int8_t> codes = centred(spec, 0);
-  if (codes.empty() || types.shape(0).elements() == 0 || spec.outputs[0].shape.elements() == 0) {
+  const auto codes = centred(spec, 0);
+  if (!codes || codes->values.empty() || types.shape(0).elements() == 0 ||
+      spec.outputs[0].shape.elements() == 0) {
     return nullptr;
   }
   const ConvShape shape{.window = *window,
@@ -224,7 +211,7 @@ std::unique_ptr<Kernel> make_conv(const KernelSpec& spec) {
                         .groups = types.node.attributes.integer("group", 1)};
   return unless_too_large(spec, [&] {
     return std::make_unique<DynamicLayer<ConvProduct>>(
-        ConvProduct{QConv(shape, codes, {}, 1, stage_of(spec, weight[0]))},
+        ConvProduct{QConv(shape, codes->values, {}, 1, stage_of(spec, weight[0]))},
         bias_of(spec, weight[0]), types.node.clamp, types.shape(0).elements(),
         spec.outputs[0].shape);
   });
@@ -235,12 +222,12 @@ std::unique_ptr<Kernel> make_matmul(const KernelSpec& spec) {
   if (!is_ready(spec)) return spec.refuse("its operands are not constant");
   const Shape& weight = types.shape(1);
   if (weight.rank() != 2) return spec.refuse("its right operand is not a matrix");
-  const std::vector<int8_t> codes = centred(spec, 1);
-  if (codes.empty() || types.shape(0).elements() == 0) return nullptr;
+  const auto codes = centred(spec, 1);
+  if (!codes || codes->values.empty() || types.shape(0).elements() == 0) return nullptr;
   return unless_too_large(spec, [&] {
     return std::make_unique<DynamicLayer<GemmProduct>>(
-        GemmProduct{QGemm({.k = weight[0], .n = weight[1]}, codes, {}, 1, stage_of(spec, weight[1]),
-                          best_isa(), spec.saturating16),
+        GemmProduct{QGemm({.k = weight[0], .n = weight[1]}, codes->values, {}, 1,
+                          stage_of(spec, weight[1]), best_isa(), spec.saturating16),
                     types.shape(0).elements() / weight[0]},
         bias_of(spec, weight[1]), types.node.clamp, types.shape(0).elements(),
         spec.outputs[0].shape);

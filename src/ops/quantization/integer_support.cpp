@@ -6,6 +6,7 @@
 #include <limits>
 
 #include "base/check.h"
+#include "tensor/integers.h"
 
 namespace nibble {
 
@@ -17,8 +18,40 @@ CodeRange code_range(const QuantParams& output, const Clamp& clamp) {
   return {code(clamp.low), code(clamp.high)};
 }
 
+std::optional<IntegerWeights> centred_weights(const KernelSpec& spec, const Tensor& codes,
+                                              std::span<const int32_t> zero_points, int axis) {
+  IntegerWeights weights;
+  const auto is_zero = [](int32_t zero_point) { return zero_point == 0; };
+  if (codes.dtype() == DType::i8 && std::ranges::all_of(zero_points, is_zero)) {
+    weights.values = codes.data<int8_t>();
+    return weights;
+  }
+  const Shape& shape = codes.shape();
+  const int64_t inner = shape.elements(axis + 1, shape.rank());
+  const int64_t channels = zero_points.size() == 1 ? 1 : shape[axis];
+  weights.converted.resize(static_cast<size_t>(codes.elements()));
+  bool fits = true;
+  for_each_part(codes, [&](int64_t first, std::span<const int32_t> part) {
+    int64_t channel = first / inner % channels, left = inner - first % inner;
+    for (size_t i = 0; i < part.size(); ++i, --left) {
+      if (left == 0) {
+        left = inner;
+        channel = channel + 1 == channels ? 0 : channel + 1;
+      }
+      const int32_t value = part[i] - zero_points[static_cast<size_t>(channel)];
+      fits &= value >= -128 && value <= 127;
+      weights.converted[static_cast<size_t>(first) + i] = static_cast<int8_t>(value);
+    }
+  });
+  if (!fits) {
+    spec.refuse("a weight minus its zero point does not fit int8");
+    return std::nullopt;
+  }
+  weights.values = weights.converted;
+  return weights;
+}
+
 std::optional<IntegerWeights> integer_weights(const KernelSpec& spec, int axis) {
-  const Shape& shape = spec.types.shape(1);
   const QuantParams& params = *spec.grid(1);
   const bool per_tensor = params.granularity == Granularity::per_tensor;
   const bool per_channel = params.granularity == Granularity::per_channel && params.axis == axis;
@@ -26,23 +59,10 @@ std::optional<IntegerWeights> integer_weights(const KernelSpec& spec, int axis) 
     spec.refuse("the weight's scales are not per tensor or per output channel");
     return std::nullopt;
   }
-  IntegerWeights weights;
-  const std::vector<int32_t> codes = unpack_integers(*spec.types.constant(1));
-  weights.values.resize(codes.size());
-  const int64_t inner = shape.elements(axis + 1, shape.rank());
-  const int64_t channels = shape[axis];
-  for (size_t i = 0; i < codes.size(); ++i) {
-    const auto channel = static_cast<int64_t>(i) / inner % channels;
-    const int32_t value =
-        codes[i] - params.zero_point[per_tensor ? 0 : static_cast<size_t>(channel)];
-    if (value < -128 || value > 127) {
-      spec.refuse("a weight minus its zero point does not fit int8");
-      return std::nullopt;
-    }
-    weights.values[i] = static_cast<int8_t>(value);
-  }
-  weights.scales = per_tensor ? std::vector<float>(static_cast<size_t>(channels), params.scale[0])
-                              : params.scale;
+  auto weights = centred_weights(spec, *spec.types.constant(1), params.zero_point, axis);
+  if (!weights) return std::nullopt;
+  const auto channels = static_cast<size_t>(spec.types.shape(1)[axis]);
+  weights->scales = per_tensor ? std::vector<float>(channels, params.scale[0]) : params.scale;
   return weights;
 }
 

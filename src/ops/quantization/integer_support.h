@@ -2,6 +2,7 @@
 #pragma once
 
 #include <optional>
+#include <span>
 #include <vector>
 
 #include "kernels/conv_shape.h"
@@ -19,9 +20,14 @@ CodeRange code_range(const QuantParams& output, const Clamp& clamp);
 
 /// A quantized weight constant as int8 (q - zero_point), with one scale per output channel.
 struct IntegerWeights {
-  std::vector<int8_t> values;  // in the constant's own order
-  std::vector<float> scales;   // one per channel
+  std::span<const int8_t> values;  // in the constant's own order: its bytes, where they are that
+  std::vector<float> scales;       // one per channel
+  std::vector<int8_t> converted;   // those bytes, where they are not
 };
+/// `codes` less their zero points, one or one for each channel along `axis`. nullopt, with the
+/// reason in spec.why_not, if they do not fit int8. Its scales are left empty.
+std::optional<IntegerWeights> centred_weights(const KernelSpec& spec, const Tensor& codes,
+                                              std::span<const int32_t> zero_points, int axis);
 /// The weights of input 1, whose output channels lie along `axis`; nullopt, with the reason in
 /// spec.why_not, if they do not fit int8 or have another granularity.
 std::optional<IntegerWeights> integer_weights(const KernelSpec& spec, int axis);
