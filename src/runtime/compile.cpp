@@ -11,9 +11,10 @@ namespace {
 
 // The first one alone if nothing is to be optimized. fold_qdq again: eliminate_identities brings
 // pairs together.
-constexpr std::array<std::string_view, 8> kPasses = {
-    "fold_constants",  "inline_branches", "eliminate_identities", "fold_qdq",
-    "fold_batch_norm", "fuse_dynamic",    "fuse_activations",     "channels_last"};
+constexpr std::array<std::string_view, 11> kPasses = {
+    "fold_constants", "inline_branches",  "eliminate_identities", "fold_qdq",
+    "fold_batch_norm", "fuse_dynamic",    "fuse_activations",     "fuse_gelu",
+    "fuse_layer_norm", "fuse_bias",       "channels_last"};
 
 }  // namespace
 
