@@ -95,7 +95,8 @@ std::optional<Polynomial> Formula::polynomial_of(const Node& node, ValueId x, in
   if (node.inputs.empty() || node.inputs.size() > 2) return std::nullopt;
   const auto a = polynomial(node.inputs[0], x, depth);
   if (!a) return std::nullopt;
-  if (node.inputs.size() == 1) return node.op == "Neg" ? std::optional(sum({}, *a, -1)) : std::nullopt;
+  if (node.inputs.size() == 1)
+    return node.op == "Neg" ? std::optional(sum({}, *a, -1)) : std::nullopt;
   const auto b = polynomial(node.inputs[1], x, depth);
   if (!b) return std::nullopt;
   if (node.op == "Add") return sum(*a, *b, 1);

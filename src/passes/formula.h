@@ -1,4 +1,5 @@
-// Formulas as exporters write them, several nodes each: what passes that look for one ask of a graph.
+// Formulas as exporters write them, several nodes each: what passes that look for one ask of a
+// graph.
 #pragma once
 
 #include <array>
@@ -13,7 +14,8 @@ class Formula {
  public:
   Formula(const Graph& graph, const GraphEditor& editor) : graph_(graph), editor_(editor) {}
 
-  /// The value is f32, and neither rounded nor clamped where it is computed: a step within a formula.
+  /// The value is f32, and neither rounded nor clamped where it is computed: a step within a
+  /// formula.
   bool is_inner(ValueId id) const;
   /// The node that computes such a value, if it is this ONNX operator; else nullptr.
   const Node* inner(ValueId id, std::string_view op) const;
@@ -26,7 +28,8 @@ class Formula {
 
   /// Coefficients from degree 0 on.
   using Polynomial = std::array<double, 4>;
-  /// What `id` is of x, computed by Add, Sub, Mul, Div, Neg and Pow with numbers; nullopt if it is none, or of a higher degree.
+  /// What `id` is of x, computed by Add, Sub, Mul, Div, Neg and Pow with numbers; nullopt if it is
+  /// none, or of a higher degree.
   std::optional<Polynomial> polynomial(ValueId id, ValueId x) const;
   /// It is this one, each coefficient within 1e-5, relatively.
   bool is_polynomial(ValueId id, ValueId x, const Polynomial& expected) const;

@@ -1,13 +1,19 @@
-// A bias added to a matrix product goes into it: the sum begins with the bias, and no pass over the result is needed.
+// A bias added to a matrix product goes into it: the sum begins with the bias, and no pass over the
+// result is needed.
 //
 // Before: %p = MatMul(%x, %w)          %y = Add(%p, %b)
-// After:  %r = Reshape(%x, [rows, depth])   %g = Gemm(%r, %w, %b)   %y = Reshape(%g, ...)      (views: they move nothing)
+// After:  %r = Reshape(%x, [rows, depth])   %g = Gemm(%r, %w, %b)   %y = Reshape(%g, ...) (views:
+// they move nothing)
 //
-// Only where w is one constant matrix, b a constant with one number for each column, and, between codes, b no larger than
-// what leaves 32-bit sums of products their room.
+// Only where w is one constant matrix, b a constant with one number for each column, and, between
+// codes, b no larger than what leaves 32-bit sums of products their room; there it becomes an
+// integer, in units of these sums, as a layer's bias is.
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <map>
+#include <span>
+#include <vector>
 
 #include "passes/graph_editor.h"
 #include "passes/pass.h"
@@ -49,17 +55,49 @@ class Fuser {
            shape.rank() > 0 && shape[shape.rank() - 1] == columns && shape.elements() == columns;
   }
 
-  // In units of the sum of codes it is small enough; or there are no codes.
-  bool fits(const Node& product, ValueId bias) const {
+  // The unit of the sums of codes, for all columns or for each; none where reals are multiplied.
+  std::vector<float> units(const Node& product) const {
     const auto &data = type(product.inputs[0]).quant, &weight = type(product.inputs[1]).quant;
-    if (!data || !weight || weight->granularity == Granularity::per_block) return true;
+    std::vector<float> units;
+    if (!data || !weight || weight->granularity == Granularity::per_block) return units;
+    for (const float scale : weight->scale) {
+      units.push_back(
+          static_cast<float>(static_cast<double>(data->scale[0]) * static_cast<double>(scale)));
+    }
+    return units;
+  }
+
+  // In these units it leaves 32-bit sums of products their room.
+  bool fits(ValueId bias, std::span<const float> units) const {
     const std::span<const float> values = graph_.value(bias).data.data<float>();
-    for (size_t i = 0; i < values.size(); ++i) {
-      const float scale = weight->scale[weight->scale.size() == 1 ? 0 : i];
-      const double unit = static_cast<double>(data->scale[0]) * static_cast<double>(scale);
+    for (size_t i = 0; !units.empty() && i < values.size(); ++i) {
+      const auto unit = static_cast<double>(units[units.size() == 1 ? 0 : i]);
       if (!(std::abs(static_cast<double>(values[i])) <= kLargestBias * unit)) return false;
     }
     return true;
+  }
+
+  // The bias as a row; between codes on the grid of the sums, so that what runs in reals adds the
+  // same.
+  ValueId row_of(ValueId bias, const std::vector<float>& units) {
+    const Value& value = graph_.value(bias);
+    if (units.empty() && value.type.shape.rank() == 1) return bias;
+    Tensor row = value.data.reshaped({value.data.elements()});
+    const bool each = units.size() > 1;
+    const QuantParams grid{
+        .storage = DType::i32,
+        .qmin = std::numeric_limits<int32_t>::min(),
+        .qmax = std::numeric_limits<int32_t>::max(),
+        .scale = units,
+        .zero_point = std::vector<int32_t>(units.size(), 0),
+        .granularity = each ? Granularity::per_channel : Granularity::per_tensor};
+    if (!units.empty()) row = quantize_tensor(row, grid);
+    const ValueId made = editor_.add_constant(value.name, std::move(row));
+    if (!units.empty()) {
+      graph_.value(made).type.dtype = DType::f32;
+      graph_.value(made).type.quant = grid;
+    }
+    return made;
   }
 
   ValueId shape_constant(const Shape& shape) {
@@ -99,16 +137,15 @@ class Fuser {
     const ValueId bias = add.inputs[add.inputs[0] == product.outputs[0] ? 1 : 0];
     const int64_t columns = type(product.inputs[1]).shape[1];
     const ValueId result = add.output(0);
-    if (!is_bias(bias, columns) || !fits(product, bias) ||
+    const std::vector<float> sum_units = units(product);
+    if (!is_bias(bias, columns) || !fits(bias, sum_units) ||
         !(type(result).shape == type(product.outputs[0]).shape)) {
       return false;
     }
     const ValueId data = as_matrix(product.inputs[0], id);
-    const Tensor& flat = graph_.value(bias).data;
-    const ValueId row = type(bias).shape.rank() == 1
-                            ? bias
-                            : editor_.add_constant(graph_.value(bias).name, flat.reshaped({columns}));
-    Node gemm{.op = "Gemm", .name = product.name, .inputs = {data, product.inputs[1], row}};
+    Node gemm{.op = "Gemm",
+              .name = product.name,
+              .inputs = {data, product.inputs[1], row_of(bias, sum_units)}};
     gemm.clamp = add.clamp;
     ValueId out = result;
     if (data != product.inputs[0]) {

@@ -1,4 +1,5 @@
-// LayerNormalization as exporters write it before opset 17 becomes one node, and takes in the sum before it.
+// LayerNormalization as exporters write it before opset 17 becomes one node, and takes in the sum
+// before it.
 //
 // Before: %m = ReduceMean(%x)     %c = Sub(%x, %m)      %q = Pow(%c, 2)       %v = ReduceMean(%q)
 //         %e = Add(%v, epsilon)   %s = Sqrt(%e)         %n = Div(%c, %s)
@@ -6,7 +7,8 @@
 // After:  %y = LayerNormalization(%x, %gain, %bias)
 //
 // Before: %s = Add(%x, %r)        %y = LayerNormalization(%s, %gain, %bias)
-// After:  %y, %s = nibble::AddLayerNormalization(%x, %r, %gain, %bias)      (%s only where others read it)
+// After:  %y, %s = nibble::AddLayerNormalization(%x, %r, %gain, %bias)      (%s only where others
+// read it)
 #include <optional>
 
 #include "ops/support/axes.h"
@@ -71,7 +73,8 @@ class Fuser {
     return mul != nullptr && mul->input(0) == mul->input(1) ? centred(mul->input(0)) : ValueId{};
   }
 
-  // The one reader of `id`, if it is this operator, and its other operand one f32 for each of `length`.
+  // The one reader of `id`, if it is this operator, and its other operand one f32 for each of
+  // `length`.
   struct Affine {
     NodeId node;
     ValueId parameter;

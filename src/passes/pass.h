@@ -43,6 +43,8 @@ int fuse_activations(Graph& graph);
 int fuse_gelu(Graph& graph);
 /// Layer normalization written in several nodes becomes one, and takes in a sum before it.
 int fuse_layer_norm(Graph& graph);
+/// Attention between codes becomes one node; for compile to run on codes only.
+int fuse_attention(Graph& graph);
 /// MatMul by a constant and the bias added to it become a Gemm between views.
 int fuse_bias(Graph& graph);
 /// Spatial operators run channels last; Transpose nodes at the borders only; for compile only.
