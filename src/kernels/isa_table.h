@@ -12,6 +12,7 @@
 #include "kernels/packed_float.h"
 #include "kernels/packed_int16.h"
 #include "kernels/peak.h"
+#include "kernels/real_rows.h"
 #include "kernels/row_kernels.h"
 #include "kernels/survey.h"
 #include "nibble/isa.h"
@@ -23,6 +24,7 @@ struct IsaRow {
   std::string_view name;
   bool (*is_supported)() = nullptr;
   const RowKernels& (*rows)() = nullptr;
+  const RealRows& (*reals)() = nullptr;
   const PackedKernels& (*packed)() = nullptr;
   const Int16Kernels& (*int16)() = nullptr;
   const SurveyKernels& (*survey)() = nullptr;

@@ -14,6 +14,7 @@
 
 #include "base/check.h"
 #include "kernels/isa_table.h"
+#include "kernels/pack_codes.h"
 #include "kernels/packed_product.h"
 
 namespace nibble {
@@ -24,28 +25,6 @@ constexpr int64_t kSlack = 64;
 constexpr int64_t kTaskMacs = 1 << 18;
 
 size_t aligned(size_t bytes) { return (bytes + 63) / 64 * 64; }
-
-// One quad of rows of b for one block of columns; `rows` and `lanes` of them exist.
-void pack_quad(const uint8_t* b, int64_t columns, int64_t rows, int64_t lanes,
-               const MicroKernels& micro, std::byte* quad) {
-  const WeightFormat format = micro.any().format;
-  std::memset(quad, 0, static_cast<size_t>(format_bytes(format, micro.lanes, 1)));
-  if (format == WeightFormat::quads_s8) {
-    for (int64_t i = 0; i < rows; ++i) {
-      for (int64_t lane = 0; lane < lanes; ++lane) {
-        quad[lane * 4 + i] = static_cast<std::byte>(b[i * columns + lane] ^ 0x80U);
-      }
-    }
-    return;
-  }
-  auto* pairs = reinterpret_cast<int16_t*>(quad);
-  for (int64_t i = 0; i < rows; ++i) {
-    int16_t* out = pairs + i % 2 * micro.lanes * 2 + i / 2;
-    for (int64_t lane = 0; lane < lanes; ++lane) {
-      out[lane * 2] = static_cast<int16_t>(b[i * columns + lane] - 128);
-    }
-  }
-}
 
 }  // namespace
 
@@ -72,7 +51,6 @@ struct QProduct::Impl {
 };
 
 void QProduct::Impl::pack(const uint8_t* b, std::byte* weights, int32_t* bias) const {
-  const MicroKernels& micro = product->micro();
   std::fill_n(bias, product->slots(),
               static_cast<int32_t>(shape.depth) * shape.a_zero_point * shape.b_zero_point);
   for (int64_t k = 0; k < shape.depth; ++k) {
@@ -80,15 +58,8 @@ void QProduct::Impl::pack(const uint8_t* b, std::byte* weights, int32_t* bias) c
       bias[n] -= shape.a_zero_point * b[k * shape.columns + n];
     }
   }
-  for (int64_t first = 0; first < shape.columns; first += micro.lanes) {
-    std::byte* quad = weights + first / micro.lanes * product->block_bytes();
-    const int64_t lanes = std::min<int64_t>(micro.lanes, shape.columns - first);
-    const int64_t step = format_bytes(micro.any().format, micro.lanes, 1);
-    for (int64_t k = 0; k < shape.depth; k += 4, quad += step) {
-      pack_quad(b + k * shape.columns + first, shape.columns, std::min<int64_t>(4, shape.depth - k),
-                lanes, micro, quad);
-    }
-  }
+  pack_rows({shape.depth, shape.columns, shape.columns, product->block_bytes()}, b,
+            product->micro(), weights);
 }
 
 void QProduct::Impl::sum_rows(const uint8_t* a, int32_t* sums) const {

@@ -19,6 +19,8 @@ struct RowKernels {
   void (*dequantize)(float scale, int32_t zero_point, const uint8_t* in, float* out, int64_t n);
   /// out = the largest of taps[0] .. taps[count - 1]; count >= 1. `out` may be a tap.
   void (*max)(const uint8_t* const* taps, int64_t count, uint8_t* out, int64_t n);
+  /// The sum of `in`.
+  int32_t (*sum)(const uint8_t* in, int64_t n);
   /// sums += in.
   void (*accumulate)(const uint8_t* in, int32_t* sums, int64_t n);
   /// out = code of (sums - bias) * multiplier.

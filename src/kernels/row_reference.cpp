@@ -1,6 +1,7 @@
 // Row kernels as the contract states them, with the library's own rounding: the reference.
 #include <algorithm>
 #include <cmath>
+#include <numeric>
 
 #include "kernels/row_kernels.h"
 
@@ -56,6 +57,8 @@ void max(const uint8_t* const* taps, int64_t count, uint8_t* out, int64_t n) {
   }
 }
 
+int32_t sum(const uint8_t* in, int64_t n) { return std::accumulate(in, in + n, int32_t{0}); }
+
 void accumulate(const uint8_t* in, int32_t* sums, int64_t n) {
   for (int64_t i = 0; i < n; ++i) sums[i] += in[i];
 }
@@ -76,8 +79,8 @@ void interleave3(const uint8_t* const* in, uint8_t* out, int64_t n) {
 
 template <>
 const RowKernels& row_kernels<Isa::reference>() {
-  static constexpr RowKernels kKernels = {add,        mul, requantize, table,   quantize,
-                                          dequantize, max, accumulate, average, interleave3};
+  static constexpr RowKernels kKernels = {add, mul, requantize, table,   quantize,   dequantize,
+                                          max, sum, accumulate, average, interleave3};
   return kKernels;
 }
 

@@ -88,6 +88,12 @@ void max(const uint8_t* const* taps, int64_t count, uint8_t* out, int64_t n) {
   }
 }
 
+int32_t sum(const uint8_t* in, int64_t n) {
+  int32_t total = 0;
+  for (int64_t i = 0; i < n; ++i) total += in[i];
+  return total;
+}
+
 void accumulate(const uint8_t* in, int32_t* sums, int64_t n) {
   for (int64_t i = 0; i < n; ++i) sums[i] += in[i];
 }
@@ -111,4 +117,4 @@ void interleave3(const uint8_t* const* in, uint8_t* out, int64_t n) {
 }
 
 constexpr RowKernels kKernels = {add,        mul, requantize, table,   quantize,
-                                 dequantize, max, accumulate, average, interleave3};
+                                 dequantize, max, sum, accumulate, average, interleave3};

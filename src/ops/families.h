@@ -27,6 +27,7 @@ OpFamily dynamic_layer_ops;
 OpFamily einsum_ops;
 OpFamily gather_ops;
 OpFamily grid_ops;
+OpFamily head_attention_ops;
 OpFamily identity_ops;
 OpFamily integer_arithmetic_ops;
 OpFamily layer_norm_ops;
@@ -75,6 +76,7 @@ inline constexpr std::array kFamilies = {
     FamilyName{"einsum_ops", einsum_ops},
     FamilyName{"gather_ops", gather_ops},
     FamilyName{"grid_ops", grid_ops},
+    FamilyName{"head_attention_ops", head_attention_ops},
     FamilyName{"identity_ops", identity_ops},
     FamilyName{"integer_arithmetic_ops", integer_arithmetic_ops},
     FamilyName{"layer_norm_ops", layer_norm_ops},

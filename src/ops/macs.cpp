@@ -19,7 +19,18 @@ std::optional<int64_t> recurrent_macs(const Graph& graph, const Node& node) {
   return data[0] * data[1] * (*input + *state);  // length and batch, in either layout
 }
 
+// Of each score its key, of each result the values it weighs.
+int64_t attention_macs(const Node& node) {
+  const std::vector<int64_t> extents = node.attributes.integers("extents");
+  if (extents.size() != 6) return 0;
+  return extents[0] * extents[1] * extents[2] * extents[3] * (extents[4] + extents[5]);
+}
+
 }  // namespace
+
+bool is_head_attention(const Node& node) {
+  return node.domain == "nibble" && node.op == "HeadAttention";
+}
 
 bool is_recurrent(const Node& node) {
   return node.domain.empty() && (node.op == "LSTM" || node.op == "GRU" || node.op == "RNN");
@@ -27,6 +38,7 @@ bool is_recurrent(const Node& node) {
 
 std::optional<int64_t> count_macs(const Graph& graph, const Node& node) {
   if (is_recurrent(node)) return recurrent_macs(graph, node);
+  if (is_head_attention(node)) return attention_macs(node);
   const OpRow* row = find_op(node.op, node.domain);
   if (row == nullptr || !row->weights || row->weights.stored) return 0;
   const ValueId weight_id = node.input(row->weights.weight);

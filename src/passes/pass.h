@@ -39,6 +39,14 @@ int eliminate_identities(Graph& graph);
 int fuse_dynamic(Graph& graph);
 /// Relu and Clip go into the preceding Conv, Gemm or Add as Node::clamp; for compile only.
 int fuse_activations(Graph& graph);
+/// GELU written in several nodes becomes one; for compile only, as the following.
+int fuse_gelu(Graph& graph);
+/// Layer normalization written in several nodes becomes one, and takes in a sum before it.
+int fuse_layer_norm(Graph& graph);
+/// Attention between codes becomes one node; for compile to run on codes only.
+int fuse_attention(Graph& graph);
+/// MatMul by a constant and the bias added to it become a Gemm between views.
+int fuse_bias(Graph& graph);
 /// Spatial operators run channels last; Transpose nodes at the borders only; for compile only.
 int channels_last(Graph& graph);
 

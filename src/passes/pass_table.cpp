@@ -22,6 +22,11 @@ constexpr std::array kPasses = {
     PassRow{"insert_qdq", insert_qdq, "types into QuantizeLinear and DequantizeLinear"},
     PassRow{"fuse_dynamic", fuse_dynamic, "layers of dynamic quantization into one node each"},
     PassRow{"fuse_activations", fuse_activations, "Relu and Clip into the layer before"},
+    PassRow{"fuse_gelu", fuse_gelu, "GELU in several nodes into one"},
+    PassRow{"fuse_layer_norm", fuse_layer_norm,
+            "layer normalization, and the sum before it, into one node"},
+    PassRow{"fuse_attention", fuse_attention, "attention between codes into one node"},
+    PassRow{"fuse_bias", fuse_bias, "a bias into the matrix product before it"},
     PassRow{"channels_last", channels_last, "spatial operators run channels last"},
 };
 

@@ -23,6 +23,7 @@ StepKind kind_of(const Graph& graph, const Step& step) {
   if (step.bodies) return StepKind::control;
   const Node& node = *step.node;
   if (is_recurrent(node)) return StepKind::recurrent;
+  if (is_head_attention(node)) return StepKind::product;
   if (node.op == "Transpose") return StepKind::layout;
   const OpRow* row = find_op(node.op, node.domain);
   if (row == nullptr) return StepKind::elementwise;

@@ -16,11 +16,11 @@ inline bool has_real_kernel(const OpRow& row) {
 
 /// The row has a kernel on integer codes: one that computes with them, or that moves them.
 inline bool has_integer_kernel(const OpRow& row) {
-  const auto is_code = [](Reads reads) {
-    return reads != Reads::real && reads != Reads::weight && reads != Reads::parameter;
-  };
   return std::ranges::any_of(row.kernels.rows, [&](const KernelRow& kernel) {
-    return std::ranges::any_of(kernel.reads, is_code);
+    return std::ranges::any_of(kernel.reads, [&](Reads reads) {
+      if (reads == Reads::as_it_is) return kernel.gives == Gives::moved;
+      return reads != Reads::real && reads != Reads::weight && reads != Reads::parameter;
+    });
   });
 }
 

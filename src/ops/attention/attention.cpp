@@ -7,11 +7,11 @@
 #include <vector>
 
 #include "base/check.h"
+#include "kernels/vector_math.h"
 #include "ops/families.h"
 #include "ops/support/compute.h"
 #include "ops/support/float_eval.h"
 #include "ops/support/infer.h"
-#include "ops/support/vector_math.h"
 
 namespace nibble {
 namespace {

@@ -5,11 +5,12 @@
 #include <limits>
 #include <numbers>
 
+#include "kernels/vector_math.h"
+#include "ops/elementwise/real_function.h"
 #include "ops/families.h"
 #include "ops/quantization/integer_kernels.h"
 #include "ops/support/compute.h"
 #include "ops/support/infer.h"
-#include "ops/support/vector_math.h"
 
 namespace nibble {
 namespace {
@@ -49,13 +50,19 @@ constexpr auto softsign = [](auto x) { return x / (1 + std::fabs(x)); };
 constexpr auto mish = [](auto x) { return x * std::tanh(softplus(x)); };
 constexpr auto gelu_erf = [](auto x) {
   using T = decltype(x);
-  return static_cast<T>(0.5) * x * (1 + std::erf(x * static_cast<T>(std::numbers::sqrt2 / 2)));
+  if constexpr (std::is_same_v<T, float>) {
+    return gelu_f32(x);
+  } else {
+    return 0.5 * x * (1 + std::erf(x * (std::numbers::sqrt2 / 2)));
+  }
 };
 constexpr auto gelu_tanh = [](auto x) {
-  using T = decltype(x);
-  const T inner = static_cast<T>(std::numbers::sqrt2 * std::numbers::inv_sqrtpi) *
-                  (x + static_cast<T>(0.044715) * x * x * x);
-  return static_cast<T>(0.5) * x * (1 + std::tanh(inner));
+  if constexpr (std::is_same_v<decltype(x), float>) {
+    return gelu_tanh_f32(x);
+  } else {
+    const auto inner = std::numbers::sqrt2 * std::numbers::inv_sqrtpi * (x + 0.044715 * x * x * x);
+    return 0.5 * x * (1 + std::tanh(inner));
+  }
 };
 
 // A parameter in the arithmetic type of the element.
@@ -200,6 +207,13 @@ constexpr OpRow activation(std::string_view name, EvalSignature* eval) {
           .layout = LayoutRole::elementwise};
 }
 
+/// With a kernel in vectors besides.
+constexpr OpRow in_vectors(std::string_view name, EvalSignature* eval) {
+  OpRow row = activation(name, eval);
+  row.kernels = kRealFunctionKernels;
+  return row;
+}
+
 constexpr OpRow clip_row() {
   OpRow row = activation("Clip", eval_clip);
   row.max_inputs = 3;
@@ -220,12 +234,12 @@ constexpr std::array kRows = {
     activation("Elu", eval_elu),
     activation("Selu", eval_selu),
     activation("Celu", eval_celu),
-    activation("Sigmoid", eval_costly_map<kFloats, sigmoid>),
+    in_vectors("Sigmoid", eval_costly_map<kFloats, sigmoid>),
     activation("HardSigmoid", eval_hard_sigmoid),
     activation("HardSwish", eval_map<kFloats, hard_swish>),
     activation("Softplus", eval_costly_map<kFloats, softplus>),
     activation("Softsign", eval_map<kFloats, softsign>),
-    activation("Gelu", eval_gelu),
+    in_vectors("Gelu", eval_gelu),
     activation("Mish", eval_costly_map<kFloats, mish>),
     activation("Swish", eval_swish),
     activation("ThresholdedRelu", eval_thresholded_relu),

@@ -4,11 +4,12 @@
 #include <cmath>
 #include <cstdlib>
 
+#include "kernels/vector_math.h"
+#include "ops/elementwise/real_function.h"
 #include "ops/families.h"
 #include "ops/quantization/integer_kernels.h"
 #include "ops/support/compute.h"
 #include "ops/support/infer.h"
-#include "ops/support/vector_math.h"
 
 namespace nibble {
 namespace {
@@ -43,6 +44,13 @@ constexpr auto tanh_fast = [](auto x) {
     return std::tanh(x);
   }
 };
+constexpr auto erf_fast = [](auto x) {
+  if constexpr (std::is_same_v<decltype(x), float>) {
+    return erf_f32(x);
+  } else {
+    return std::erf(x);
+  }
+};
 
 constexpr auto floor_of = [](auto x) { return std::floor(x); };
 constexpr auto ceil_of = [](auto x) { return std::ceil(x); };
@@ -51,7 +59,6 @@ constexpr auto sqrt_of = [](auto x) { return std::sqrt(x); };
 constexpr auto reciprocal = [](auto x) { return decltype(x){1} / x; };
 constexpr auto exp_of = [](auto x) { return std::exp(x); };
 constexpr auto log_of = [](auto x) { return std::log(x); };
-constexpr auto erf_of = [](auto x) { return std::erf(x); };
 constexpr auto sin_of = [](auto x) { return std::sin(x); };
 constexpr auto cos_of = [](auto x) { return std::cos(x); };
 constexpr auto tan_of = [](auto x) { return std::tan(x); };
@@ -89,6 +96,13 @@ constexpr OpRow tabled(std::string_view name, EvalSignature* eval) {
           .layout = LayoutRole::elementwise};
 }
 
+/// With a kernel in vectors besides.
+constexpr OpRow in_vectors(std::string_view name, EvalSignature* eval) {
+  OpRow row = tabled(name, eval);
+  row.kernels = kRealFunctionKernels;
+  return row;
+}
+
 constexpr OpRow in_float(std::string_view name, EvalSignature* eval) {
   OpRow row = tabled(name, eval);
   row.kernels = "eval is already vectorized or bound by the C library";
@@ -109,8 +123,8 @@ constexpr OpRow exact(std::string_view name, InferSignature* infer, EvalSignatur
 constexpr std::array kRows = {
     tabled("Abs", eval_map<kNumbers, absolute>),
     tabled("Neg", eval_map<kFloats | kSigned, negate>),
-    tabled("Tanh", eval_costly_map<kFloats, tanh_fast>),
-    tabled("Erf", eval_costly_map<kFloats, erf_of>),
+    in_vectors("Tanh", eval_costly_map<kFloats, tanh_fast>),
+    in_vectors("Erf", eval_costly_map<kFloats, erf_fast>),
     tabled("Sin", eval_costly_map<kFloats, sin_of>),
     tabled("Cos", eval_costly_map<kFloats, cos_of>),
     tabled("Atan", eval_costly_map<kFloats, atan_of>),

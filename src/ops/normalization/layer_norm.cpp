@@ -6,6 +6,7 @@
 
 #include "base/check.h"
 #include "ops/families.h"
+#include "ops/normalization/row_kernels.h"
 #include "ops/support/axes.h"
 #include "ops/support/compute.h"
 #include "ops/support/float_eval.h"
@@ -145,6 +146,24 @@ void eval_float(EvalContext& context) {
   fail(ErrorCode::unsupported, "element type {} is not supported", name_of(dtype));
 }
 
+void eval_layer_norm(EvalContext& context) {
+  eval_float<eval_rows<float, true>, eval_rows<double, true>>(context);
+}
+
+void eval_add_layer_norm(EvalContext& context) {
+  const Tensor& data = context.input(0);
+  Tensor sum(data.dtype(), broadcast_shapes(data.shape(), context.input(1).shape()));
+  zip<kFloats>(context.pool, data, context.input(1), sum, [](auto a, auto b) { return a + b; });
+  Node norm = context.node;
+  norm.outputs.resize(1);
+  const std::array inputs = {sum, context.input(2), context.has(3) ? context.input(3) : Tensor()};
+  std::array<Tensor, 1> outputs;
+  EvalContext normalized(norm, context.opset, inputs, outputs, context.pool);
+  eval_layer_norm(normalized);
+  context.set_output(0, outputs[0]);
+  if (context.wants(1)) context.set_output(1, sum);
+}
+
 std::vector<TensorType> infer_groups(const NodeTypes& types) {
   for (size_t i = 1; i < types.input_count(); ++i) require_type_of_data(types, i);
   return infer_same(types);
@@ -164,6 +183,11 @@ std::vector<TensorType> infer_rows(const NodeTypes& types) {
   return outputs;
 }
 
+std::vector<TensorType> infer_sum(const NodeTypes& types) {
+  return std::vector<TensorType>(types.node.outputs.size(),
+                                 typed(types.input(0).dtype, types.shape(0)));
+}
+
 constexpr OpRow row(std::string_view name, InferSignature* infer, EvalSignature* eval) {
   return {.name = name,
           .min_inputs = 2,
@@ -175,14 +199,29 @@ constexpr OpRow row(std::string_view name, InferSignature* infer, EvalSignature*
           .gradient = Gradient::autograd};
 }
 
-constexpr OpRow with_statistics(OpRow result) {
+constexpr OpRow layer_norm_row() {
+  OpRow result = row("LayerNormalization", infer_rows, eval_layer_norm);
   result.max_outputs = 3;
+  result.kernels = kLayerNormKernels;
   return result;
 }
 
+// Data, addend, gain, bias -> the sum normalized, and the sum: of one shape.
+constexpr OpRow add_layer_norm_row() {
+  return {.name = "AddLayerNormalization",
+          .domain = "nibble",
+          .min_inputs = 3,
+          .max_inputs = 4,
+          .max_outputs = 2,
+          .infer = infer_sum,
+          .eval = eval_add_layer_norm,
+          .kernels = kAddLayerNormKernels,
+          .why_float = "divides by a deviation computed at run time: stays in float"};
+}
+
 constexpr std::array kRows = {
-    with_statistics(row("LayerNormalization", infer_rows,
-                        eval_float<eval_rows<float, true>, eval_rows<double, true>>)),
+    layer_norm_row(),
+    add_layer_norm_row(),
     row("RMSNormalization", infer_rows,
         eval_float<eval_rows<float, false>, eval_rows<double, false>>),
     row("InstanceNormalization", infer_groups,

@@ -3,13 +3,14 @@
 #include <array>
 #include <cmath>
 
+#include "kernels/vector_math.h"
 #include "ops/families.h"
+#include "ops/normalization/row_kernels.h"
 #include "ops/support/axes.h"
 #include "ops/support/compute.h"
 #include "ops/support/float_eval.h"
 #include "ops/support/infer.h"
 #include "ops/support/row_stats.h"
-#include "ops/support/vector_math.h"
 
 namespace nibble {
 namespace {
@@ -170,8 +171,14 @@ constexpr OpRow row(std::string_view name, EvalSignature* eval, Gradient gradien
           .gradient = gradient};
 }
 
+constexpr OpRow softmax_row() {
+  OpRow result = row("Softmax", eval_softmax<Kind::softmax>, Gradient::autograd);
+  result.kernels = kSoftmaxKernels;
+  return result;
+}
+
 constexpr std::array kRows = {
-    row("Softmax", eval_softmax<Kind::softmax>, Gradient::autograd),
+    softmax_row(),
     row("LogSoftmax", eval_softmax<Kind::log_softmax>, Gradient::autograd),
     row("Hardmax", eval_softmax<Kind::hardmax>, Gradient::none),
 };

@@ -5,8 +5,8 @@
 #include <cmath>
 
 #include "base/check.h"
+#include "kernels/vector_math.h"
 #include "ops/recurrent/rnn.h"
-#include "ops/support/vector_math.h"
 
 namespace nibble {
 namespace {
