@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <map>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -66,11 +67,41 @@ struct QuantizeOptions {
 
 /// What choose_bits must keep to; exactly one is set.
 struct Budget {
-  std::optional<double> average_weight_bits;  // over all weights
-  std::optional<int64_t> file_bytes;          // of the exported model
+  std::optional<double> average_weight_bits = {};  // over all weights
+  std::optional<int64_t> file_bytes = {};          // of the exported model
+  /// Of one sample: over all layers, multiplications times bits of weights times bits of
+  /// activations, float being 32 (arXiv:1804.10969, without its additions; arXiv:2005.07093).
+  std::optional<double> bit_operations = {};
+  std::optional<double> latency_s = {};  // of one run, as ChooseOptions::meter measures it
+
+  bool given() const { return average_weight_bits || file_bytes || bit_operations || latency_s; }
 };
 
-/// Output SQNR in dB of the network when only this layer's weights have `bits` bits.
+/// A step of a network that was timed.
+struct TimedStep {
+  std::string name = {};    // of the node, with the path of its body
+  bool conversion = false;  // of reals to codes or back: no node
+  double seconds = 0;       // median
+};
+struct TimedNetwork {
+  double median_s = 0;           // of whole runs without a clock in their steps
+  double low_s = 0, high_s = 0;  // 95 % interval of it
+  int runs = 0;
+  std::vector<TimedStep> steps = {};  // in the order in which they run
+};
+
+/// Runs networks against the clock.
+class LatencyMeter {
+ public:
+  virtual ~LatencyMeter() = default;
+  /// In turns, so that what disturbs the machine disturbs them alike.
+  virtual std::vector<TimedNetwork> time(std::span<const Graph> graphs) = 0;
+  /// Under which it does: "1 thread, batch 1, Xeon ..., avx512_vnni".
+  virtual std::string conditions() const = 0;
+};
+
+/// Output SQNR in dB of the network when only this layer's weights (or, of
+/// BitChoice::activation_sensitivities, only its activations) have `bits` bits.
 struct Sensitivity {
   std::string node;
   int bits = 8;
@@ -90,27 +121,51 @@ struct ChooseOptions {
   QuantizeOptions quantize = {};
   /// Of Budget::file_bytes, what the file will hold besides what quantize() gives.
   int64_t reserved_bytes = 0;
+  /// For Budget::latency_s, which needs it; a layer may then stay in float, too.
+  LatencyMeter* meter = nullptr;
   ProgressSink* progress = nullptr;
 };
 
-/// A choice of bits that no other beats in both size and noise, as sensitivities predict it.
+/// A choice of bits that no other beats in both the budget's unit and noise, as sensitivities
+/// predict it.
 struct FrontPoint {
-  double average_weight_bits = 0;
-  std::optional<int64_t> file_bytes;       // of the model, where the budget counts bytes
-  double sqnr_db = 0;                      // of the network's output
-  std::map<std::string, int> weight_bits;  // of the layers that had a choice or were given theirs
+  double average_weight_bits = 0;          // of the layers that are not in float
+  std::optional<int64_t> file_bytes = {};  // of the model, where the budget counts bytes
+  std::optional<double> bit_operations =
+      {};                                // none: they depend on a size that the model leaves open
+  std::optional<double> latency_s = {};  // where the budget is one
+  double sqnr_db = 0;                    // of the network's output
+  std::map<std::string, int> weight_bits =
+      {};  // of the layers that had a choice or were given theirs
+};
+
+/// What a budget of latency came to.
+struct ChosenLatency {
+  double budget_s = 0;
+  double predicted_s = 0;  // by the steps of networks with the same bits everywhere
+  double median_s = 0, low_s = 0, high_s = 0;  // of the network itself, as TimedNetwork
+  int runs = 0;
+  int networks = 0;  // that were timed to find it
+  std::string conditions = {};
 };
 
 struct BitChoice {
   BitPlan plan;
   std::vector<Sensitivity> sensitivities;
+  /// Where layers may stay in float: what their activations cost.
+  std::vector<Sensitivity> activation_sensitivities = {};
   double average_weight_bits = 0;
-  std::vector<FrontPoint> front;  // smallest first; at most 200 points of it
+  Budget budget;     // that it is for
+  FrontPoint point;  // it, among those of the front
+  std::optional<ChosenLatency> latency = {};
+  std::vector<FrontPoint> front;  // cheapest first; at most 200 points of it
 };
 
 /// Measures each layer's sensitivity, then picks the bits that meet the budget at the least summed
-/// noise (the noise powers of layers add up as if they were independent). Throws
-/// Error{invalid_argument} if the budget cannot be met, saying what can.
+/// noise (the noise powers of layers add up as if they were independent). What is chosen for a
+/// latency is timed itself: where its layers take other times together than apart, these count from
+/// then on, and it chooses again. Throws Error{invalid_argument} if the budget cannot be met,
+/// saying what can.
 BitChoice choose_bits(const Graph& graph, const RangeReport& ranges, const Dataset& data,
                       const Budget& budget, const ChooseOptions& options = {});
 

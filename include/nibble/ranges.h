@@ -32,6 +32,10 @@ class Histogram {
   /// Adds another histogram's counts; both then cover the union.
   void merge(const Histogram& other);
 
+  /// With these bins, from `low` on; what counts(), low() and bin_width() of another were. Throws
+  /// Error{invalid_data} for bins that no histogram has.
+  static Histogram of_bins(double low, double bin_width, std::vector<int64_t> counts);
+
   double bin_width() const { return width_; }  // 0 while empty
   double low() const { return static_cast<double>(first_) * width_; }
   const std::vector<int64_t>& counts() const { return counts_; }
@@ -135,6 +139,9 @@ Graph prepare_for_quantization(const Graph& graph);
 RangeReport analyze(const Graph& graph, const Dataset& data, const AnalyzeOptions& options = {});
 
 std::string to_json(const RangeReport& report);
+/// What to_json() wrote, the same to the last bit. Throws Error{invalid_data} for what is damaged
+/// or no such report, and for one of a version that did not write all that quantization needs.
+RangeReport range_report_from_json(std::string_view json);
 /// The table for a terminal of `columns` characters.
 std::string to_table(const RangeReport& report, int columns = 100);
 

@@ -7,6 +7,7 @@ import re
 # Options are named as in Python: "--max-size" is the keyword max_bytes.
 _KEYWORDS = {
     "max-size": "max_bytes",
+    "max-latency": "max_latency_s",
     "lr": "learning_rate",
     "no-8bit-ends": "first_and_last_8bit=False",
     "no-8bit-sums": "eight_bit_sums=False",

@@ -95,15 +95,27 @@ def plot_ranges(ranges, bits=8, columns=3, kind="activation"):
     return figure
 
 
+# By what a budget counts: how the axis is called, and how a value is written.
+_BUDGETS = {
+    "average_weight_bits": ("bits on average over all weights", lambda value: f"{value:.2f} bits"),
+    "file_bytes": ("size of the file, bytes", size),
+    "bit_operations": ("bit operations", lambda value: f"{value / 1e9:.3g} G"),
+    "latency_s": ("latency as predicted, s", lambda value: f"{value * 1e3:.3g} ms"),
+}
+
+
 def plot_front(choice, ax=None):
-    """Output SQNR over average bits: the best that can be had, and what was chosen."""
+    """Output SQNR over what the budget counts: the best that can be had, and what was chosen."""
     ax = _plain(_axes(ax))
-    front = choice.front()
-    bits, decibels = zip(*front)
-    ax.plot(bits, decibels, "-o", color=_GREY, ms=4, lw=1.5, label="best for these bits")
-    at = float(np.interp(choice.average_bits, bits, decibels))
-    ax.plot([choice.average_bits], [at], "o", ms=10, color=_COLORS[1], label=f"chosen: {choice.average_bits:.2f} bits")
-    ax.set_xlabel("bits on average over all weights")
+    report = choice.to_dict()
+    (unit,) = report["budget"]
+    label, text = _BUDGETS[unit]
+    # Where all layers are in float nothing is lost, which has no place on the axis.
+    points = [(p[unit], p["sqnr_db"]) for p in report["front"] if p["sqnr_db"] is not None and math.isfinite(p["sqnr_db"])]
+    ax.plot(*zip(*points), "-o", color=_GREY, ms=4, lw=1.5, label="best for this budget")
+    chosen = report["chosen"]
+    ax.plot([chosen[unit]], [chosen["sqnr_db"]], "o", ms=10, color=_COLORS[1], label=f"chosen: {text(chosen[unit])}")
+    ax.set_xlabel(label)
     ax.set_ylabel("predicted output SQNR, dB")
     ax.grid(alpha=0.3)
     ax.legend(frameon=False)

@@ -139,6 +139,12 @@ class Ranges(Result):
 
         return json.loads(self._core.json())
 
+    @staticmethod
+    def load(path: str | os.PathLike) -> "Ranges":
+        """What `save`, or `nibble analyze -o`, wrote."""
+        with open(path, encoding="utf-8") as file:
+            return Ranges(_core.Ranges.from_json(file.read()))
+
     def save(self, path: str | os.PathLike) -> "Ranges":
         """Writes to_dict() as a JSON file."""
         self._core.save(os.fspath(path))
@@ -240,7 +246,8 @@ def _layer_bits(bits: Any) -> dict[str, dict]:
         if isinstance(one, Mapping):
             layers[node] = dict(one)
         elif isinstance(one, (tuple, list)):
-            layers[node] = {"weights": one[0], "activations": "none" if one[1] in (None, 0) else one[1]}
+            weights, activations = ("none" if bits in (None, 0) else bits for bits in one)
+            layers[node] = {"weights": weights, "activations": activations}
         else:
             layers[node] = {"weights": one}
     return layers
@@ -251,7 +258,7 @@ def quantize(
     model: Any,
     data: Any = None,
     *,
-    ranges: Ranges | None = None,
+    ranges: Ranges | str | os.PathLike | None = None,
     bits: Any = None,
     inputs: dict | None = None,
     carry: dict | None = None,
@@ -272,7 +279,8 @@ def quantize(
             [N, ...], (X, Y), a dict of arrays by the names of the inputs, an iterable of batches (a torch DataLoader, tf.data,
             a list), a set with random access (Hugging Face, torch). None where nothing is measured: for weights alone
             (activations=None) and where ranges are found at run time (dynamic=True).
-        ranges: of `nibble.analyze` on this model, instead of measuring them again.
+        ranges: of `nibble.analyze` on this model, or the file that it was saved in, instead of measuring them again: one serves
+            every target.
         bits: by layer, what it gets: {"conv1": 8, "fc": (4, 8)} (weights, activations), or a `Choice` of `choose_bits`.
         inputs: by input of the model, what it gets where `data` does not say so by itself: the name of an array of the data,
             a file (.npy, .pb), a number that is the same for every sample, or an array.
@@ -300,6 +308,8 @@ def quantize(
     loaded = load(model)
     if bits is not None:
         options["layers"] = _layer_bits(bits)
+    if isinstance(ranges, (str, os.PathLike)):
+        ranges = Ranges.load(ranges)
     goal, settings = split(options, goal_rows(), quantize_rows())
     decides = goal.get("max_drop") is not None or goal.get("min_sqnr") is not None
     limit = 0 if decides else int(options.get("calibration") or 512)
@@ -326,8 +336,10 @@ class Choice(Result):
     """Bits for each layer, for a budget.
 
     Attributes:
-        bits: by layer, (bits of the weights, bits of the activations); 0 bits of activations: they stay in float.
-        average_bits: over all weights.
+        bits: by layer, (bits of the weights, bits of the activations); 0 bits of activations: they stay in float; 0 of both:
+            the layer does.
+        average_bits: over all weights of layers that are not in float.
+        latency: of max_latency_s: what was predicted and measured, with interval, runs and machine. None of other budgets.
         sensitivities: {"node", "bits", "sqnr_db", "weights"}: what the network's output loses if this layer's weights alone
             have so many bits.
     """
@@ -335,9 +347,10 @@ class Choice(Result):
     def __init__(self, report: dict):
         self._report = report
         self.average_bits: float = report["average_weight_bits"]
+        self.latency: dict | None = report.get("latency")
         self.sensitivities: list[dict] = report["sensitivities"]
         layers = report["plan"]["layers"]
-        self.bits = {node: (one["weights"], one["activations"]) for node, one in layers.items()}
+        self.bits = {node: (one["weights"], one["activations"] if one["weights"] else 0) for node, one in layers.items()}
 
     def to_dict(self) -> dict:
         return self._report
@@ -346,8 +359,8 @@ class Choice(Result):
         return self.sensitivities
 
     def front(self) -> list[tuple[float, float]]:
-        """(average bits, output SQNR in dB) from the fewest bits to the most: the choices that no other beats in both, by what
-        was measured of each layer alone; `to_dict()["front"]` has their layers."""
+        """(average bits, output SQNR in dB) from the cheapest to the most exact: the choices that no other beats in both the
+        budget's unit and noise, by what was measured of each layer alone; `to_dict()["front"]` has their layers."""
         return [(point["average_weight_bits"], point["sqnr_db"]) for point in self._report["front"]]
 
     def plot_front(self, ax=None):
@@ -391,7 +404,8 @@ def choose_bits(
     Args:
         model, data, inputs, carry, frame, hop, preprocess, threads, seed, progress: see `nibble.quantize`.
 
-    Options; average_bits or max_bytes must be given:
+    Options; one of average_bits, max_bytes, max_bops and max_latency_s must be given (the last two as numbers or texts: "1.2G",
+    "2ms"):
         {options}
 
     Returns:

@@ -97,6 +97,11 @@ void define_results(nb::module_& module) {
           arg("index"), arg("bits"), arg("symmetric"))
       .def("table", [](const Ranges& r) { return to_table(*r.report); })
       .def("json", [](const Ranges& r) { return to_json(*r.report); })
+      .def_static(
+          "from_json",
+          [](const std::string& text) {
+            return Ranges{std::make_shared<const RangeReport>(range_report_from_json(text))};
+          })
       .def(
           "save",
           [](const Ranges& r, const std::string& path) {

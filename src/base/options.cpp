@@ -32,6 +32,12 @@ std::string allowed(const OptionSpec& spec) {
   return spec.most ? fmt::format("at most {}", *spec.most) : "";
 }
 
+std::string unit_names(const OptionSpec& spec) {
+  std::vector<std::string> names;
+  for (const OptionUnit& unit : spec.units) names.emplace_back(unit.name);
+  return join_choices(names);
+}
+
 // allowed(), with what is known of each choice: "nearest (...), learned (...)".
 std::string explained(const OptionSpec& spec) {
   std::string text;
@@ -63,9 +69,10 @@ std::string_view noun(OptionKind kind) {
 [[noreturn]] void refuse(const OptionSpec& spec, bool in_json, std::string_view value) {
   const std::string what = allowed(spec);
   const bool choice = spec.kind == OptionKind::choice;
-  fail(ErrorCode::invalid_argument, "{} cannot be {}: {}{}{}", name_of(spec, in_json), value,
+  fail(ErrorCode::invalid_argument, "{} cannot be {}: {}{}{}{}", name_of(spec, in_json), value,
        choice ? "choose " : "expected ", choice ? std::string_view() : noun(spec.kind),
-       choice || what.empty() ? what : " " + what);
+       choice || what.empty() ? what : " " + what,
+       spec.needs_unit && !in_json ? " and its unit: " + unit_names(spec) : "");
 }
 
 bool in_range(const OptionSpec& spec, double value) {
@@ -80,6 +87,33 @@ std::optional<T> number_in(const std::string& text) {
   const char* end = text.data() + text.size();
   const auto [stop, error] = std::from_chars(text.data(), end, value);
   return error == std::errc() && stop == end ? std::optional(value) : std::nullopt;
+}
+
+// "1.5MB" in the unit of the option; none if it is no such text.
+std::optional<double> quantity_in(const OptionSpec& spec, const std::string& text) {
+  const size_t digits = text.find_last_of("0123456789.") + 1;  // npos + 1 is 0
+  const auto number = number_in<double>(text.substr(0, digits));
+  const std::string_view rest = std::string_view(text).substr(digits);
+  const auto unit = std::ranges::find(spec.units, rest, &OptionUnit::name);
+  if (!number || unit == spec.units.end()) return std::nullopt;
+  return *number * unit->factor;
+}
+
+// A number as people write it: with its unit, where it may have one.
+std::optional<OptionValue> number_of(const OptionSpec& spec, const std::string& word) {
+  const bool whole = spec.kind == OptionKind::integer;
+  if (const auto number = whole ? number_in<int64_t>(word) : std::optional<int64_t>()) {
+    if (spec.needs_unit || !in_range(spec, static_cast<double>(*number))) return std::nullopt;
+    return *number;
+  }
+  std::optional<double> number = quantity_in(spec, word);
+  if (!number && !whole && !spec.needs_unit) number = number_in<double>(word);
+  if (!number || !in_range(spec, *number)) return std::nullopt;
+  if (!whole) return *number;
+  constexpr double kExact = 9007199254740992;  // 2^53
+  const double rounded = std::round(*number);
+  if (std::abs(rounded - *number) > 1e-6 || rounded > kExact) return std::nullopt;
+  return static_cast<int64_t>(rounded);
 }
 
 std::vector<std::string> split_at_commas(const std::vector<std::string>& words) {
@@ -100,10 +134,12 @@ std::optional<OptionValue> value_in(const OptionSpec& spec, const Json& json) {
       if (json.is_boolean()) return json.get<bool>();
       return std::nullopt;
     case OptionKind::integer:
+      if (json.is_string() && !spec.units.empty()) return number_of(spec, json.get<std::string>());
       if (json.is_number_integer() && in_range(spec, json.get<double>()))
         return json.get<int64_t>();
       return std::nullopt;
     case OptionKind::number:
+      if (json.is_string() && !spec.units.empty()) return number_of(spec, json.get<std::string>());
       if (json.is_number() && in_range(spec, json.get<double>())) return json.get<double>();
       return std::nullopt;
     case OptionKind::choice: {
@@ -141,6 +177,22 @@ std::string text_of(const OptionValue& value) {
 
 }  // namespace
 
+std::span<const OptionUnit> time_units() {
+  static constexpr OptionUnit kUnits[] = {{"us", 1e-6}, {"ms", 1e-3}, {"s", 1}};
+  return kUnits;
+}
+
+std::span<const OptionUnit> byte_units() {
+  static constexpr OptionUnit kUnits[] = {{"B", 1},    {"KB", 1e3},   {"MB", 1e6},
+                                          {"GB", 1e9}, {"KiB", 1024}, {"MiB", 1048576}};
+  return kUnits;
+}
+
+std::span<const OptionUnit> count_units() {
+  static constexpr OptionUnit kUnits[] = {{"K", 1e3}, {"M", 1e6}, {"G", 1e9}, {"T", 1e12}};
+  return kUnits;
+}
+
 std::vector<OptionChoice> option_choices(const std::vector<Choice>& rows) {
   std::vector<OptionChoice> choices;
   for (const Choice& row : rows) {
@@ -160,12 +212,8 @@ OptionValue parse_option(const OptionSpec& spec, const std::vector<std::string>&
   if (spec.kind == OptionKind::list) return split_at_commas(words);
   const std::string& word = words.back();
   if (spec.kind == OptionKind::text) return word;
-  if (spec.kind == OptionKind::integer) {
-    const auto number = number_in<int64_t>(word);
-    if (number && in_range(spec, static_cast<double>(*number))) return *number;
-  } else if (spec.kind == OptionKind::number) {
-    const auto number = number_in<double>(word);
-    if (number && in_range(spec, *number)) return *number;
+  if (spec.kind == OptionKind::integer || spec.kind == OptionKind::number) {
+    if (const auto number = number_of(spec, word)) return *number;
   } else if (find_choice(spec, word) != nullptr) {
     return word;
   }
@@ -185,6 +233,10 @@ std::string help_of(const OptionSpec& spec, const std::optional<OptionValue>& de
   std::string help(spec.help);
   const std::string range = explained(spec);
   if (!range.empty()) help += (spec.kind == OptionKind::choice ? ": " : ", ") + range;
+  if (!spec.units.empty()) {
+    help += fmt::format("{} {}", spec.needs_unit ? ", with its unit:" : "; may be in",
+                        unit_names(spec));
+  }
   if (!default_value || spec.kind == OptionKind::toggle) return help;
   const std::string text = text_of(*default_value);
   return text.empty() ? help : help + "; default " + text;

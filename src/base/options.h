@@ -30,6 +30,17 @@ struct OptionChoice {
   std::string summary;  // for help; may be empty
 };
 
+/// What may follow a number: in "2ms", "ms" stands for 1e-3 of the unit that the option is in.
+struct OptionUnit {
+  std::string_view name;
+  double factor = 1;
+};
+/// Seconds (s, ms, us), bytes (B, KB, MB, GB of 1000, KiB, MiB of 1024), and plain counts (K, M, G,
+/// T).
+std::span<const OptionUnit> time_units();
+std::span<const OptionUnit> byte_units();
+std::span<const OptionUnit> count_units();
+
 /// The rows of a table as choices.
 std::vector<OptionChoice> option_choices(const std::vector<Choice>& rows);
 
@@ -38,12 +49,15 @@ struct OptionSpec {
   std::string_view flag;  // "--weights"; empty: not on the command line
   std::string_view key;   // "weights": in JSON, and how other rows and programs name it
   std::string_view help;  // without choices, range and default: they are added
-  OptionKind kind = OptionKind::toggle;  // set by the functions that make rows
-  bool flag_value = true;                // toggle: what the flag sets
-  std::optional<double> least, most;     // integer, number
-  std::optional<double> above;           // the value itself is not allowed
-  std::vector<OptionChoice> choices;     // choice: set by choice_option()
-  std::string_view excludes;             // key of an option that this one cannot stand beside
+  OptionKind kind = OptionKind::toggle;    // set by the functions that make rows
+  bool flag_value = true;                  // toggle: what the flag sets
+  std::optional<double> least, most;       // integer, number
+  std::optional<double> above;             // the value itself is not allowed
+  std::span<const OptionUnit> units = {};  // integer, number: may be given with one of these
+  bool needs_unit = false;            // a number alone would not say what it means (JSON's does)
+  std::vector<OptionChoice> choices;  // choice: set by choice_option()
+  std::string_view
+      one_of;  // options of one such name cannot stand beside each other; empty: any can
 };
 
 std::vector<std::string> choice_names(const OptionSpec& spec);
@@ -70,6 +84,9 @@ template <typename Settings>
 using GivenOptions = std::vector<std::pair<const OptionRow<Settings>*, OptionValue>>;
 
 namespace detail {
+inline bool exclude(const OptionSpec& a, const OptionSpec& b) {
+  return !a.one_of.empty() && a.one_of == b.one_of && a.key != b.key;
+}
 [[noreturn]] void fail_excluded(const OptionSpec& a, const OptionSpec& b);
 [[noreturn]] void fail_unknown_key(std::string_view key, const std::vector<std::string>& known);
 std::vector<std::pair<std::string, const nlohmann::ordered_json*>> members_of(
@@ -84,15 +101,10 @@ void apply_options(const GivenOptions<Settings>& given, std::span<const OptionRo
                    Settings& settings) {
   for (const auto& [row, value] : given) {
     for (const auto& [other, other_value] : given) {
-      if (row->spec.excludes == other->spec.key && !other->spec.key.empty()) {
-        detail::fail_excluded(row->spec, other->spec);
-      }
+      if (detail::exclude(row->spec, other->spec)) detail::fail_excluded(row->spec, other->spec);
     }
     for (const auto& other : rows) {
-      const bool excluded =
-          row->spec.excludes == other.spec.key || other.spec.excludes == row->spec.key;
-      if (excluded && !other.spec.key.empty() && !row->spec.key.empty())
-        other.set(settings, std::nullopt);
+      if (detail::exclude(row->spec, other.spec)) other.set(settings, std::nullopt);
     }
     row->set(settings, value);
   }

@@ -26,6 +26,7 @@ struct Arguments {
   bool force = false;
   std::string report;
   std::string front;
+  std::string ranges;
   DataArguments data;
   QuantizeArguments quantization;
   OptionFlags<Goal> goal;
@@ -136,10 +137,18 @@ Outcome make(const Arguments& arguments, const Graph& model, const QuantizeSetti
              ProgressBar& progress) {
   Goal goal;
   arguments.goal.apply(goal);
+  const std::optional<RangeReport> ranges = read_ranges(arguments.ranges);
+  if (ranges && goal.given()) {
+    fail(ErrorCode::invalid_argument,
+         "--ranges says what the samples showed; a goal divides them into some that calibrate and "
+         "others that decide: leave one out");
+  }
   const SampleSource data = arguments.data.source();
   const RunSettings run = arguments.common.settings(&progress);
   check_goal(goal);
-  if (!goal.given()) return {.quantized = quantize_model(model, data, settings, run), .ladder = {}};
+  if (!goal.given())
+    return {.quantized = quantize_model(model, data, settings, run, ranges ? &*ranges : nullptr),
+            .ladder = {}};
   Ladder ladder = climb(model, data, settings, goal, run, [&](const std::string& sentence) {
     progress.clear();
     if (!arguments.common.json) tell("{}.\n", sentence);
@@ -158,15 +167,33 @@ void print_ladder(const Ladder& ladder) {
   }
 }
 
+// "1.85 [1.84, 1.87] ms".
+std::string time_text(const ChosenLatency& latency) {
+  return fmt::format("{:.4g} [{:.4g}, {:.4g}] ms", 1e3 * latency.median_s, 1e3 * latency.low_s,
+                     1e3 * latency.high_s);
+}
+
+void print_choice(const BitChoice& choice) {
+  if (const auto& latency = choice.latency) {
+    tell(
+        "Latency: {} measured (median of {} runs, 95 %), {:.4g} ms predicted, {:.4g} ms allowed; "
+        "{}; {} networks were timed.\n",
+        time_text(*latency), latency->runs, 1e3 * latency->predicted_s, 1e3 * latency->budget_s,
+        latency->conditions, latency->networks);
+  }
+  if (const auto& operations = choice.point.bit_operations) {
+    tell("Bit operations: {}; {:.2f} bits for a weight on average.\n",
+         format_count(static_cast<uint64_t>(*operations)), choice.average_weight_bits);
+  }
+}
+
 void check_front(const Arguments& arguments, const QuantizeSettings& settings) {
   if (arguments.front.empty()) return;
   check_output_file(arguments.front);
-  Goal goal;
-  arguments.goal.apply(goal);
-  if (has_budget(settings) && !goal.given()) return;
+  if (has_budget(settings)) return;
   fail(ErrorCode::invalid_argument,
-       "--front {}: there is a front where bits are chosen for a budget: give --average-bits or "
-       "--max-size, and no goal",
+       "--front {}: there is a front where bits are chosen for a budget: give --average-bits, "
+       "--max-size, --max-bops or --max-latency",
        arguments.front);
 }
 
@@ -208,6 +235,7 @@ int run(const Arguments& arguments) {
   if (outcome.ladder) json["ladder"] = to_json(*outcome.ladder);
   present("quantize", json, arguments.common, [&] {
     if (outcome.ladder) print_ladder(*outcome.ladder);
+    if (result.choice) print_choice(*result.choice);
     print_summary(arguments, result, before, after);
   });
   if (!arguments.report.empty()) report_on(arguments, result, progress);
@@ -235,9 +263,10 @@ std::function<int()> declare_quantize(CLI::App& app) {
          "--report", arguments->report,
          "Measure the result too, and make an HTML page of it: accuracy, latency, each layer")
       ->type_name("FILE");
+  add_ranges_option(app, arguments->ranges);
   app.add_option("--front", arguments->front,
-                 "With a budget: write what other budgets would give, the Pareto front of size and "
-                 "noise, as JSON")
+                 "With a budget: write what other budgets would give, the Pareto front of its unit "
+                 "and noise, as JSON")
       ->type_name("FILE");
   arguments->common.declare(app);
   return [arguments] { return run(*arguments); };

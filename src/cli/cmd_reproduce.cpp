@@ -2,6 +2,7 @@
 #include "base/check.h"
 #include "base/file.h"
 #include "cli/command.h"
+#include "cli/quantize_arguments.h"
 #include "verbs/provenance.h"
 
 namespace nibble::cli {
@@ -11,6 +12,7 @@ struct Arguments {
   std::string model;
   std::string original;
   std::string output;
+  std::string ranges;
   DataArguments data;
   CommonOptions common;
 };
@@ -26,12 +28,13 @@ int run(const Arguments& arguments) {
   const Graph quantized = load_model(arguments.model);
   Graph original = load_model(arguments.original);
   ProgressBar progress;
-  const Reproduction made =
-      with_context([&] { return "making " + arguments.model + " again"; },
-                   [&] {
-                     return reproduce(quantized, std::move(original), arguments.data.source(),
-                                      arguments.common.settings(&progress));
-                   });
+  const Reproduction made = with_context(
+      [&] { return "making " + arguments.model + " again"; },
+      [&] {
+        const std::optional<RangeReport> ranges = read_ranges(arguments.ranges);
+        return reproduce(quantized, std::move(original), arguments.data.source(),
+                         arguments.common.settings(&progress), ranges ? &*ranges : nullptr);
+      });
   progress.clear();
   const Target& target = find_target(made.result.target);
   const int64_t at =
@@ -65,6 +68,7 @@ std::function<int()> declare_reproduce(CLI::App& app) {
       ->type_name("FILE")
       ->required();
   app.add_option("-o,--output", arguments->output, "Write what comes out too")->type_name("FILE");
+  add_ranges_option(app, arguments->ranges);
   arguments->data.declare(app);
   arguments->common.declare(app);
   return [arguments] { return run(*arguments); };

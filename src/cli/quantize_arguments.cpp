@@ -27,4 +27,17 @@ QuantizeSettings QuantizeArguments::resolve() const {
   return settings;
 }
 
+void add_ranges_option(CLI::App& app, std::string& file) {
+  app.add_option("--ranges", file,
+                 "What `nibble analyze -o` wrote of this model, instead of measuring ranges again: "
+                 "one such file serves every target, and mostly no data are needed then")
+      ->type_name("FILE");
+}
+
+std::optional<RangeReport> read_ranges(const std::string& file) {
+  if (file.empty()) return std::nullopt;
+  return with_context([&] { return "reading " + file; },
+                      [&] { return range_report_from_json(read_file(file)); });
+}
+
 }  // namespace nibble::cli

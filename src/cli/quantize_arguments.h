@@ -1,10 +1,12 @@
 // The options of quantization, shared by `quantize`, `qat` and the demo.
 #pragma once
 
+#include <optional>
 #include <string>
 
 #include "cli/command.h"
 #include "cli/option_flags.h"
+#include "nibble/ranges.h"
 #include "quant/settings.h"
 #include "verbs/quantize.h"
 
@@ -18,5 +20,9 @@ struct QuantizeArguments {
   /// What the config file says, then what the flags say.
   QuantizeSettings resolve() const;
 };
+
+/// --ranges FILE, and what is in the file: of none, nothing. Throws Error{invalid_data} naming it.
+void add_ranges_option(CLI::App& app, std::string& file);
+std::optional<RangeReport> read_ranges(const std::string& file);
 
 }  // namespace nibble::cli

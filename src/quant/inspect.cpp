@@ -6,7 +6,7 @@
 #include "nibble/quantize.h"
 #include "ops/macs.h"
 #include "ops/require_ops.h"
-#include "passes/pass.h"
+#include "quant/layer_macs.h"
 #include "quant/node_cost.h"
 #include "quant/node_plan.h"
 
@@ -15,26 +15,6 @@ namespace {
 
 constexpr std::string_view kUnknownMacs =
     "its MACs are unknown: they depend on a size that the model leaves open";
-
-// The graph at a batch of 1; other sizes are not guessed.
-Graph sized_for_one(const Graph& graph) {
-  Graph sized = graph;
-  std::map<std::string, Shape> shapes;
-  for (const ValueId id : sized.inputs) {
-    Shape shape = sized.value(id).type.shape;
-    if (!shape.has_rank()) continue;
-    if (shape.rank() > 0 && shape[0] < 0) shape[0] = 1;
-    shapes[sized.value(id).name] = shape;
-  }
-  try {
-    infer_types(sized, shapes);
-  } catch (const Error&) {
-    // A first dimension that is no batch and cannot be 1: what depends on it stays unknown.
-    sized = graph;
-    infer_types(sized);
-  }
-  return sized;
-}
 
 // What quantize() does, by the names of nodes.
 class Verdicts {

@@ -16,12 +16,13 @@ using Json = nlohmann::ordered_json;
 using Bits = std::vector<std::pair<std::string, int>>;
 
 const Bits kWeightBits = {{"8", 8}, {"6", 6}, {"4", 4}, {"3", 3}, {"2", 2}};
+const Bits kLayerWeightBits = {{"8", 8}, {"6", 6}, {"4", 4}, {"3", 3}, {"2", 2}, {"none", 0}};
 const Bits kActivationBits = {{"8", 8}, {"6", 6}, {"4", 4}, {"3", 3}, {"2", 2}, {"none", 0}};
 
-std::vector<OptionRow<LayerBits>> make_layer_rows() {
+std::vector<OptionRow<LayerBits>> make_layer_rows(const Bits& weight_bits) {
   return {
       choice_option<LayerBits>(
-          {.flag = "--weights", .key = "weights", .help = "Bits of the weights"}, kWeightBits,
+          {.flag = "--weights", .key = "weights", .help = "Bits of the weights"}, weight_bits,
           [](auto& bits) -> auto& { return bits.weight_bits; }),
       choice_option<LayerBits>(
           {.flag = "--activations",
@@ -56,7 +57,7 @@ OptionRow<QuantizeSettings> row_of(const std::vector<Choice>& rows, OptionSpec s
 
 std::vector<OptionRow<QuantizeSettings>> make_rows() {
   std::vector<OptionRow<QuantizeSettings>> rows;
-  for (const OptionRow<LayerBits>& row : layer_option_rows()) {
+  for (const OptionRow<LayerBits>& row : make_layer_rows(kWeightBits)) {
     rows.push_back(option_of_part<QuantizeSettings>(
         row, [](auto& settings) -> auto& { return settings.plan.fallback; }));
   }
@@ -66,14 +67,32 @@ std::vector<OptionRow<QuantizeSettings>> make_rows() {
              .help = "Choose 8 or 4 bits per layer for this average over all weights",
              .least = 2,
              .most = 8,
-             .excludes = "max_bytes"},
+             .one_of = "budget"},
             &Budget::average_weight_bits));
   add(limit({.flag = "--max-size",
              .key = "max_bytes",
              .help = "Choose 8 or 4 bits per layer for a file of at most this many bytes",
              .least = 1,
-             .excludes = "average_bits"},
+             .units = byte_units(),
+             .one_of = "budget"},
             &Budget::file_bytes));
+  add(limit({.flag = "--max-bops",
+             .key = "max_bops",
+             .help = "Choose 8 or 4 bits per layer for at most this many bit operations: "
+                     "multiplications times the bits of both factors, of one sample",
+             .above = 0,
+             .units = count_units(),
+             .one_of = "budget"},
+            &Budget::bit_operations));
+  add(limit({.flag = "--max-latency",
+             .key = "max_latency_s",
+             .help = "Choose 8 or 4 bits, or float, per layer for a latency of at most this, as "
+                     "measured here (one sample, --threads or 1)",
+             .above = 0,
+             .units = time_units(),
+             .needs_unit = true,
+             .one_of = "budget"},
+            &Budget::latency_s));
   add(plain({.flag = "--block-size",
              .key = "block_size",
              .help = "Weights share a scale in blocks of this size along the reduction axis (0: "
@@ -168,7 +187,7 @@ void read_layers(const Json& layers, QuantizeSettings& settings) {
 }  // namespace
 
 std::span<const OptionRow<LayerBits>> layer_option_rows() {
-  static const std::vector<OptionRow<LayerBits>> rows = make_layer_rows();
+  static const std::vector<OptionRow<LayerBits>> rows = make_layer_rows(kLayerWeightBits);
   return rows;
 }
 
@@ -198,7 +217,7 @@ Json settings_to_json(const QuantizeSettings& settings) {
 }
 
 void check_settings(const QuantizeSettings& settings) {
-  const bool budget = settings.budget.average_weight_bits || settings.budget.file_bytes;
+  const bool budget = settings.budget.given();
   const bool all_8bit =
       settings.plan.fallback == LayerBits{} && settings.plan.layers.empty() && !budget;
   if (settings.options.dynamic && !all_8bit) {

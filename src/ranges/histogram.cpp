@@ -63,6 +63,31 @@ void Histogram::set_width(double width) {
   }
 }
 
+Histogram Histogram::of_bins(double low, double bin_width, std::vector<int64_t> counts) {
+  Histogram histogram;
+  if (counts.empty() && bin_width == 0) return histogram;
+  int exponent = 0;
+  const bool power = bin_width > 0 && std::frexp(bin_width, &exponent) == 0.5;
+  const double first = low / bin_width;
+  const bool good = power && exponent > kSmallestExponent && exponent <= 128 && !counts.empty() &&
+                    std::ssize(counts) <= kBins + 1 && first == std::floor(first) &&
+                    std::abs(first) <= kBins &&
+                    std::ranges::all_of(counts, [](int64_t count) { return count >= 0; });
+  if (!good) {
+    fail(ErrorCode::invalid_data, "{} bins of {} from {} on are no histogram", counts.size(),
+         bin_width, low);
+  }
+  histogram.width_ = bin_width;
+  histogram.first_ = static_cast<int64_t>(first);
+  histogram.counts_ = std::move(counts);
+  for (const int64_t count : histogram.counts_) {
+    if (__builtin_add_overflow(histogram.total_, count, &histogram.total_)) {
+      fail(ErrorCode::invalid_data, "a histogram counts more than 64 bits hold");
+    }
+  }
+  return histogram;
+}
+
 void Histogram::add(std::span<const float> values) {
   if (values.empty()) return;
   const Survey found = survey(values);

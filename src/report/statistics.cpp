@@ -81,6 +81,20 @@ Interval binomial_interval(int64_t successes, int64_t trials, double confidence)
           .high = successes == trials ? 1 : beta_quantile(k + 1, n - k, 1 - tail)};
 }
 
+// The k-th smallest lies above the median if fewer than k values lie below that:
+// P(Binomial(n, 1/2) <= k - 1) = I_{1/2}(n - k + 1, k).
+Interval median_interval(std::vector<double> values, double confidence) {
+  if (values.empty()) return {};
+  std::ranges::sort(values);
+  const auto n = static_cast<int64_t>(values.size());
+  int64_t k = 1;
+  while (2 * (k + 1) <= n && incomplete_beta(static_cast<double>(n - k), static_cast<double>(k + 1),
+                                             0.5) <= (1 - confidence) / 2) {
+    ++k;
+  }
+  return {values[static_cast<size_t>(k - 1)], values[static_cast<size_t>(n - k)]};
+}
+
 // Given that the models differ in n samples, the smaller count is Binomial(n, 1/2) if they are
 // equally good; P(X <= k) = I_{1/2}(n - k, k + 1).
 double mcnemar_exact(int64_t only_first_right, int64_t only_second_right) {

@@ -25,13 +25,13 @@ std::vector<OptionRow<Goal>> make_rows() {
                .help = "Find the smallest network that is at most this much worse than the float "
                        "model: in points of the metric, by the 95 % interval of the difference",
                .least = 0,
-               .excludes = "min_sqnr"},
+               .one_of = "goal"},
               &Goal::max_drop),
           row({.flag = "--min-sqnr",
                .key = "min_sqnr",
                .help = "Find the smallest network whose outputs keep this signal to quantization "
                        "noise ratio, in dB; needs no labels",
-               .excludes = "max_drop"},
+               .one_of = "goal"},
               &Goal::min_sqnr),
           row({.flag = "--metric",
                .key = "metric",

@@ -115,6 +115,7 @@ Json to_json(const Quantized& result) {
   }
   json["notes"] = result.ranges.notes;
   for (const std::string& note : result.report.notes) json["notes"].push_back(note);
+  if (result.choice) json["choice"] = to_json(*result.choice, false);
   return json;
 }
 
@@ -137,25 +138,61 @@ Json to_json(const Ladder& ladder) {
   return json;
 }
 
-Json to_json(const BitChoice& choice) {
-  Json sensitivities = Json::array();
-  for (const Sensitivity& one : choice.sensitivities) {
-    sensitivities.push_back({{"node", one.node},
-                             {"bits", one.bits},
-                             {"sqnr_db", one.sqnr_db},
-                             {"weights", one.weights}});
+namespace {
+
+Json sensitivities_json(const std::vector<Sensitivity>& sensitivities) {
+  Json json = Json::array();
+  for (const Sensitivity& one : sensitivities) {
+    json.push_back({{"node", one.node},
+                    {"bits", one.bits},
+                    {"sqnr_db", one.sqnr_db},
+                    {"weights", one.weights}});
   }
-  Json front = Json::array();
-  for (const FrontPoint& point : choice.front) {
-    Json one = {{"average_weight_bits", point.average_weight_bits}, {"sqnr_db", point.sqnr_db}};
-    if (point.file_bytes) one["file_bytes"] = *point.file_bytes;
-    one["layers"] = point.weight_bits;
-    front.push_back(std::move(one));
+  return json;
+}
+
+Json point_json(const FrontPoint& point, bool layers) {
+  Json json = {{"average_weight_bits", point.average_weight_bits}, {"sqnr_db", point.sqnr_db}};
+  if (point.file_bytes) json["file_bytes"] = *point.file_bytes;
+  if (point.bit_operations) json["bit_operations"] = *point.bit_operations;
+  if (point.latency_s) json["latency_s"] = *point.latency_s;
+  if (layers) json["layers"] = point.weight_bits;
+  return json;
+}
+
+// Under the keys of the points' members.
+Json budget_json(const Budget& budget) {
+  if (budget.file_bytes) return {{"file_bytes", *budget.file_bytes}};
+  if (budget.bit_operations) return {{"bit_operations", *budget.bit_operations}};
+  if (budget.latency_s) return {{"latency_s", *budget.latency_s}};
+  return {{"average_weight_bits", budget.average_weight_bits.value_or(0)}};
+}
+
+}  // namespace
+
+Json to_json(const ChosenLatency& latency) {
+  return {{"budget_s", latency.budget_s},
+          {"predicted_s", latency.predicted_s},
+          {"median_s", latency.median_s},
+          {"interval_95", interval_json({latency.low_s, latency.high_s})},
+          {"runs", latency.runs},
+          {"networks", latency.networks},
+          {"conditions", latency.conditions}};
+}
+
+Json to_json(const BitChoice& choice, bool layers) {
+  Json json = {{"average_weight_bits", choice.average_weight_bits},
+               {"budget", budget_json(choice.budget)},
+               {"chosen", point_json(choice.point, false)}};
+  if (choice.latency) json["latency"] = to_json(*choice.latency);
+  if (layers) {
+    json["plan"] = to_json(choice.plan);
+    json["sensitivities"] = sensitivities_json(choice.sensitivities);
+    json["activation_sensitivities"] = sensitivities_json(choice.activation_sensitivities);
   }
-  return {{"average_weight_bits", choice.average_weight_bits},
-          {"plan", to_json(choice.plan)},
-          {"sensitivities", std::move(sensitivities)},
-          {"front", std::move(front)}};
+  json["front"] = Json::array();
+  for (const FrontPoint& point : choice.front) json["front"].push_back(point_json(point, layers));
+  return json;
 }
 
 Json to_json(const Trained& trained) {

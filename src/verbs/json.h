@@ -25,11 +25,13 @@ namespace nibble {
 using Json = nlohmann::ordered_json;
 
 /// What was measured and done, without sizes of files: calibration_samples, quantized_layers, plan,
-/// layers, skipped, notes.
+/// layers, skipped, notes, and where a budget decided "choice".
 Json to_json(const Quantized& result);
 Json to_json(const BitPlan& plan);
 Json to_json(const std::map<std::string, LayerBits>& layers);
-Json to_json(const BitChoice& choice);
+/// `layers`: each point of the front with the bits of its layers, and what was measured of each.
+Json to_json(const BitChoice& choice, bool layers = true);
+Json to_json(const ChosenLatency& latency);
 /// {"met", "chosen", "calibration_samples", "decision_samples", "rungs": [...], "report"}, and
 /// "costs" if it is not met.
 Json to_json(const Ladder& ladder);

@@ -70,7 +70,9 @@ class Climb {
   }
 
   Ladder run() {
-    if (attempt(setting(8), "on to 4 bits", "on to other ranges")) {
+    if (has_budget(given_)) {
+      within_budget();
+    } else if (attempt(setting(8), "on to 4 bits", "on to other ranges")) {
       below_eight_bits();
     } else if (!hopeless_) {
       mend_eight_bits();
@@ -162,21 +164,31 @@ class Climb {
     return from;
   }
 
-  void below_eight_bits() {
+  // By the roundings that may be tried, from cheap to expensive.
+  bool attempt_roundings(const Try& what, const std::string& if_kept, const std::string& then) {
     const bool learns = given_.options.rounding == "nearest";
-    if (attempt(setting(4), "nothing is smaller",
-                learns ? "on to rounding by what the data show" : "on to 8 and 4 bits mixed")) {
-      return;
-    }
-    if (learns) {
-      const bool trains = can_learn();
-      if (attempt(with_rounding(setting(4), "gptq"), "nothing is smaller",
-                  trains ? "on to rounding that is learned" : "on to 8 and 4 bits mixed") ||
-          (trains && attempt(with_rounding(setting(4), "brecq"), "nothing is smaller",
-                             "on to 8 and 4 bits mixed"))) {
-        return;
-      }
-    }
+    if (attempt(what, if_kept, learns ? "on to rounding by what the data show" : then)) return true;
+    if (!learns) return false;
+    const bool trains = can_learn();
+    return attempt(with_rounding(what, "gptq"), if_kept,
+                   trains ? "on to rounding that is learned" : then) ||
+           (trains && attempt(with_rounding(what, "brecq"), if_kept, then));
+  }
+
+  // The bits are those that the budget leads to.
+  void within_budget() {
+    constexpr int64_t kScoreBytes = 400;  // that store_score() adds
+    ladder_.within_budget = true;
+    choice_ = choose_for_budget(calibration_, ranges_, given_, run_, kScoreBytes);
+    Try chosen = setting(8);
+    chosen.settings.budget = {};
+    chosen.settings.plan = choice_->plan;
+    chosen.name = fmt::format("W{:.2f}{}", choice_->average_weight_bits, chosen.name.substr(2));
+    attempt_roundings(chosen, "enough", "nothing is left to try within the budget");
+  }
+
+  void below_eight_bits() {
+    if (attempt_roundings(setting(4), "nothing is smaller", "on to 8 and 4 bits mixed")) return;
     double low = 4, high = 8;
     for (int left = kBisections; left > 0 && high - low >= kCloseBits; --left) {
       const double wanted = (low + high) / 2;
@@ -200,7 +212,7 @@ class Climb {
     ChooseOptions options = choose_options(mixed.settings);
     options.quantize.rounding = "nearest";  // measured layer by layer: the order is the same
     try {
-      const Budget budget{.average_weight_bits = average, .file_bytes = {}};
+      const Budget budget{.average_weight_bits = average};
       BitChoice choice =
           choose_bits(calibration_.graph, ranges_, *calibration_.samples, budget, options);
       mixed.settings.plan = std::move(choice.plan);
@@ -280,17 +292,20 @@ class Climb {
   }
 
   // Of what came nearest.
-  std::vector<LayerFigures> costs() const {
+  const std::vector<LayerFigures>& costs() {
     constexpr int64_t kSamples = 64;
+    if (costs_of_ == ladder_.chosen) return costs_;
     const Quantized& made = ladder_.result;
     const std::vector<LayerError> errors =
         compare_layers(made.float_graph, made.graph, *calibration_.samples, kSamples,
                        {.threads = run_.threads, .progress = run_.progress});
-    return layer_figures(made.float_graph, made.graph, made.ranges, errors);
+    costs_ = layer_figures(made.float_graph, made.graph, made.ranges, errors);
+    costs_of_ = ladder_.chosen;
+    return costs_;
   }
 
   // By the noise that they add on samples of the calibration; not more than half of all.
-  std::vector<std::string> costliest_layers() const {
+  std::vector<std::string> costliest_layers() {
     std::vector<LayerFigures> figures = costs();
     std::ranges::stable_sort(figures, std::greater<>(), &LayerFigures::share);
     std::vector<std::string> names;
@@ -309,7 +324,8 @@ class Climb {
                    .plan = what.settings.plan,
                    .graph = {},
                    .report = {},
-                   .target = what.settings.options.target};
+                   .target = what.settings.options.target,
+                   .choice = choice_};
     made.graph =
         quantize(made.float_graph, made.ranges, made.plan, what.settings.options, &made.report);
     require_quantized(made);
@@ -355,6 +371,9 @@ class Climb {
   RangeReport ranges_;
   Calibration smoothed_;
   RangeReport smoothed_ranges_;
+  std::optional<BitChoice> choice_;  // where a budget decides
+  std::vector<LayerFigures> costs_;  // of a rung
+  std::optional<size_t> costs_of_;
   bool hopeless_ = false;  // there are too few samples
   Ladder ladder_;
   Try nearest_;  // of the rung that is chosen
@@ -365,11 +384,9 @@ class Climb {
 Ladder climb(const Graph& model, const SampleSource& data, const QuantizeSettings& settings,
              const Goal& goal, const RunSettings& run, const LadderSink& told) {
   check(goal.given(), "there is a goal");
-  if (has_budget(settings) || settings.options.dynamic ||
-      settings.plan.fallback.weight_bits != LayerBits{}.weight_bits) {
+  if (settings.options.dynamic || settings.plan.fallback.weight_bits != LayerBits{}.weight_bits) {
     fail(ErrorCode::invalid_argument,
-         "--max-drop and --min-sqnr decide the bits of weights: leave --weights, --average-bits, "
-         "--max-size and --dynamic out");
+         "--max-drop and --min-sqnr decide the bits of weights: leave --weights and --dynamic out");
   }
   return Climb(model, data, settings, goal, run, told).run();
 }
@@ -386,13 +403,15 @@ std::string missed_text(const Ladder& ladder) {
     text += fmt::format(
         ", and its interval is what is too wide: with {} samples it would keep to it", *samples);
   }
+  if (ladder.within_budget) text += "; a larger budget would leave the weights more bits";
   return text;
 }
 
 std::string rung_text(const Rung& rung) {
   const Verdict& v = rung.verdict;
-  return fmt::format("{}: {}, {}: {}; {}", rung.setting,
-                     format_bytes(static_cast<uint64_t>(rung.bytes)), verdict_text(v),
+  return fmt::format("{}: {}, {}, {}: {}; {}", rung.setting,
+                     format_bytes(static_cast<uint64_t>(rung.bytes)), format_duration(rung.seconds),
+                     verdict_text(v),
                      v.kept()         ? "kept"
                      : v.would_decide ? "undecided"
                                       : "missed",

@@ -20,8 +20,8 @@ struct Rung {
   int64_t bytes = 0;       // of the file
   double weight_bits = 0;  // on average, of the layers with weights
   Verdict verdict;
-  std::string next;  // why it went on or stopped
-  double seconds = 0;
+  std::string next;    // why it went on or stopped
+  double seconds = 0;  // to make it and to judge it
 };
 
 struct Ladder {
@@ -34,6 +34,7 @@ struct Ladder {
   /// If no rung keeps to the goal: what each layer of the nearest adds, on samples of the
   /// calibration.
   std::vector<LayerFigures> costs;
+  bool within_budget = false;  // a budget decided the bits
 };
 
 /// Told a sentence of progress: before it starts, and after each rung.
@@ -42,14 +43,15 @@ using LadderSink = std::function<void(const std::string&)>;
 /// The training samples are divided: some calibrate (as quantize_model() draws them), the others
 /// decide; the validation split reports. What is asked of a decision allows for all that may be
 /// made: together their error is 5 %. `settings` says observers, target, what is skipped, and the
-/// bits of activations. Throws Error{invalid_argument} if `settings` decide the bits of weights, or
-/// if too few samples are left to decide.
+/// bits of activations; a budget among them decides the bits of weights, and then roundings are
+/// tried until one keeps to the goal. Throws Error{invalid_argument} if `settings` give the bits of
+/// weights, or if too few samples are left to decide.
 Ladder climb(const Graph& model, const SampleSource& data, const QuantizeSettings& settings,
              const Goal& goal, const RunSettings& run, const LadderSink& told = {});
 
 /// Of a ladder that is not met: how near it came.
 std::string missed_text(const Ladder& ladder);
-/// "W4A8, gptq: 187 kB, top1 88.20 %, -0.26 [-0.48, -0.05] points; ..."
+/// "W4A8, gptq: 187 KB, 12.3 s, top1 88.20 %, -0.26 [-0.48, -0.05] points: kept; ..."
 std::string rung_text(const Rung& rung);
 
 }  // namespace nibble

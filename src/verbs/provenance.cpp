@@ -24,6 +24,7 @@ void store(Graph& graph, const Json& provenance) {
 Json step_of(const QuantizationRecord& record, const QuantizeSettings& settings) {
   Json step = {{"verb", "quantize"}, {"version", version()}, {"model", record.model}};
   if (!record.data.empty()) step.update({{"data", record.data}, {"samples", record.samples}});
+  if (!record.ranges.empty()) step["ranges"] = record.ranges;
   step.update({{"seed", record.seed}, {"options", settings_to_json(settings)}});
   return step;
 }
@@ -88,7 +89,9 @@ QuantizationRecord record_of(const Graph& model, const Dataset* calibration, uin
 void store_provenance(Quantized& result, const QuantizationRecord& record,
                       const QuantizeSettings& settings) {
   const QuantizeSettings given = with_plan(settings, result.plan, record.samples);
-  store(result.graph, {{"steps", {step_of(record, given)}}});
+  Json step = step_of(record, given);
+  if (result.choice && result.choice->latency) step["latency"] = to_json(*result.choice->latency);
+  store(result.graph, {{"steps", {std::move(step)}}});
 }
 
 int64_t provenance_bytes(const Graph& graph, int64_t samples, uint64_t seed,
@@ -180,14 +183,18 @@ Recipe recipe_of(const Graph& quantized) {
 }
 
 Reproduction reproduce(const Graph& quantized, Graph model, const SampleSource& data,
-                       const RunSettings& run) {
+                       const RunSettings& run, const RangeReport* ranges) {
   const Recipe recipe = recipe_of(quantized);
   const Json step = (*provenance_of(quantized))["steps"].front();
+  if (step.contains("ranges") && ranges == nullptr) {
+    fail(ErrorCode::invalid_argument,
+         "the model was made from a range report: give the same with --ranges");
+  }
   RunSettings same = run;
   same.seed = recipe.seed;
   std::array<Graph, 2> models = {quantized, std::move(model)};
   data.settle(models);
-  Reproduction made{.result = quantize_model(models[1], data, recipe.settings, same),
+  Reproduction made{.result = quantize_model(models[1], data, recipe.settings, same, ranges),
                     .differences = {}};
   const Json again = (*provenance_of(made.result.graph))["steps"].front();
   const auto compare = [&](const char* key, const char* what) {
@@ -201,11 +208,13 @@ Reproduction reproduce(const Graph& quantized, Graph model, const SampleSource& 
   compare("version", "Another version of Nibble");
   compare("model", "Another float model");
   compare("data", "Other samples");
-  if (step.contains("scores")) {
-    Json full = *provenance_of(made.result.graph);
-    full["steps"].front()["scores"] = step["scores"];
-    store(made.result.graph, full);
+  compare("ranges", "Another range report");
+  Json full = *provenance_of(made.result.graph);
+  // What was measured of it, which is not measured again.
+  for (const char* key : {"latency", "scores"}) {
+    if (step.contains(key)) full["steps"].front()[key] = step[key];
   }
+  store(made.result.graph, full);
   return made;
 }
 

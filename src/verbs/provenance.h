@@ -26,6 +26,8 @@ struct QuantizationRecord {
   std::string data;   // a SHA-256 of the samples that calibrated; empty: there were none
   int64_t samples = 0;
   uint64_t seed = 0;
+  /// SHA-256 of a range report that was given instead of samples, or beside them; empty: none was.
+  std::string ranges = {};
 };
 QuantizationRecord record_of(const Graph& model, const Dataset* calibration, uint64_t seed);
 /// Writes it into the metadata of `result`. `settings` are those that quantize_model() makes
@@ -60,8 +62,10 @@ struct Reproduction {
 };
 /// Quantizes `model` as the file of `quantized` says that it was made. Preprocessing and states are
 /// those that it stores, unless `data` or the model say others. Throws as recipe_of().
+/// `ranges`: the report that it was made from, where it was; throws Error{invalid_argument} if it
+/// was and there is none.
 Reproduction reproduce(const Graph& quantized, Graph model, const SampleSource& data,
-                       const RunSettings& run);
+                       const RunSettings& run, const RangeReport* ranges = nullptr);
 
 }  // namespace nibble
 #pragma GCC visibility pop

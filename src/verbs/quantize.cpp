@@ -2,19 +2,24 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <map>
 #include <set>
 
 #include "base/check.h"
+#include "data/batch_reader.h"
+#include "data/digest.h"
+#include "passes/every_graph.h"
 #include "quant/smoothing.h"
+#include "ranges/binding.h"
 #include "ranges/rounding.h"
 #include "ranges/sample_runner.h"
+#include "report/latency_meter.h"
 #include "verbs/provenance.h"
 
 namespace nibble {
 
-bool has_budget(const QuantizeSettings& settings) {
-  return settings.budget.average_weight_bits || settings.budget.file_bytes;
-}
+bool has_budget(const QuantizeSettings& settings) { return settings.budget.given(); }
 
 RangeReport measure_ranges(const Calibration& calibration, const RunSettings& run) {
   return analyze(calibration.graph, *calibration.samples,
@@ -61,13 +66,53 @@ void check_names(const Graph& graph, const QuantizeSettings& settings) {
   for (const auto& [name, bits] : settings.plan.layers) check_name(name, "layers");
 }
 
-BitChoice choose(const Calibration& calibration, const RangeReport& ranges,
-                 const QuantizeSettings& settings, const RunSettings& run) {
-  ChooseOptions options = choose_options(settings);
-  options.progress = run.progress;
-  options.reserved_bytes =
-      provenance_bytes(calibration.graph, calibration.samples->size(), run.seed, settings);
-  return choose_bits(calibration.graph, ranges, *calibration.samples, settings.budget, options);
+// A report of another network: of the weights' names, shapes or numbers.
+void check_ranges_of(const Graph& graph, const RangeReport& ranges) {
+  std::map<std::string, const TensorRange*> weights;
+  for (const TensorRange& range : ranges.tensors) {
+    if (range.is_weight) weights[range.name] = &range;
+  }
+  visit_every_graph(graph, [&](const Graph& one, const std::string& path) {
+    for (int32_t i = 0; i < one.value_count(); ++i) {
+      const Value& value = one.value({i});
+      const auto found = weights.find(path + value.name);
+      if (found == weights.end() || !value.is_constant()) continue;
+      const Moments& then = found->second->total;
+      if (value.data.dtype() != DType::f32 || !found->second->unusable.empty()) continue;
+      Moments now;
+      now.add(value.data.data<float>());
+      if (now.count == then.count && now.minimum == then.minimum && now.maximum == then.maximum) {
+        weights.erase(found);
+        continue;
+      }
+      fail(ErrorCode::invalid_argument,
+           "the ranges are those of another model: weight '{}' has {} numbers from {} to {} here, "
+           "and {} from {} to {} there",
+           found->first, now.count, now.minimum, now.maximum, then.count, then.minimum,
+           then.maximum);
+    }
+  });
+  for (const auto& [name, range] : weights) {
+    if (!range->unusable.empty()) continue;
+    fail(ErrorCode::invalid_argument,
+         "the ranges are those of another model: this one has no weight '{}'", name);
+  }
+}
+
+// Of the inputs that leave sizes open: what the first sample makes of them.
+std::map<std::string, Shape> open_shapes(const Graph& graph, const Dataset& data) {
+  BatchReader reader(data, 1, {});
+  const std::optional<SampleBatch> first = reader.next();
+  std::map<std::string, Shape> shapes;
+  if (!first) return shapes;
+  for (const InputBinding& input : bind_samples(graph, data).inputs) {
+    if (graph.value(input.input).type.shape.is_static()) continue;
+    shapes[input.name] =
+        input.field < 0
+            ? input.first_state(first->samples).shape()
+            : input.from_batch(first->samples[static_cast<size_t>(input.field)]).shape();
+  }
+  return shapes;
 }
 
 [[noreturn]] void fail_without_data(const std::string& reason) {
@@ -103,6 +148,22 @@ void advise_smoothing(const Graph& graph, RangeReport& ranges, const QuantizeSet
 }
 
 }  // namespace
+
+BitChoice choose_for_budget(const Calibration& calibration, const RangeReport& ranges,
+                            const QuantizeSettings& settings, const RunSettings& run,
+                            int64_t reserved_bytes) {
+  ChooseOptions options = choose_options(settings);
+  options.progress = run.progress;
+  options.reserved_bytes =
+      reserved_bytes +
+      provenance_bytes(calibration.graph, calibration.samples->size(), run.seed, settings);
+  RuntimeMeter own(std::max(run.threads, 1), run.seed,
+                   settings.budget.latency_s ? open_shapes(calibration.graph, *calibration.samples)
+                                             : std::map<std::string, Shape>(),
+                   run.progress);
+  options.meter = run.meter != nullptr ? run.meter : &own;
+  return choose_bits(calibration.graph, ranges, *calibration.samples, settings.budget, options);
+}
 
 Calibration open_calibration(Graph prepared, const SampleSource& data, int64_t count,
                              const RunSettings& run) {
@@ -172,6 +233,7 @@ Quantized quantize_model(const Graph& model, const SampleSource& data,
   const QuantizeSettings settings = settings_for(given, calibration, run);
   Quantized result;
   if (ranges != nullptr) {
+    check_ranges_of(calibration.graph, *ranges);
     result.ranges = *ranges;
   } else if (calibration.samples != nullptr && !settings.options.dynamic) {
     result.ranges = measure_ranges(calibration, run);
@@ -189,7 +251,7 @@ Quantized quantize_model(const Graph& model, const SampleSource& data,
   }
   result.plan = settings.plan;
   if (has_budget(settings)) {
-    result.choice = choose(calibration, result.ranges, settings, run);
+    result.choice = choose_for_budget(calibration, result.ranges, settings, run);
     result.plan = result.choice->plan;
   }
   result.float_graph = std::move(calibration.graph);
@@ -199,7 +261,9 @@ Quantized quantize_model(const Graph& model, const SampleSource& data,
   // Ranges found at run time hang on no samples.
   const bool measured = !settings.options.dynamic || settings.smooth.any();
   const Dataset* samples = measured ? calibration.samples.get() : nullptr;
-  store_provenance(result, record_of(model, samples, run.seed), settings);
+  QuantizationRecord record = record_of(model, samples, run.seed);
+  if (ranges != nullptr) record.ranges = Sha256().add(to_json(*ranges)).hex();
+  store_provenance(result, record, settings);
   return result;
 }
 
@@ -219,7 +283,7 @@ void require_quantized(const Quantized& result) {
 void check_budget_alone(const QuantizeSettings& settings, bool weights_given) {
   if (!has_budget(settings) || !weights_given) return;
   fail(ErrorCode::invalid_argument,
-       "--weights {} cannot be kept together with a budget of bits or bytes",
+       "--weights {} cannot be kept together with a budget, which decides the bits",
        settings.plan.fallback.weight_bits);
 }
 
@@ -227,7 +291,8 @@ ChosenBits choose_model_bits(const Graph& model, const SampleSource& data,
                              const QuantizeSettings& given, const RunSettings& run) {
   if (!has_budget(given)) {
     fail(ErrorCode::invalid_argument,
-         "there is no budget to choose bits for: give --average-bits or --max-size");
+         "there is no budget to choose bits for: give --average-bits, --max-size, --max-bops or "
+         "--max-latency");
   }
   Calibration calibration =
       open_calibration(prepare_model(model, given), data, given.calibration, run);
@@ -236,7 +301,7 @@ ChosenBits choose_model_bits(const Graph& model, const SampleSource& data,
   ChosenBits chosen;
   RangeReport ranges = measure_ranges(calibration, run);
   if (settings.smooth.any()) smooth_model(calibration, ranges, settings, run);
-  chosen.choice = choose(calibration, ranges, settings, run);
+  chosen.choice = choose_for_budget(calibration, ranges, settings, run);
   chosen.float_graph = std::move(calibration.graph);
   return chosen;
 }

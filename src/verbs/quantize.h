@@ -32,6 +32,11 @@ Graph prepare_model(const Graph& model, const QuantizeSettings& settings);
 QuantizeSettings settings_for(const QuantizeSettings& given, const Calibration& calibration,
                               const RunSettings& run);
 RangeReport measure_ranges(const Calibration& calibration, const RunSettings& run);
+/// The bits that the budget of `settings` leads to. Of a file size, `reserved_bytes` are left for
+/// what is added to the file later. Throws as choose_bits() does.
+BitChoice choose_for_budget(const Calibration& calibration, const RangeReport& ranges,
+                            const QuantizeSettings& settings, const RunSettings& run,
+                            int64_t reserved_bytes = 0);
 /// smooth_activations() by `settings.smooth`; then measures the ranges anew. False, with a note in
 /// `ranges`, if there was nothing to change.
 bool smooth_model(Calibration& calibration, RangeReport& ranges, const QuantizeSettings& settings,

@@ -17,11 +17,15 @@
 #pragma GCC visibility push(default)
 namespace nibble {
 
+class LatencyMeter;
+
 /// What every verb takes.
 struct RunSettings {
   int threads = 0;  // 0: one per core
   uint64_t seed = 0;
   ProgressSink* progress = nullptr;
+  /// Of a budget of latency. Null: this machine, by the runtime, on `threads` (0: on one).
+  LatencyMeter* meter = nullptr;
 };
 
 /// A verb loads its models, calls settle() on all of them, then open() for each.

@@ -59,10 +59,10 @@ std::span<const OptionRow<Settings>> rows() {
           {.flag = "--skip", .key = "skip", .help = "Nodes"},
           [](auto& s) -> auto& { return s.skip; }),
       option<S>(
-          {.flag = "--share", .key = "share", .help = "Share", .excludes = "bytes"},
+          {.flag = "--share", .key = "share", .help = "Share", .one_of = "budget"},
           [](auto& s) -> auto& { return s.share; }),
       option<S>(
-          {.flag = "--size", .key = "bytes", .help = "Size", .excludes = "share"},
+          {.flag = "--size", .key = "bytes", .help = "Size", .one_of = "budget"},
           [](auto& s) -> auto& { return s.bytes; }),
       option_of_part<S>(
           part_rows()[0], [](auto& s) -> auto& { return s.part; }),
@@ -158,6 +158,49 @@ TEST(options, that_exclude_each_other_come_from_different_places_or_not_at_all) 
   apply_options(flag, rows(), settings);
   EXPECT_FALSE(settings.share);
   EXPECT_EQ(settings.bytes, 10);
+}
+
+TEST(options, a_number_may_have_its_unit) {
+  const OptionSpec size{.flag = "--size",
+                        .key = "bytes",
+                        .help = "Size",
+                        .kind = OptionKind::integer,
+                        .least = 1,
+                        .units = byte_units()};
+  const auto bytes = [&](const std::string& word) {
+    return std::get<int64_t>(parse_option(size, {word}));
+  };
+  EXPECT_EQ(bytes("1500"), 1500);
+  EXPECT_EQ(bytes("300KB"), 300000);
+  EXPECT_EQ(bytes("1.5MB"), 1500000);
+  EXPECT_EQ(bytes("2KiB"), 2048);
+  EXPECT_EQ(bytes("9007199254740993"), 9007199254740993) << "whole numbers are read as such";
+  for (const char* word : {"300kb", "KB", "1.0005KB2", "0.5B", "1e99GB", "-3KB", "", "0KB"}) {
+    EXPECT_NE(refusal([&] { bytes(word); }).find("--size cannot be"), std::string::npos) << word;
+  }
+  EXPECT_EQ(std::get<int64_t>(option_from_json(size, nlohmann::ordered_json("300KB"))), 300000);
+  EXPECT_EQ(help_of(size, std::nullopt), "Size, 1 or more; may be in B, KB, MB, GB, KiB or MiB");
+}
+
+TEST(options, a_number_that_says_nothing_without_its_unit_is_refused) {
+  const OptionSpec time{.flag = "--time",
+                        .key = "time_s",
+                        .help = "Time",
+                        .kind = OptionKind::number,
+                        .above = 0,
+                        .units = time_units(),
+                        .needs_unit = true};
+  const auto seconds = [&](const std::string& word) {
+    return std::get<double>(parse_option(time, {word}));
+  };
+  EXPECT_DOUBLE_EQ(seconds("2ms"), 2e-3);
+  EXPECT_DOUBLE_EQ(seconds("1.5s"), 1.5);
+  EXPECT_DOUBLE_EQ(seconds("250us"), 250e-6);
+  EXPECT_NE(refusal([&] { seconds("2"); }).find("above 0 and its unit: us, ms or s"),
+            std::string::npos);
+  // The key says it.
+  EXPECT_EQ(std::get<double>(option_from_json(time, nlohmann::ordered_json(0.002))), 0.002);
+  EXPECT_EQ(help_of(time, std::nullopt), "Time, above 0, with its unit: us, ms or s");
 }
 
 TEST(options, a_list_adds_to_the_one_before) {

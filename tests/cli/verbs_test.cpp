@@ -201,6 +201,33 @@ TEST_F(verbs, a_budget_of_average_bits_is_kept) {
   EXPECT_FALSE(std::filesystem::exists(path("no.onnx")));
 }
 
+TEST_F(verbs, ranges_are_measured_once_for_every_target) {
+  EXPECT_EQ(nibble("analyze float.onnx --data digits -o ranges.json").status, 0);
+  for (const char* target : {"native", "onnxruntime", "openvino", "tensorrt"}) {
+    const auto made = nibble(
+        std::string("quantize float.onnx --ranges ranges.json -o t.onnx --target ") + target);
+    EXPECT_EQ(made.status, 0) << made.err;
+    EXPECT_NE(made.out.find("calibrated on 512 samples"), std::string::npos) << made.out;
+  }
+  EXPECT_EQ(nibble("reproduce t.onnx float.onnx --ranges ranges.json").status, 0);
+  std::ofstream(path("odd.json")) << "{}";
+  expect_failure("quantize float.onnx --ranges odd.json -o no.onnx", 1,
+                 {"odd.json", "no range report"});
+  expect_failure("quantize float.onnx --data digits --ranges ranges.json --min-sqnr 5 -o no.onnx",
+                 1, {"--ranges", "leave one out"});
+}
+
+TEST_F(verbs, budgets_are_given_with_units) {
+  quantize("--max-size 1MB --front front.json", "fits.onnx");
+  quantize("--max-bops 1.2G", "fits.onnx");
+  const auto out = nibble("quantize float.onnx --data digits --max-bops 1.2G -o fits.onnx").out;
+  EXPECT_NE(out.find("Bit operations: "), std::string::npos) << out;
+  expect_failure("quantize float.onnx --data digits --max-latency 2 -o no.onnx", 1,
+                 {"--max-latency cannot be 2", "its unit: us, ms or s"});
+  expect_failure("quantize float.onnx --data digits --max-size 1MB --max-bops 1G -o no.onnx", 1,
+                 {"--max-size and --max-bops cannot be given together"});
+}
+
 TEST_F(verbs, a_front_says_what_other_budgets_would_give) {
   quantize("--average-bits 6 --front front.json", "mixed.onnx");
   std::ifstream file(path("front.json"));

@@ -210,6 +210,17 @@ def test_ranges_are_saved_and_taken_again(path, tmp_path):
     )
 
 
+def test_one_file_of_ranges_serves_every_target(path, tmp_path):
+    file = tmp_path / "ranges.json"
+    ranges = nibble.analyze(path, "digits").save(file)
+    assert nibble.Ranges.load(file).to_dict() == ranges.to_dict()
+    for target in ["native", "onnxruntime", "openvino", "tensorrt"]:
+        assert nibble.quantize(path, ranges=file, target=target).to_bytes() == nibble.quantize(path, ranges=ranges, target=target).to_bytes()
+    file.write_text("{}")
+    with pytest.raises(nibble.Error, match="no range report"):
+        nibble.quantize(path, ranges=file)
+
+
 def test_a_budget_is_kept_and_its_bits_are_taken(path):
     choice = nibble.choose_bits(path, "digits", average_bits=6.5)
     assert choice.average_bits <= 6.5 and set(choice.bits) == {"conv1", "conv2", "fc"}
@@ -220,6 +231,23 @@ def test_a_budget_is_kept_and_its_bits_are_taken(path):
         nibble.choose_bits(path, "digits")
     with pytest.raises(nibble.Error, match="cannot be had"):
         nibble.choose_bits(path, "digits", average_bits=2)
+
+
+def test_a_latency_that_cannot_be_kept_or_need_not_be_is_said_without_regard_to_the_clock(path):
+    with pytest.raises(nibble.Error, match="cannot be had: the fastest of .* networks"):
+        nibble.choose_bits(path, "digits", max_latency_s=1e-9)
+    with pytest.raises(nibble.Error, match="nothing has to be quantized.*max_latency_s"):
+        nibble.quantize(path, "digits", max_latency_s="1000s")
+
+
+def test_bit_operations_are_a_budget(path):
+    choice = nibble.choose_bits(path, "digits", max_bops="1G", first_and_last_8bit=False)
+    chosen = choice.to_dict()["chosen"]
+    assert choice.to_dict()["budget"] == {"bit_operations": 1e9} and chosen["bit_operations"] <= 1e9
+    fewer = nibble.choose_bits(path, "digits", max_bops=chosen["bit_operations"] * 0.7, first_and_last_8bit=False)
+    assert fewer.to_dict()["chosen"]["bit_operations"] <= chosen["bit_operations"] * 0.7
+    layers = {node: (0, 0) if node == "conv2" else bits for node, bits in fewer.bits.items()}
+    assert "conv2" in {one["node"] for one in nibble.quantize(path, "digits", bits=layers).left_in_float}
 
 
 def test_the_front_goes_from_the_fewest_bits_to_the_most(path):

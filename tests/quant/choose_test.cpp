@@ -2,12 +2,14 @@
 
 #include <algorithm>
 #include <cmath>
+#include <map>
 
 #include "nibble/error.h"
 #include "nibble/onnx.h"
 #include "nibble/quantize.h"
 #include "output_error.h"
 #include "quant/layers.h"
+#include "support/errors.h"
 #include "support/networks.h"
 #include "support/synthetic_data.h"
 
@@ -164,6 +166,61 @@ TEST(choose_bits, a_file_size_counts_skipped_layers_as_floats) {
   const BitChoice choice = choose_bits(f.graph, f.ranges, f.data, {.file_bytes = budget}, options);
   EXPECT_EQ(choice.plan.of("conv2").weight_bits, 4);
   EXPECT_EQ(choice.plan.of("conv3").weight_bits, 8);
+}
+
+// By hand: of residual(), conv1 3x8, conv2 8x8 (both 3x3) and conv3 8x4 (1x1), on 6x6.
+constexpr double kMacs1 = 36.0 * 8 * 27, kMacs2 = 36.0 * 8 * 72, kMacs3 = 36.0 * 4 * 8;
+
+TEST(choose_bits, bit_operations_are_multiplications_times_the_bits_of_both_factors) {
+  const Fixture f;
+  const ChooseOptions options{.quantize = {.first_and_last_8bit = false}};
+  const auto choose = [&](double limit) {
+    return choose_bits(f.graph, f.ranges, f.data, {.bit_operations = limit}, options);
+  };
+  const double all = kMacs1 + kMacs2 + kMacs3;
+  EXPECT_EQ(choose(1e12).point.bit_operations, 64 * all);
+  EXPECT_EQ(choose(32 * all).point.bit_operations, 32 * all);
+  const BitChoice between = choose(48 * all);
+  EXPECT_LE(between.point.bit_operations, 48 * all);
+  double sum = 0;
+  for (const auto& [layer, macs] :
+       std::map<std::string, double>{{"conv1", kMacs1}, {"conv2", kMacs2}, {"conv3", kMacs3}}) {
+    sum += macs * 8 * between.plan.of(layer).weight_bits;
+  }
+  EXPECT_EQ(between.point.bit_operations, sum);
+  for (size_t i = 1; i < between.front.size(); ++i) {
+    EXPECT_GT(between.front[i].bit_operations, between.front[i - 1].bit_operations);
+    EXPECT_GT(between.front[i].sqnr_db, between.front[i - 1].sqnr_db);
+  }
+  const std::string error = testing::error_of([&] { choose(31 * all); });
+  EXPECT_NE(error.find("the least is"), std::string::npos) << error;
+}
+
+TEST(choose_bits, what_stays_in_float_counts_as_32_times_32_bit_operations) {
+  const Fixture f;
+  const ChooseOptions options{.quantize = {.first_and_last_8bit = false, .skip = {"conv2"}}};
+  const BitChoice choice =
+      choose_bits(f.graph, f.ranges, f.data, {.bit_operations = 1e12}, options);
+  EXPECT_EQ(choice.point.bit_operations, 64 * (kMacs1 + kMacs3) + 1024 * kMacs2);
+  const ChooseOptions weights{.activation_bits = 0, .quantize = {.first_and_last_8bit = false}};
+  EXPECT_EQ(choose_bits(f.graph, f.ranges, f.data, {.bit_operations = 1e12}, weights)
+                .point.bit_operations,
+            8 * 32 * (kMacs1 + kMacs2 + kMacs3))
+      << "weights alone: the other factor is a float";
+}
+
+TEST(choose_bits, the_choice_is_a_point_of_its_front) {
+  const Fixture f;
+  const ChooseOptions options{.candidates = {8, 4, 2}, .quantize = {.first_and_last_8bit = false}};
+  for (const Budget& budget : {Budget{.average_weight_bits = 5}, Budget{.file_bytes = 4500},
+                               Budget{.bit_operations = 1e6}}) {
+    const BitChoice choice = choose_bits(f.graph, f.ranges, f.data, budget, options);
+    EXPECT_TRUE(std::ranges::any_of(choice.front, [&](const FrontPoint& point) {
+      return point.weight_bits == choice.point.weight_bits;
+    }));
+    EXPECT_EQ(choice.budget.bit_operations, budget.bit_operations);
+    EXPECT_EQ(choice.budget.file_bytes, budget.file_bytes);
+  }
 }
 
 TEST(choose_bits, says_what_can_be_had) {

@@ -100,6 +100,41 @@ TEST(report_page, tells_what_was_tried_to_keep_to_a_goal) {
   report_page({{step_of("quantize", result)}});
 }
 
+Json point(double bytes, double sqnr) {
+  return {{"average_weight_bits", 5.5}, {"file_bytes", bytes}, {"sqnr_db", sqnr}};
+}
+
+TEST(report_page, draws_what_other_budgets_would_give_and_marks_the_choice) {
+  Json result = quantization("a.onnx", 1000, "b.onnx", 500);
+  EXPECT_EQ(report_page({{step_of("quantize", result)}}).find("id=\"front\""), std::string::npos);
+  result["choice"] = {{"budget", {{"file_bytes", 250000}}},
+                      {"chosen", point(240000, 21)},
+                      {"front", {point(200000, 15.5), point(240000, 21), point(300000, 30.25)}}};
+  std::string html = report_page({{step_of("quantize", result)}});
+  expect_well_formed(main_of(html));
+  expect_part(html, "id=\"front\"");
+  expect_part(html, "chosen: 240 KB, 21.0 dB predicted, 5.50 bits of a weight");
+  expect_part(html, "budget 250 KB");
+  expect_part(html, "<title>300 KB, 30.2 dB predicted");
+  expect_part(html, "All 3 points");
+  // Of a latency, what was measured.
+  for (Json& one : result["choice"]["front"]) one["latency_s"] = 1e-3;
+  result["choice"]["chosen"]["latency_s"] = 1e-3;
+  result["choice"]["budget"] = {{"latency_s", 2e-3}};
+  result["choice"]["latency"] = {{"predicted_s", 1.1e-3},
+                                 {"median_s", 1.2e-3},
+                                 {"interval_95", {1.15e-3, 1.3e-3}},
+                                 {"runs", 77},
+                                 {"networks", 5},
+                                 {"conditions", "1 thread, <CPU>"}};
+  html = report_page({{step_of("quantize", result)}});
+  expect_part(html,
+              "takes 1.20 ms [1.15 ms, 1.30 ms] (median of 77 runs, 95 %), 1.10 ms as predicted");
+  expect_part(html, "1 thread, &lt;CPU&gt;");
+  result["choice"]["front"] = "nonsense";
+  report_page({{step_of("quantize", result)}});
+}
+
 TEST(report_page, loads_nothing) {
   const std::string html = report_page(full_run("float.onnx"));
   for (const char* part : {" src=", "@import", "url(", "<link", "<iframe", "fetch(", "import("}) {

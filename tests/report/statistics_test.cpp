@@ -57,6 +57,25 @@ TEST(BinomialInterval, of_nothing_is_everything) {
   EXPECT_THROW(binomial_interval(3, 2), InternalError);
 }
 
+TEST(MedianInterval, has_the_ranks_of_the_binomial_distribution) {
+  const auto ranks = [](int n) {
+    std::vector<double> values;
+    for (int i = n; i > 0; --i) values.push_back(i);
+    return median_interval(values);
+  };
+  // Tables of the distribution-free interval: Conover, Practical Nonparametric Statistics.
+  EXPECT_EQ(ranks(6).low, 1);
+  EXPECT_EQ(ranks(6).high, 6);
+  EXPECT_EQ(ranks(10).low, 2);
+  EXPECT_EQ(ranks(10).high, 9);
+  EXPECT_EQ(ranks(20).low, 6);
+  EXPECT_EQ(ranks(20).high, 15);
+  EXPECT_EQ(ranks(100).low, 40);
+  EXPECT_EQ(ranks(100).high, 61);
+  EXPECT_EQ(ranks(1).low, 1);
+  EXPECT_EQ(ranks(1).high, 1);
+}
+
 TEST(McNemar, equals_references) {
   EXPECT_NEAR(mcnemar_exact(1, 7), 0.0703125, 1e-14);
   EXPECT_NEAR(mcnemar_exact(12, 2), 0.012939453125, 1e-14);

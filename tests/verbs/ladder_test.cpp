@@ -9,8 +9,10 @@
 #include "nibble/error.h"
 #include "nibble/onnx.h"
 #include "nibble/train.h"
+#include "onnx/model_size.h"
 #include "support/errors.h"
 #include "support/networks.h"
+#include "support/rule_meter.h"
 #include "train/backend.h"
 
 namespace nibble {
@@ -154,6 +156,67 @@ TEST(ladder, a_generous_goal_does_with_the_samples_that_there_are) {
   EXPECT_EQ(ladder.calibration_samples, 500) << "half of them at most";
   EXPECT_EQ(ladder.decision_samples, 500);
   EXPECT_TRUE(ladder.met);
+}
+
+TEST(ladder, no_network_is_compared_layer_by_layer_twice) {
+  struct : ProgressSink {
+    int comparisons = 0;
+    void update(std::string_view stage, int64_t done, int64_t) override {
+      comparisons += stage == "comparing" && done == 0 ? 1 : 0;
+    }
+  } progress;
+  const Ladder ladder = climb(network(), SampleSource{.spec = "digits"}, {.calibration = 100},
+                              {.min_sqnr = 120}, {.threads = 1, .progress = &progress});
+  ASSERT_FALSE(ladder.met);
+  // It leaves layers in float of what was nearest then, and tells the costs of what is at the end.
+  size_t nearest = 0, i = 0;
+  for (; ladder.rungs[i].setting.find("in float") == std::string::npos; ++i) {
+    if (ladder.rungs[i].verdict.margin > ladder.rungs[nearest].verdict.margin) nearest = i;
+  }
+  EXPECT_EQ(progress.comparisons, nearest == ladder.chosen ? 1 : 2);
+}
+
+TEST(ladder, within_a_budget_roundings_are_tried) {
+  QuantizeSettings settings{.calibration = 100};
+  settings.budget.average_weight_bits = 6;
+  const Ladder easy = climbed({.min_sqnr = 5}, settings);
+  EXPECT_TRUE(easy.met);
+  EXPECT_EQ(easy.rungs.size(), 1U) << "the cheapest rounding is enough";
+  EXPECT_LE(easy.rungs[0].weight_bits, 6);
+  ASSERT_TRUE(easy.result.choice);
+  EXPECT_FALSE(easy.result.choice->front.empty());
+
+  const Ladder hard = climbed({.min_sqnr = 120}, settings);
+  EXPECT_FALSE(hard.met);
+  ASSERT_EQ(hard.rungs.size(), 2U);
+  EXPECT_NE(hard.rungs[1].setting.find("gptq"), std::string::npos);
+  for (const Rung& rung : hard.rungs) EXPECT_LE(rung.weight_bits, 6);
+  expect_part(missed_text(hard), "a larger budget");
+  EXPECT_FALSE(hard.costs.empty());
+}
+
+TEST(ladder, a_latency_decides_the_bits_of_a_ladder_too) {
+  testing::RuleMeter meter([](const std::string&, int bits) { return bits == 4 ? 1e-3 : 2e-3; });
+  QuantizeSettings settings{.calibration = 100};
+  settings.options.first_and_last_8bit = false;
+  settings.budget.latency_s = 8e-3;
+  const Ladder ladder = climb(network(), SampleSource{.spec = "digits"}, settings, {.min_sqnr = 5},
+                              {.threads = 1, .meter = &meter});
+  EXPECT_TRUE(ladder.met);
+  ASSERT_TRUE(ladder.result.choice && ladder.result.choice->latency);
+  EXPECT_LE(ladder.result.choice->latency->high_s, 8e-3);
+}
+
+TEST(ladder, what_it_adds_to_the_file_is_part_of_a_size) {
+  QuantizeSettings settings{.calibration = 100};
+  const int64_t eight =
+      size_as_onnx(quantize_model(network(), {.spec = "digits"}, settings, {.threads = 1}).graph,
+                   default_target());
+  for (const double share : {0.95, 0.85}) {
+    settings.budget.file_bytes = static_cast<int64_t>(share * static_cast<double>(eight));
+    const Ladder ladder = climbed({.min_sqnr = 5}, settings);
+    EXPECT_LE(size_as_onnx(ladder.result.graph, default_target()), *settings.budget.file_bytes);
+  }
 }
 
 TEST(ladder, what_decides_bits_otherwise_is_refused) {

@@ -10,6 +10,7 @@
 #include "nibble/train.h"
 #include "onnx/model_size.h"
 #include "support/errors.h"
+#include "support/rule_meter.h"
 #include "verbs/ladder.h"
 
 namespace nibble {
@@ -76,6 +77,83 @@ TEST(provenance, of_a_ladder_holds_the_rung_that_was_chosen_and_its_score) {
   EXPECT_EQ(step["scores"][0]["interval"].size(), 2U);
   const Reproduction again = reproduce(parse_onnx(file), network(), digits(), {.threads = 1});
   EXPECT_EQ(serialize_onnx(again.result.graph), file);
+}
+
+// As if integers were slow in the first layer.
+double invented_seconds(const std::string& layer, int bits) {
+  if (layer == "block1.conv") return bits == 0 ? 1e-3 : 5e-3;
+  return bits == 0 ? 4e-3 : bits == 8 ? 2e-3 : 1e-3;
+}
+
+class NoMeter : public LatencyMeter {
+ public:
+  std::vector<TimedNetwork> time(std::span<const Graph>) override {
+    ADD_FAILURE() << "nothing is timed again";
+    return {};
+  }
+  std::string conditions() const override { return {}; }
+};
+
+TEST(provenance, bits_chosen_by_latency_are_recorded_and_replayed_without_a_clock) {
+  testing::RuleMeter meter(invented_seconds);
+  QuantizeSettings settings{.calibration = 40};
+  settings.options.first_and_last_8bit = false;
+  settings.budget.latency_s = 8e-3;
+  const Quantized result =
+      quantize_model(network(), digits(), settings, {.threads = 1, .meter = &meter});
+  ASSERT_TRUE(result.choice && result.choice->latency);
+  const std::string file = serialize_onnx(result.graph);
+  const auto provenance = provenance_of(parse_onnx(file));
+  const Json& step = (*provenance)["steps"][0];
+  EXPECT_EQ(step["options"]["layers"]["block1.conv"]["weights"], "none") << step.dump();
+  EXPECT_FALSE(step["options"].contains("max_latency_s"));
+  EXPECT_EQ(step["latency"]["budget_s"], 8e-3);
+  EXPECT_EQ(step["latency"]["conditions"], "a machine by a rule");
+  NoMeter none;
+  const Reproduction again =
+      reproduce(parse_onnx(file), network(), digits(), {.threads = 1, .meter = &none});
+  EXPECT_EQ(again.differences, std::vector<std::string>{});
+  EXPECT_EQ(serialize_onnx(again.result.graph), file);
+}
+
+TEST(range_report, one_file_serves_every_target_and_gives_what_measuring_gives) {
+  const std::string file = to_json(analyze_model(network(), digits(), 40, {.threads = 1}));
+  const RangeReport ranges = range_report_from_json(file);
+  for (const Choice& target : target_choices()) {
+    for (const char* observer : {"mse", "percentile", "moving-average", "entropy"}) {
+      QuantizeSettings settings{.calibration = 40};
+      settings.options.target = target.name;
+      settings.options.activation_observer = observer;
+      Quantized read = quantize_model(network(), {}, settings, {.threads = 1}, &ranges);
+      Quantized measured = quantize_model(network(), digits(), settings, {.threads = 1});
+      // But for what they say of how they were made, and of the data.
+      read.graph.metadata = measured.graph.metadata;
+      const Target& row = find_target(target.name);
+      EXPECT_EQ(serialize_onnx(read.graph, row), serialize_onnx(measured.graph, row))
+          << target.name << ", " << observer;
+    }
+  }
+}
+
+TEST(range_report, of_another_model_is_refused_and_its_use_is_recorded) {
+  const RangeReport ranges = analyze_model(network(), digits(), 40, {.threads = 1});
+  const auto quantized = [&](const Graph& model) {
+    return quantize_model(model, {}, {.calibration = 40}, {.threads = 1}, &ranges);
+  };
+  expect_part(testing::error_of([&] { quantized(network(4)); }),
+              "the ranges are those of another model: weight '");
+  const std::string file = serialize_onnx(quantized(network()).graph);
+  expect_part(
+      testing::error_of([&] { reproduce(parse_onnx(file), network(), {}, {.threads = 1}); }),
+      "give the same with --ranges");
+  const Reproduction again = reproduce(parse_onnx(file), network(), {}, {.threads = 1}, &ranges);
+  EXPECT_EQ(again.differences, std::vector<std::string>{});
+  EXPECT_EQ(serialize_onnx(again.result.graph), file);
+  RangeReport other = ranges;
+  other.samples += 1;
+  const Reproduction told = reproduce(parse_onnx(file), network(), {}, {.threads = 1}, &other);
+  ASSERT_EQ(told.differences.size(), 1U);
+  expect_part(told.differences[0], "Another range report");
 }
 
 TEST(provenance, another_model_and_other_samples_are_told) {

@@ -17,6 +17,7 @@ std::string goal_section(const Findings& findings) {
                     {{"setting"},
                      {"file", true},
                      {"bits of a weight", true},
+                     {"took", true},
                      {"what it gave"},
                      {"outcome"},
                      {"then"}});
@@ -26,6 +27,7 @@ std::string goal_section(const Findings& findings) {
       table.add_row({{one.setting},
                      {format_bytes(one.bytes)},
                      {fmt::format("{:.2f}", one.weight_bits)},
+                     {format_duration(one.seconds)},
                      {one.gave},
                      {one.outcome, one.outcome == "kept" ? "better" : ""},
                      {chosen ? one.next + "; chosen" : one.next}});

@@ -21,6 +21,27 @@ namespace nibble::page {
 /// one model, whatever they were called; different files of one path are told apart (" (2)").
 using ModelName = std::string;
 
+/// What other budgets would have given.
+struct BudgetFront {
+  struct Point {
+    double cost = 0;     // in the unit
+    double sqnr_db = 0;  // predicted, of the output
+    double average_bits = 0;
+    std::optional<double> bit_operations = {};
+  };
+  std::string unit = {};  // the key of FrontPoint's JSON that the budget counts: "file_bytes"
+  double budget = 0;
+  std::vector<Point> points = {};  // cheapest first
+  Point chosen = {};
+  struct Latency {
+    double predicted_s = 0, median_s = 0;
+    Interval interval = {};
+    int64_t runs = 0, networks = 0;
+    std::string conditions = {};
+  };
+  std::optional<Latency> latency = {};  // of the network that was made, where that was the budget
+};
+
 /// A model that was made of another, or trained from scratch.
 struct Making {
   std::string verb;  // "quantize", "qat", "finetune", "train"
@@ -41,13 +62,15 @@ struct Making {
     std::string setting;
     uint64_t bytes = 0;
     double weight_bits = 0;
+    double seconds = 0;
     std::string gave, outcome, next;
   };
   std::vector<Attempt> attempts;
   std::optional<size_t> chosen_attempt;
   std::string reported;  // of the chosen one, on samples that decided nothing
   int64_t decision_samples = 0;
-  double confidence = 0.95;  // of the intervals that decided
+  double confidence = 0.95;          // of the intervals that decided
+  std::optional<BudgetFront> front;  // where a budget decided
   std::vector<Epoch> epochs;
   bool labelled = true;    // the epochs were judged by labels, not by a teacher's outputs
   int64_t best_epoch = 0;  // from 1; 0: no epoch was better than the start

@@ -102,6 +102,42 @@ Making Gatherer::making(const Json& result, const std::string& verb) {
   return made;
 }
 
+namespace {
+
+std::optional<BudgetFront::Point> front_point(const Json& json, const std::string& unit) {
+  const auto cost = number(json, unit.c_str()), sqnr = number(json, "sqnr_db");
+  if (!cost || !sqnr) return std::nullopt;  // nothing is lost there, or it is damaged
+  return BudgetFront::Point{*cost, *sqnr, number(json, "average_weight_bits").value_or(0),
+                            number(json, "bit_operations")};
+}
+
+std::optional<BudgetFront> budget_front(const Json& choice) {
+  const Json& budget = member(choice, "budget");
+  if (!budget.is_object() || budget.size() != 1) return std::nullopt;
+  BudgetFront front{.unit = budget.begin().key()};
+  front.budget = number(budget, front.unit.c_str()).value_or(0);
+  for (const Json& entry : items(choice, "front")) {
+    if (const auto point = front_point(entry, front.unit)) front.points.push_back(*point);
+  }
+  const auto chosen = front_point(member(choice, "chosen"), front.unit);
+  if (!chosen || front.points.empty()) return std::nullopt;
+  front.chosen = *chosen;
+  const Json& latency = member(choice, "latency");
+  const auto median = number(latency, "median_s");
+  const auto ends = interval(latency, "interval_95");
+  if (median && ends) {
+    front.latency = {.predicted_s = number(latency, "predicted_s").value_or(0),
+                     .median_s = *median,
+                     .interval = *ends,
+                     .runs = count(latency, "runs"),
+                     .networks = count(latency, "networks"),
+                     .conditions = text(latency, "conditions")};
+  }
+  return front;
+}
+
+}  // namespace
+
 void Gatherer::add_quantization(const Json& result) {
   Making made = making(result, "quantize");
   note_bytes(made.from, bytes(result, "bytes_before"));
@@ -118,6 +154,7 @@ void Gatherer::add_quantization(const Json& result) {
     made.attempts.push_back({.setting = text(rung, "setting"),
                              .bytes = bytes(rung, "bytes").value_or(0),
                              .weight_bits = number(rung, "weight_bits").value_or(0),
+                             .seconds = number(rung, "seconds").value_or(0),
                              .gave = text(verdict, "text"),
                              .outcome = text(verdict, "outcome"),
                              .next = text(rung, "next")});
@@ -128,6 +165,7 @@ void Gatherer::add_quantization(const Json& result) {
     made.decision_samples = count(ladder, "decision_samples");
     made.reported = text(member(ladder, "report"), "text");
   }
+  made.front = budget_front(member(result, "choice"));
   findings_.makings.push_back(std::move(made));
 }
 

@@ -11,6 +11,7 @@ namespace nibble::page {
 std::string summary_section(const Findings& findings);
 std::string accuracy_section(const Findings& findings);
 std::string goal_section(const Findings& findings);
+std::string front_section(const Findings& findings);
 std::string costs_section(const Findings& findings);
 std::string profile_section(const Findings& findings);
 std::string layers_section(const Findings& findings);
@@ -28,6 +29,7 @@ constexpr SectionRow kSections[] = {
     {"summary", "What was asked, and what came out", summary_section},
     {"accuracy", "Accuracy, size and latency", accuracy_section},
     {"goal", "What was tried to keep to the goal", goal_section},
+    {"front", "What other budgets would give", front_section},
     {"costs", "Which layers cost most, why, and what to try", costs_section},
     {"profile", "Where the time goes", profile_section},
     {"layers", "Bits and error, layer by layer", layers_section},

@@ -2,52 +2,19 @@
 #include "nibble/profile.h"
 
 #include <algorithm>
-#include <chrono>
 #include <map>
 
 #include "base/check.h"
 #include "kernels/peak.h"
 #include "passes/insert_qdq.h"
 #include "report/profile/reasons.h"
+#include "report/profile/turns.h"
 #include "report/workload.h"
 
 namespace nibble {
 namespace {
 
-constexpr double kSeconds = 1.0;  // of all runs, if nobody says how many
 constexpr double kWarmUp = 0.1;
-constexpr int kFewestRuns = 10;
-constexpr int kMostRuns = 1000;
-
-double time_of_run(Workload& workload) {
-  const auto start = std::chrono::steady_clock::now();
-  workload.run_once();
-  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-}
-
-int runs_for(double seconds_of_one) {
-  const double pairs = kSeconds / 2 / std::max(seconds_of_one, 1e-9);
-  return std::clamp(static_cast<int>(std::min<double>(pairs, kMostRuns)), kFewestRuns, kMostRuns);
-}
-
-// Of whole runs.
-struct Times {
-  std::vector<double> plain, timed;
-};
-
-Times run_in_turns(Workload& workload, int runs, ProgressSink* progress) {
-  Times times;
-  Program& program = workload.program();
-  program.profile(true);
-  for (int run = 0; run < runs; ++run) {
-    program.hold_profile(true);
-    times.plain.push_back(time_of_run(workload));
-    program.hold_profile(false);
-    times.timed.push_back(time_of_run(workload));
-    report_progress(progress, "profiling", run + 1, runs);
-  }
-  return times;
-}
 
 // The run that took the median time: one there was, so the upper of two.
 int typical_run(const std::vector<double>& times) {
@@ -135,8 +102,9 @@ NetworkProfile profile(const Graph& graph, const ProfileOptions& options) {
                             .input_shapes = options.input_shapes,
                             .seed = options.seed});
   workload.warm_up(kWarmUp);
-  const int runs = options.runs > 0 ? options.runs : runs_for(time_of_run(workload));
-  const Times times = run_in_turns(workload, runs, options.progress);
+  const int runs = options.runs > 0 ? options.runs : usual_runs(workload);
+  Workload* only = &workload;
+  const RunTimes times = std::move(run_in_turns({&only, 1}, runs, options.progress).front());
 
   NetworkProfile result{.runs = runs,
                         .threads = workload.program().threads(),
