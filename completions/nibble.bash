@@ -89,6 +89,7 @@ _nibble() {
     'quantize --frame') :; return ;;
     'quantize --hop') :; return ;;
     'quantize --report') :; compopt -o default; return ;;
+    'quantize --ranges') :; compopt -o default; return ;;
     'quantize --front') :; compopt -o default; return ;;
     'quantize --threads') :; return ;;
     'quantize --seed') :; return ;;
@@ -107,6 +108,8 @@ _nibble() {
     'quantize --activations') COMPREPLY=($(compgen -W '8 6 4 3 2 none' -- "$word")); return ;;
     'quantize --average-bits') :; return ;;
     'quantize --max-size') :; return ;;
+    'quantize --max-bops') :; return ;;
+    'quantize --max-latency') :; return ;;
     'quantize --block-size') :; return ;;
     'quantize --weight-observer') COMPREPLY=($(compgen -W 'min-max moving-average mse percentile entropy' -- "$word")); return ;;
     'quantize --activation-observer') COMPREPLY=($(compgen -W 'min-max moving-average mse percentile entropy' -- "$word")); return ;;
@@ -143,6 +146,8 @@ _nibble() {
     'qat --activations') COMPREPLY=($(compgen -W '8 6 4 3 2 none' -- "$word")); return ;;
     'qat --average-bits') :; return ;;
     'qat --max-size') :; return ;;
+    'qat --max-bops') :; return ;;
+    'qat --max-latency') :; return ;;
     'qat --block-size') :; return ;;
     'qat --weight-observer') COMPREPLY=($(compgen -W 'min-max moving-average mse percentile entropy' -- "$word")); return ;;
     'qat --activation-observer') COMPREPLY=($(compgen -W 'min-max moving-average mse percentile entropy' -- "$word")); return ;;
@@ -319,6 +324,7 @@ _nibble() {
     'provenance --threads') :; return ;;
     'provenance --seed') :; return ;;
     'reproduce -o'|'reproduce --output') :; compopt -o default; return ;;
+    'reproduce --ranges') :; compopt -o default; return ;;
     'reproduce --data') COMPREPLY=($(compgen -W 'digits' -- "$word")); COMPREPLY+=($(compgen -f -- "$word")); compopt -o filenames; return ;;
     'reproduce --input') :; return ;;
     'reproduce --carry') :; return ;;
@@ -348,8 +354,8 @@ _nibble() {
     ops) [[ $word == -* ]] && COMPREPLY=($(compgen -W '-h --help --for -o --output --json --threads --seed' -- "$word")) ;;
     train) [[ $word == -* ]] && COMPREPLY=($(compgen -W '-h --help --arch -o --output --data --input --carry --frame --hop --json --threads --seed --run --preprocess --resize --letterbox --pad-value --crop --color --layout --scale --mean --std --epochs --batch --accumulate --lr --optimizer --weight-decay --label-smoothing --loss --augment --flip --crop-padding --brightness --contrast --saturation --cutout --mixup --device --checkpoint --checkpoint-every --checkpoint-seconds --resume --patience --metric --log --tensorboard --log-every' -- "$word")) ;;
     analyze) [[ $word == -* ]] && COMPREPLY=($(compgen -W '-h --help --data --input --carry --frame --hop --samples -o --output --json --threads --seed --run --preprocess --resize --letterbox --pad-value --crop --color --layout --scale --mean --std' -- "$word")) ;;
-    quantize) [[ $word == -* ]] && COMPREPLY=($(compgen -W '-h --help -o --output --data --input --carry --frame --hop --force --report --front --json --threads --seed --run --preprocess --resize --letterbox --pad-value --crop --color --layout --scale --mean --std --weights --activations --average-bits --max-size --block-size --weight-observer --activation-observer --percentile --smooth --rounding --target --calibration --dynamic --no-8bit-ends --no-bias-correction --no-pair-safe --skip --config --max-drop --min-sqnr --metric' -- "$word")) ;;
-    qat) [[ $word == -* ]] && COMPREPLY=($(compgen -W '-h --help -o --output --data --input --carry --frame --hop --json --threads --seed --run --preprocess --resize --letterbox --pad-value --crop --color --layout --scale --mean --std --weights --activations --average-bits --max-size --block-size --weight-observer --activation-observer --percentile --smooth --rounding --target --calibration --dynamic --no-8bit-ends --no-bias-correction --no-pair-safe --skip --config --epochs --batch --accumulate --lr --optimizer --weight-decay --label-smoothing --distill --loss --augment --flip --crop-padding --brightness --contrast --saturation --cutout --mixup --device --checkpoint --checkpoint-every --checkpoint-seconds --resume --patience --metric --log --tensorboard --log-every' -- "$word")) ;;
+    quantize) [[ $word == -* ]] && COMPREPLY=($(compgen -W '-h --help -o --output --data --input --carry --frame --hop --force --report --ranges --front --json --threads --seed --run --preprocess --resize --letterbox --pad-value --crop --color --layout --scale --mean --std --weights --activations --average-bits --max-size --max-bops --max-latency --block-size --weight-observer --activation-observer --percentile --smooth --rounding --target --calibration --dynamic --no-8bit-ends --no-bias-correction --no-pair-safe --skip --config --max-drop --min-sqnr --metric' -- "$word")) ;;
+    qat) [[ $word == -* ]] && COMPREPLY=($(compgen -W '-h --help -o --output --data --input --carry --frame --hop --json --threads --seed --run --preprocess --resize --letterbox --pad-value --crop --color --layout --scale --mean --std --weights --activations --average-bits --max-size --max-bops --max-latency --block-size --weight-observer --activation-observer --percentile --smooth --rounding --target --calibration --dynamic --no-8bit-ends --no-bias-correction --no-pair-safe --skip --config --epochs --batch --accumulate --lr --optimizer --weight-decay --label-smoothing --distill --loss --augment --flip --crop-padding --brightness --contrast --saturation --cutout --mixup --device --checkpoint --checkpoint-every --checkpoint-seconds --resume --patience --metric --log --tensorboard --log-every' -- "$word")) ;;
     finetune) [[ $word == -* ]] && COMPREPLY=($(compgen -W '-h --help -o --output --teacher --target --data --input --carry --frame --hop --json --threads --seed --run --preprocess --resize --letterbox --pad-value --crop --color --layout --scale --mean --std --epochs --batch --accumulate --lr --optimizer --weight-decay --label-smoothing --distill --loss --augment --flip --crop-padding --brightness --contrast --saturation --cutout --mixup --device --checkpoint --checkpoint-every --checkpoint-seconds --resume --patience --metric --log --tensorboard --log-every' -- "$word")) ;;
     eval) [[ $word == -* ]] && COMPREPLY=($(compgen -W '-h --help --data --input --carry --frame --hop --split --samples --batch --arithmetic --predictions --json --threads --seed --run --preprocess --resize --letterbox --pad-value --crop --color --layout --scale --mean --std --metric --output --threshold --score --resamples' -- "$word")) ;;
     compare) [[ $word == -* ]] && COMPREPLY=($(compgen -W '-h --help --data --input --carry --frame --hop --samples --arithmetic --explain --json --threads --seed --run --preprocess --resize --letterbox --pad-value --crop --color --layout --scale --mean --std' -- "$word")) ;;
@@ -359,7 +365,7 @@ _nibble() {
     demo) [[ $word == -* ]] && COMPREPLY=($(compgen -W '-h --help -o --output --json --threads --seed --run' -- "$word")) ;;
     new) [[ $word == -* ]] && COMPREPLY=($(compgen -W '-h --help --model --from --data --input --carry --frame --hop --json --threads --seed --preprocess --resize --letterbox --pad-value --crop --color --layout --scale --mean --std' -- "$word")) ;;
     provenance) [[ $word == -* ]] && COMPREPLY=($(compgen -W '-h --help --json --threads --seed' -- "$word")) ;;
-    reproduce) [[ $word == -* ]] && COMPREPLY=($(compgen -W '-h --help -o --output --data --input --carry --frame --hop --json --threads --seed --run --preprocess --resize --letterbox --pad-value --crop --color --layout --scale --mean --std' -- "$word")) ;;
+    reproduce) [[ $word == -* ]] && COMPREPLY=($(compgen -W '-h --help -o --output --ranges --data --input --carry --frame --hop --json --threads --seed --run --preprocess --resize --letterbox --pad-value --crop --color --layout --scale --mean --std' -- "$word")) ;;
     report) [[ $word == -* ]] && COMPREPLY=($(compgen -W '-h --help -o --output --json --threads --seed --run' -- "$word")) ;;
   esac
   [[ $word == -* ]] || compopt -o default

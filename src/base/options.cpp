@@ -183,7 +183,7 @@ std::span<const OptionUnit> time_units() {
 }
 
 std::span<const OptionUnit> byte_units() {
-  static constexpr OptionUnit kUnits[] = {{"B", 1},    {"KB", 1e3},   {"MB", 1e6},
+  static constexpr OptionUnit kUnits[] = {{"B", 1},    {"kB", 1e3},   {"KB", 1e3},     {"MB", 1e6},
                                           {"GB", 1e9}, {"KiB", 1024}, {"MiB", 1048576}};
   return kUnits;
 }

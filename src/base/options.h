@@ -35,8 +35,8 @@ struct OptionUnit {
   std::string_view name;
   double factor = 1;
 };
-/// Seconds (s, ms, us), bytes (B, KB, MB, GB of 1000, KiB, MiB of 1024), and plain counts (K, M, G,
-/// T).
+/// Seconds (s, ms, us), bytes (B, kB or KB, MB, GB of 1000, KiB, MiB of 1024), and plain counts (K,
+/// M, G, T).
 std::span<const OptionUnit> time_units();
 std::span<const OptionUnit> byte_units();
 std::span<const OptionUnit> count_units();

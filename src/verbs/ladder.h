@@ -51,7 +51,7 @@ Ladder climb(const Graph& model, const SampleSource& data, const QuantizeSetting
 
 /// Of a ladder that is not met: how near it came.
 std::string missed_text(const Ladder& ladder);
-/// "W4A8, gptq: 187 KB, 12.3 s, top1 88.20 %, -0.26 [-0.48, -0.05] points: kept; ..."
+/// "W4A8, gptq: 187 kB, 12.3 s, top1 88.20 %, -0.26 [-0.48, -0.05] points: kept; ..."
 std::string rung_text(const Rung& rung);
 
 }  // namespace nibble

@@ -172,6 +172,7 @@ TEST(options, a_number_may_have_its_unit) {
   };
   EXPECT_EQ(bytes("1500"), 1500);
   EXPECT_EQ(bytes("300KB"), 300000);
+  EXPECT_EQ(bytes("300kB"), 300000);
   EXPECT_EQ(bytes("1.5MB"), 1500000);
   EXPECT_EQ(bytes("2KiB"), 2048);
   EXPECT_EQ(bytes("9007199254740993"), 9007199254740993) << "whole numbers are read as such";
@@ -179,7 +180,8 @@ TEST(options, a_number_may_have_its_unit) {
     EXPECT_NE(refusal([&] { bytes(word); }).find("--size cannot be"), std::string::npos) << word;
   }
   EXPECT_EQ(std::get<int64_t>(option_from_json(size, nlohmann::ordered_json("300KB"))), 300000);
-  EXPECT_EQ(help_of(size, std::nullopt), "Size, 1 or more; may be in B, KB, MB, GB, KiB or MiB");
+  EXPECT_EQ(help_of(size, std::nullopt),
+            "Size, 1 or more; may be in B, kB, KB, MB, GB, KiB or MiB");
 }
 
 TEST(options, a_number_that_says_nothing_without_its_unit_is_refused) {

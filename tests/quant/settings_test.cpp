@@ -63,8 +63,11 @@ TEST(settings, what_is_wrong_is_named) {
   EXPECT_EQ(refusal(R"({"layers": {"a": {"bits": 4}}})"),
             "layer 'a': the key 'bits' is unknown; known are: weights, activations");
   EXPECT_EQ(refusal(R"({"weights": 5})"), "weights cannot be 5: choose 8, 6, 4, 3 or 2");
-  EXPECT_EQ(refusal(R"({"layers": {"a": {"weights": "none"}}})"),
-            "layer 'a': weights cannot be \"none\": choose 8, 6, 4, 3 or 2");
+  EXPECT_EQ(refusal(R"({"weights": "none"})"), "weights cannot be \"none\": choose 8, 6, 4, 3 or 2")
+      << "of all layers: nothing would be quantized";
+  EXPECT_EQ(read(R"({"layers": {"a": {"weights": "none"}}})").plan.layers.at("a").weight_bits, 0);
+  EXPECT_EQ(refusal(R"({"layers": {"a": {"weights": 5}}})"),
+            "layer 'a': weights cannot be 5: choose 8, 6, 4, 3, 2 or none");
   EXPECT_NE(refusal(R"({"average_bits": 9})").find("from 2 to 8"), std::string::npos);
   EXPECT_NE(refusal(R"({"average_bits": 5, "max_bytes": 9})").find("together"), std::string::npos);
   EXPECT_NE(refusal(R"({"dynamic": true, "weights": 4})").find("dynamic"), std::string::npos);

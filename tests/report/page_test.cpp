@@ -113,9 +113,9 @@ TEST(report_page, draws_what_other_budgets_would_give_and_marks_the_choice) {
   std::string html = report_page({{step_of("quantize", result)}});
   expect_well_formed(main_of(html));
   expect_part(html, "id=\"front\"");
-  expect_part(html, "chosen: 240 KB, 21.0 dB predicted, 5.50 bits of a weight");
-  expect_part(html, "budget 250 KB");
-  expect_part(html, "<title>300 KB, 30.2 dB predicted");
+  expect_part(html, "chosen: 240 kB, 21.0 dB predicted, 5.50 bits of a weight");
+  expect_part(html, "budget 250 kB");
+  expect_part(html, "<title>300 kB, 30.2 dB predicted");
   expect_part(html, "All 3 points");
   // Of a latency, what was measured.
   for (Json& one : result["choice"]["front"]) one["latency_s"] = 1e-3;

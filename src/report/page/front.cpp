@@ -14,6 +14,7 @@ namespace nibble::page {
 namespace {
 
 constexpr double kWidth = 560, kHeight = 320;
+constexpr double kNothingLost = 140;  // dB
 
 std::string bits(double value) { return fmt::format("{:.2f}", value); }
 std::string bytes(double value) { return format_bytes(static_cast<uint64_t>(value + 0.5)); }
@@ -28,7 +29,7 @@ constexpr Unit kUnits[] = {
     {"average_weight_bits", "bits of a weight, on average", "bits of a weight", bits},
     {"file_bytes", "size of the file", "file", bytes},
     {"bit_operations", "bit operations", "bit operations", operations},
-    {"latency_s", "latency, predicted", "latency", format_duration},
+    {"latency_s", "predicted latency", "latency", format_duration},
 };
 
 const Unit& unit_of(const BudgetFront& front) {
@@ -78,7 +79,10 @@ std::string figure(const std::string& id, const std::string& caption, const Budg
                    const Score* score) {
   const Unit& unit = unit_of(front);
   Span across, up;
-  for (const BudgetFront::Point& point : front.points) {
+  // Where all layers are in float nothing is lost: a number that only stands for that.
+  std::vector<BudgetFront::Point> points = front.points;
+  std::erase_if(points, [](const auto& point) { return point.sqnr_db >= kNothingLost; });
+  for (const BudgetFront::Point& point : points) {
     across.add(point.cost);
     up.add(point.sqnr_db);
   }
@@ -110,15 +114,15 @@ std::string figure(const std::string& id, const std::string& caption, const Budg
   if (budget_shown) {
     svg.line({x.at(front.budget), y.from}, {x.at(front.budget), y.to}, "clip k1");
     const bool left = x.at(front.budget) > (x.from + x.to) / 2;
-    svg.text({x.at(front.budget) + (left ? -6 : 6), y.from - 8},
+    svg.text({x.at(front.budget) + (left ? -6 : 6), y.to + 12},
              "budget " + unit.format(front.budget), "tick", left ? Anchor::end : Anchor::start);
   }
   std::vector<Point> line;
-  for (const BudgetFront::Point& point : front.points) {
+  for (const BudgetFront::Point& point : points) {
     line.push_back({x.at(point.cost), y.at(point.sqnr_db)});
   }
   svg.curve(line, "line k0");
-  for (size_t i = 0; i < line.size(); ++i) svg.circle(line[i], 3, "dot", tip(front.points[i]));
+  for (size_t i = 0; i < line.size(); ++i) svg.circle(line[i], 3, "dot", tip(points[i]));
   const Point at = {x.at(chosen.cost), y.at(chosen.sqnr_db)};
   svg.circle(at, 7, "dot chosen", "chosen: " + tip(chosen));
   const bool left = at.x > (x.from + x.to) / 2;
