@@ -1,7 +1,6 @@
 #include "kernels/packed_product.h"
 
 #include <algorithm>
-#include <new>
 
 #include "base/check.h"
 #include "kernels/isa_table.h"
@@ -31,15 +30,7 @@ void store_weight(std::byte* quad, const MicroKernels& micro, int64_t lane, int6
   reinterpret_cast<int16_t*>(quad)[at] = w;
 }
 
-constexpr std::align_val_t kAlign{64};
-
 }  // namespace
-
-AlignedBytes::AlignedBytes(size_t size)
-    : bytes_(static_cast<std::byte*>(::operator new(size, kAlign))), size_(size) {
-  std::fill_n(bytes_.get(), size, std::byte{0});
-}
-void AlignedBytes::Free::operator()(std::byte* bytes) const { ::operator delete(bytes, kAlign); }
 
 StageArgs stage_args(const OutputStage& stage) {
   const bool codes = stage.kind == OutputStage::Kind::codes_u8;
