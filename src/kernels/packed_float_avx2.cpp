@@ -1,7 +1,9 @@
-// Products with packed weights on AVX2: 16 lanes are two registers. Product and sum are rounded
-// apart, as everywhere.
+// Products with packed weights on AVX2. Those of 4 bits meet digits of 8 bits: vpmaddubsw, whose
+// sums fit 16 bits for a while. Those of 8 bits become pairs of 16 bits and meet digits of 16.
 #if defined(__x86_64__)
 #include <immintrin.h>
+
+#include <utility>
 
 #include "kernels/packed_float.h"
 
@@ -10,65 +12,99 @@
 namespace nibble {
 namespace {
 
+void write_bytes(const int32_t* integers, int64_t padded, std::byte* to);
+void write_pairs(const int32_t* integers, int64_t padded, std::byte* to);
+
 struct V {
-  struct Lanes {
-    __m256 low, high;
-  };
-  struct Scale {
-    Lanes scale;
-    __m256i zero_low, zero_high;
+  static constexpr int kLanes = 8;
+  using Ints = __m256i;
+  using Reals = __m256;
+  using Raw = __m256i;
+  using Weights = __m256i;
+
+  template <int kBits>
+  struct Format {
+    // Two products of 15 and 128 at most in each 16 bits, twice a step.
+    static constexpr int kDigits = 3, kHalves = 2, kSteps = 4;
+    static_assert(kSteps * 2 * 2 * 15 * 128 <= 32767);
+
+    static Weights unpack(Raw raw, int half) {
+      return _mm256_and_si256(half == 0 ? raw : _mm256_srli_epi16(raw, 4), _mm256_set1_epi8(15));
+    }
+    static void add(Ints& sum, Weights weights, int32_t word) {
+      sum = _mm256_add_epi16(sum, _mm256_maddubs_epi16(weights, _mm256_set1_epi32(word)));
+    }
+    static Ints high(const Ints (&sums)[kDigits]) {
+      return _mm256_add_epi32(_mm256_slli_epi32(sums[0], 8), sums[1]);
+    }
+    static Ints low(const Ints (&sums)[kDigits]) { return sums[2]; }
+    static void write(const int32_t* integers, int64_t padded, std::byte* to) {
+      write_bytes(integers, padded, to);
+    }
   };
 
-  static Lanes zero() { return {_mm256_setzero_ps(), _mm256_setzero_ps()}; }
-  static Lanes load(const float* from) {
-    return {_mm256_loadu_ps(from), _mm256_loadu_ps(from + 8)};
+  static Raw load(const uint8_t* bytes) {
+    return _mm256_load_si256(reinterpret_cast<const __m256i*>(bytes));
   }
-  static Lanes splat(float x) {
-    const __m256 lanes = _mm256_set1_ps(x);
-    return {lanes, lanes};
+  static Ints zero() { return _mm256_setzero_si256(); }
+  static Ints splat(int32_t x) { return _mm256_set1_epi32(x); }
+  static Ints load_zeros(const uint8_t* zeros) {
+    return _mm256_cvtepu8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(zeros)));
   }
-  static Scale scale(const float* scale, const int32_t* zero) {
-    const auto* z = reinterpret_cast<const __m256i*>(zero);
-    return {load(scale), _mm256_loadu_si256(z), _mm256_loadu_si256(z + 1)};
+  static Ints multiply(Ints a, int32_t x) { return _mm256_mullo_epi32(a, _mm256_set1_epi32(x)); }
+  static Ints add(Ints a, Ints b) { return _mm256_add_epi32(a, b); }
+  static void widen(Ints& sum, Ints narrow) {
+    sum = _mm256_add_epi32(sum, _mm256_madd_epi16(narrow, _mm256_set1_epi16(1)));
   }
-  static __m256 weight(__m256i code, __m256i zero, __m256 scale) {
-    return _mm256_mul_ps(_mm256_cvtepi32_ps(_mm256_sub_epi32(code, zero)), scale);
+
+  static Reals real_zero() { return _mm256_setzero_ps(); }
+  static Reals load_reals(const float* from) { return _mm256_loadu_ps(from); }
+  static Reals add(Reals a, Reals b) { return _mm256_add_ps(a, b); }
+  static Reals multiply(Reals a, Reals b) { return _mm256_mul_ps(a, b); }
+  static Reals splat(float x) { return _mm256_set1_ps(x); }
+  // high * factor + low, rounded once: f32 holds the integers, and `factor` is a power of two.
+  static Reals join(Ints high, Ints low, float factor) {
+    const Reals scaled = _mm256_mul_ps(_mm256_cvtepi32_ps(high), splat(factor));
+    return _mm256_add_ps(scaled, _mm256_cvtepi32_ps(low));
   }
-  static Lanes weights8(const uint8_t* bytes, const Scale& s) {
-    const __m128i codes = _mm_load_si128(reinterpret_cast<const __m128i*>(bytes));
-    return {weight(_mm256_cvtepi8_epi32(codes), s.zero_low, s.scale.low),
-            weight(_mm256_cvtepi8_epi32(_mm_srli_si128(codes, 8)), s.zero_high, s.scale.high)};
-  }
-  static Lanes weights4(const uint8_t* bytes, int half, const Scale& s) {
-    const __m128i pairs = _mm_load_si128(reinterpret_cast<const __m128i*>(bytes));
-    const __m128i nibbles = half == 0 ? pairs : _mm_srli_epi16(pairs, 4);
-    const __m128i codes = _mm_and_si128(nibbles, _mm_set1_epi8(15));
-    return {weight(_mm256_cvtepu8_epi32(codes), s.zero_low, s.scale.low),
-            weight(_mm256_cvtepu8_epi32(_mm_srli_si128(codes, 8)), s.zero_high, s.scale.high)};
-  }
-  static Lanes add(const Lanes& a, const Lanes& b) {
-    return {_mm256_add_ps(a.low, b.low), _mm256_add_ps(a.high, b.high)};
-  }
-  static Lanes add_product(const Lanes& sum, const Lanes& a, const Lanes& b) {
-    return {_mm256_add_ps(sum.low, _mm256_mul_ps(a.low, b.low)),
-            _mm256_add_ps(sum.high, _mm256_mul_ps(a.high, b.high))};
+  // The lower eight bits of the high integer move to the low one.
+  static void carry(Ints& high, Ints& low) {
+    const Ints bits = _mm256_and_si256(high, splat(255));
+    low = _mm256_add_epi32(low, _mm256_slli_epi32(bits, 8));
+    high = _mm256_srai_epi32(high, 8);
   }
   // The bound comes first, so that NaN stays.
-  static __m256 bounded(__m256 x, float low, float high) {
-    return _mm256_min_ps(_mm256_set1_ps(high), _mm256_max_ps(_mm256_set1_ps(low), x));
-  }
-  static void store(const Lanes& lanes, float low, float high, float* out, int64_t count) {
-    float values[16];
-    float* to = count >= 16 ? out : values;
-    _mm256_storeu_ps(to, bounded(lanes.low, low, high));
-    _mm256_storeu_ps(to + 8, bounded(lanes.high, low, high));
-    for (int64_t j = 0; to != out && j < count; ++j) out[j] = values[j];
+  static void store(Reals lanes, float low, float high, float* out, int64_t count) {
+    const __m256 bounded =
+        _mm256_min_ps(_mm256_set1_ps(high), _mm256_max_ps(_mm256_set1_ps(low), lanes));
+    if (count >= kLanes) return _mm256_storeu_ps(out, bounded);
+    float values[kLanes];
+    _mm256_storeu_ps(values, bounded);
+    for (int64_t j = 0; j < count; ++j) out[j] = values[j];
   }
 };
 
-// Eight accumulators; the rest holds scales, zero points and weights.
-constexpr int kTileRows = 4, kTilePanels = 1;
+template <>
+struct V::Format<8> {
+  static constexpr int kDigits = 2, kHalves = 2, kSteps = 0;
 
+  static Weights unpack(Raw raw, int half) {
+    return half == 0 ? _mm256_and_si256(raw, _mm256_set1_epi16(255)) : _mm256_srli_epi16(raw, 8);
+  }
+  static void add(Ints& sum, Weights weights, int32_t word) {
+    sum = _mm256_add_epi32(sum, _mm256_madd_epi16(weights, _mm256_set1_epi32(word)));
+  }
+  static Ints high(const Ints (&sums)[kDigits]) { return sums[0]; }
+  static Ints low(const Ints (&sums)[kDigits]) { return sums[1]; }
+  static void write(const int32_t* integers, int64_t padded, std::byte* to) {
+    write_pairs(integers, padded, to);
+  }
+};
+
+// Twelve sums and eight; the rest holds weights and data.
+constexpr int kTileRows = 2, kTilePanels = 1, kRowPanels = 1, kPrefetchBytes = 2048;
+
+#include "kernels/packed_float_round.inl"
 #include "kernels/packed_float_tile.inl"
 }  // namespace
 

@@ -1,4 +1,7 @@
-// Products with packed weights without intrinsics: loops over 16 lanes that compilers vectorize.
+// Products with packed weights without intrinsics: vectors of 128 bits as compilers know them,
+// wherever there are any. Pairs of 16 bits meet digits of 16.
+#include <utility>
+
 #include "kernels/packed_float.h"
 
 #define NIBBLE_UNROLL _Pragma("GCC unroll 16")
@@ -6,63 +9,90 @@
 namespace nibble {
 namespace {
 
+void write_pairs(const int32_t* integers, int64_t padded, std::byte* to);
+
+using Int32x4 = int32_t __attribute__((vector_size(16)));
+using Int16x8 = int16_t __attribute__((vector_size(16)));
+using UInt16x8 = uint16_t __attribute__((vector_size(16)));
+using Float32x4 = float __attribute__((vector_size(16)));
+
 struct V {
-  struct Lanes {
-    float lane[16];
-  };
-  struct Scale {
-    const float* scale;
-    const int32_t* zero;
+  static constexpr int kLanes = 4;
+  using Ints = Int32x4;
+  using Reals = Float32x4;
+  using Raw = UInt16x8;
+  using Weights = Int16x8;
+
+  template <int kBits>
+  struct Format {
+    static constexpr int kDigits = 2, kHalves = kBits == 4 ? 4 : 2, kSteps = 0;
+
+    // Of words of two bytes in memory, whatever their order in the CPU: numbers 0 and 2 of four
+    // neighbours are in the first, then 1 and 3.
+    static Weights unpack(Raw raw, int half) {
+      const bool second = (half % 2 != 0) == (__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__);
+      const auto shift = static_cast<uint16_t>((second ? 8 : 0) + (half >= 2 ? 4 : 0));
+      return reinterpret_cast<Weights>((raw >> shift) & uint16_t{kBits == 4 ? 15 : 255});
+    }
+    static void add(Ints& sum, Weights weights, int32_t word) {
+      const Ints data = Ints{} + word;
+#if defined(__SSE2__)
+      sum += reinterpret_cast<Ints>(
+          __builtin_ia32_pmaddwd128(weights, reinterpret_cast<Int16x8>(data)));
+#else
+      const auto pairs = reinterpret_cast<Ints>(weights);
+      sum += (pairs << 16 >> 16) * (data << 16 >> 16) + (pairs >> 16) * (data >> 16);
+#endif
+    }
+    static Ints high(const Ints (&sums)[kDigits]) { return sums[0]; }
+    static Ints low(const Ints (&sums)[kDigits]) { return sums[1]; }
+    static void write(const int32_t* integers, int64_t padded, std::byte* to) {
+      write_pairs(integers, padded, to);
+    }
   };
 
-  static Lanes zero() { return {}; }
-  static Scale scale(const float* scale, const int32_t* zero) { return {scale, zero}; }
-  static Lanes load(const float* from) {
-    Lanes result;
-    for (int j = 0; j < 16; ++j) result.lane[j] = from[j];
+  template <typename T>
+  static T from(const void* bytes) {
+    T result;
+    __builtin_memcpy(&result, bytes, sizeof(result));
     return result;
   }
-  static Lanes splat(float x) {
-    Lanes result;
-    for (int j = 0; j < 16; ++j) result.lane[j] = x;
-    return result;
+  static Raw load(const uint8_t* bytes) { return from<Raw>(bytes); }
+  static Ints zero() { return Ints{}; }
+  static Ints splat(int32_t x) { return Ints{} + x; }
+  static Ints load_zeros(const uint8_t* zeros) {
+    return Ints{zeros[0], zeros[1], zeros[2], zeros[3]};
   }
-  static Lanes weights8(const uint8_t* bytes, const Scale& s) {
-    Lanes result;
-    for (int j = 0; j < 16; ++j) {
-      const int32_t code = static_cast<int8_t>(bytes[j]) - s.zero[j];
-      result.lane[j] = static_cast<float>(code) * s.scale[j];
-    }
-    return result;
+  static Ints multiply(Ints a, int32_t x) { return a * x; }
+  static Ints add(Ints a, Ints b) { return a + b; }
+  static void widen(Ints& sum, Ints narrow) { sum += narrow; }
+
+  static Reals real_zero() { return Reals{}; }
+  static Reals load_reals(const float* reals) { return from<Reals>(reals); }
+  static Reals add(Reals a, Reals b) { return a + b; }
+  static Reals multiply(Reals a, Reals b) { return a * b; }
+  static Reals splat(float x) { return Reals{x, x, x, x}; }
+  // high * factor + low, rounded once: f32 holds the integers, and `factor` is a power of two.
+  static Reals join(Ints high, Ints low, float factor) {
+    return __builtin_convertvector(high, Reals) * factor + __builtin_convertvector(low, Reals);
   }
-  static Lanes weights4(const uint8_t* bytes, int half, const Scale& s) {
-    Lanes result;
-    for (int j = 0; j < 16; ++j) {
-      const int32_t code = (half == 0 ? bytes[j] & 15 : bytes[j] >> 4) - s.zero[j];
-      result.lane[j] = static_cast<float>(code) * s.scale[j];
-    }
-    return result;
+  // The lower eight bits of the high integer move to the low one.
+  static void carry(Ints& high, Ints& low) {
+    low += (high & 255) << 8;
+    high >>= 8;
   }
-  static Lanes add(const Lanes& a, const Lanes& b) {
-    Lanes result;
-    for (int j = 0; j < 16; ++j) result.lane[j] = a.lane[j] + b.lane[j];
-    return result;
-  }
-  static Lanes add_product(const Lanes& sum, const Lanes& a, const Lanes& b) {
-    Lanes result;
-    for (int j = 0; j < 16; ++j) result.lane[j] = sum.lane[j] + a.lane[j] * b.lane[j];
-    return result;
-  }
-  static void store(const Lanes& lanes, float low, float high, float* out, int64_t count) {
-    for (int j = 0; j < 16 && j < count; ++j) {
-      const float x = lanes.lane[j];
+  static void store(Reals lanes, float low, float high, float* out, int64_t count) {
+    for (int j = 0; j < kLanes && j < count; ++j) {
+      const float x = lanes[j];
       out[j] = x < low ? low : (x > high ? high : x);
     }
   }
 };
 
-constexpr int kTileRows = 2, kTilePanels = 1;
+// Sixteen sums.
+constexpr int kTileRows = 2, kTilePanels = 1, kRowPanels = 1, kPrefetchBytes = 2048;
 
+#include "kernels/packed_float_round.inl"
 #include "kernels/packed_float_tile.inl"
 }  // namespace
 

@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <limits>
-#include <new>
 #include <numeric>
 
 #include "base/check.h"
@@ -27,15 +26,7 @@ constexpr int64_t kTaskMacs = 1 << 20;
 // Packed weights walked per pass over the tiles: they should stay in the second-level cache.
 constexpr int64_t kPassBytes = 256 * 1024;
 
-constexpr std::align_val_t kAlign{64};
-
 }  // namespace
-
-AlignedBytes::AlignedBytes(size_t size)
-    : bytes_(static_cast<std::byte*>(::operator new(size, kAlign))), size_(size) {
-  std::fill_n(bytes_.get(), size, std::byte{0});
-}
-void AlignedBytes::Free::operator()(std::byte* bytes) const { ::operator delete(bytes, kAlign); }
 
 StageArgs stage_args(const OutputStage& stage) {
   const bool codes = stage.kind == OutputStage::Kind::codes_u8;

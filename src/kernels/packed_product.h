@@ -9,28 +9,13 @@
 #include <vector>
 
 #include "base/thread_pool.h"
+#include "kernels/aligned_bytes.h"
 #include "kernels/micro.h"
 #include "kernels/output_stage.h"
 #include "kernels/weight_panels.h"
 #include "nibble/isa.h"
 
 namespace nibble {
-
-/// Zeroed bytes on a 64-byte boundary.
-class AlignedBytes {
- public:
-  AlignedBytes() = default;
-  explicit AlignedBytes(size_t size);
-  std::byte* data() const { return bytes_.get(); }
-  size_t size() const { return size_; }
-
- private:
-  struct Free {
-    void operator()(std::byte* bytes) const;
-  };
-  std::unique_ptr<std::byte[], Free> bytes_;
-  size_t size_ = 0;
-};
 
 /// The stage without its multipliers.
 StageArgs stage_args(const OutputStage& stage);

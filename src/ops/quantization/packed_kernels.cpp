@@ -35,34 +35,55 @@ std::optional<std::vector<float>> real_bias(const KernelSpec& spec, int64_t outp
   return bias;
 }
 
-// The weight as PackedFloat wants it: [outputs, segments, length] with scales by block. Element
-// `at(n, s, i)` (row-major in the constant) is that of output n, segment s, place i.
+// Integers of at most 8 bits, read where they lie.
+class Codes {
+ public:
+  explicit Codes(const Tensor& tensor)
+      : bytes_(static_cast<const uint8_t*>(tensor.raw())),
+        bits_(bits_of(tensor.dtype())),
+        sign_(is_signed(tensor.dtype()) ? 1 << (bits_ - 1) : 0) {}
+  int32_t operator[](int64_t i) const {
+    const int64_t bit = i * bits_;
+    const int32_t code = (bytes_[bit / 8] >> (bit % 8)) & ((1 << bits_) - 1);
+    return (code ^ sign_) - sign_;  // sign extension
+  }
+
+ private:
+  const uint8_t* bytes_;
+  int bits_;
+  int32_t sign_;
+};
+
+// Number k of what output n sums over is element `at(n, k)` (row-major) of the constant.
 template <typename At>
-std::unique_ptr<PackedFloat> pack(const KernelSpec& spec, PackedShape shape, int64_t first_output,
+std::unique_ptr<PackedFloat> pack(const KernelSpec& spec, const PackedShape& shape,
                                   std::span<const float> bias, const At& at) {
   const QuantParams& grid = *spec.grid(1);
-  const Shape& weight = spec.types.shape(1);
-  const std::vector<int32_t> all = unpack_integers(*spec.types.constant(1));
-  const auto group_of = [&](int64_t n, int64_t s, int64_t i) {
-    return static_cast<size_t>(quant_group(grid, weight, at(first_output + n, s, i)));
-  };
-  std::vector<int32_t> codes, zero;
+  const Codes all(*spec.types.constant(1));
+  std::vector<int32_t> zero;
   std::vector<float> scale;
   for (int64_t n = 0; n < shape.outputs; ++n) {
-    for (int64_t s = 0; s < shape.segments; ++s) {
-      for (int64_t i = 0; i < shape.length; ++i) {
-        codes.push_back(all[static_cast<size_t>(at(first_output + n, s, i))]);
-      }
+    for (int64_t first = 0; first < shape.depth(); first += shape.length) {
       for (int64_t i = 0; i < shape.length; i += shape.block) {
-        scale.push_back(grid.scale[group_of(n, s, i)]);
-        zero.push_back(grid.zero_point[group_of(n, s, i)]);
+        const auto group =
+            static_cast<size_t>(quant_group(grid, spec.types.shape(1), at(n, first + i)));
+        scale.push_back(grid.scale[group]);
+        zero.push_back(grid.zero_point[group]);
       }
     }
   }
+  const auto codes = [&](int64_t n, std::span<int32_t> to) {
+    for (int64_t k = 0; k < shape.depth(); ++k) to[static_cast<size_t>(k)] = all[at(n, k)];
+  };
   const Clamp& clamp = spec.types.node.clamp;
   return std::make_unique<PackedFloat>(
-      shape, grid.bits() <= 4 ? 4 : 8, codes, scale, zero,
-      bias.subspan(static_cast<size_t>(first_output), static_cast<size_t>(shape.outputs)),
+      shape,
+      PackedFloat::Weights{.codes = codes,
+                           .bits = bits_of(grid.storage) <= 4 ? 4 : 8,
+                           .is_signed = is_signed(grid.storage),
+                           .scale = scale,
+                           .zero_point = zero,
+                           .bias = bias},
       clamp.low, clamp.high);
 }
 
@@ -95,9 +116,13 @@ class PackedGemm : public Kernel {
     const int64_t rows = problem_.matrix.rows;
     for (const MatmulProblem::Offsets& at : problem_.batch) {
       const auto matrix = static_cast<size_t>(at.b / (shape.depth() * shape.outputs));
-      matrices_[matrix]->run(data + at.a, shape.depth(), rows, out, shape.outputs, context.pool);
+      matrices_[matrix]->run(data + at.a, shape.depth(), rows, out, shape.outputs,
+                             context.workspace, context.pool);
       out += rows * shape.outputs;
     }
+  }
+  size_t workspace_bytes() const override {
+    return matrices_[0]->scratch_bytes(problem_.matrix.rows);
   }
   size_t constant_bytes() const override {
     size_t bytes = 0;
@@ -124,10 +149,9 @@ std::unique_ptr<Kernel> make_gemm(const KernelSpec& spec, const MatmulProblem& p
   if (!block || !bias) return nullptr;
   std::vector<std::unique_ptr<PackedFloat>> matrices;
   for (int64_t first = 0; first < weight.elements(); first += length * outputs) {
-    matrices.push_back(
-        pack(spec, {outputs, 1, length, *block}, 0, *bias, [&](int64_t n, int64_t, int64_t i) {
-          return first + (output_first ? n * length + i : i * outputs + n);
-        }));
+    matrices.push_back(pack(spec, {outputs, 1, length, *block}, *bias, [&](int64_t n, int64_t k) {
+      return first + (output_first ? n * length + k : k * outputs + n);
+    }));
   }
   return std::make_unique<PackedGemm>(std::move(matrices), problem);
 }
@@ -136,8 +160,12 @@ std::unique_ptr<Kernel> make_gemm(const KernelSpec& spec, const MatmulProblem& p
 class PackedConv : public Kernel {
  public:
   PackedConv(std::vector<std::unique_ptr<PackedFloat>> groups, const ConvWindow& window,
-             int64_t channels, const Shape& out)
-      : groups_(std::move(groups)), window_(window), channels_(channels), out_shape_(out) {
+             int64_t length, int64_t channels, const Shape& out)
+      : groups_(std::move(groups)),
+        window_(window),
+        length_(length),
+        channels_(channels),
+        out_shape_(out) {
     const auto row_bytes = sizeof(float) * static_cast<size_t>(groups_[0]->shape().depth());
     rows_ = std::min(std::max<int64_t>(static_cast<int64_t>(kGatherBytes / row_bytes), 16),
                      window.out_pixels());
@@ -151,21 +179,20 @@ class PackedConv : public Kernel {
     for (int64_t first = 0; first < window_.out_pixels(); first += rows_) {
       const int64_t rows = std::min(rows_, window_.out_pixels() - first);
       for (size_t g = 0; g < groups_.size(); ++g) {
-        const int64_t length = groups_[g]->shape().length;
         context.pool.parallel_ranges(rows, 8, [&](int64_t begin, int64_t end) {
           for (int64_t row = begin; row < end; ++row) {
-            gather(data + static_cast<int64_t>(g) * length, first + row, gathered + row * depth);
+            gather(data + static_cast<int64_t>(g) * length_, first + row, gathered + row * depth);
           }
         });
         groups_[g]->run(
             gathered, depth, rows,
             out + first * outputs + static_cast<int64_t>(g) * groups_[g]->shape().outputs, outputs,
-            context.pool);
+            static_cast<std::byte*>(context.workspace) + gather_bytes(), context.pool);
       }
     }
   }
   size_t workspace_bytes() const override {
-    return sizeof(float) * static_cast<size_t>(rows_ * groups_[0]->shape().depth());
+    return gather_bytes() + groups_[0]->scratch_bytes(rows_);
   }
   size_t constant_bytes() const override {
     size_t bytes = 0;
@@ -175,28 +202,32 @@ class PackedConv : public Kernel {
   std::string describe() const override { return "conv f32, " + groups_[0]->describe(); }
 
  private:
+  size_t gather_bytes() const {
+    const auto bytes = sizeof(float) * static_cast<size_t>(rows_ * groups_[0]->shape().depth());
+    return (bytes + 63) / 64 * 64;
+  }
   // The taps of output pixel `pixel`; those in the padding are zeros.
   void gather(const float* data, int64_t pixel, float* row) const {
     const ConvWindow& w = window_;
     const int64_t x = pixel % w.out_w, y = pixel / w.out_w % w.out_h;
     const int64_t image = pixel / (w.out_w * w.out_h);
-    const int64_t length = groups_[0]->shape().length;
-    for (int64_t tap = 0; tap < w.taps(); ++tap, row += length) {
+    for (int64_t tap = 0; tap < w.taps(); ++tap, row += length_) {
       const int64_t iy = y * w.stride_h - w.pad_top + tap / w.kernel_w * w.dilation_h;
       const int64_t ix = x * w.stride_w - w.pad_left + tap % w.kernel_w * w.dilation_w;
       const bool inside = iy >= 0 && iy < w.in_h && ix >= 0 && ix < w.in_w;
       if (inside) {
-        std::copy_n(data + ((image * w.in_h + iy) * w.in_w + ix) * channels_, length, row);
+        std::copy_n(data + ((image * w.in_h + iy) * w.in_w + ix) * channels_, length_, row);
       } else {
-        std::fill_n(row, length, 0.0F);
+        std::fill_n(row, length_, 0.0F);
       }
     }
   }
 
   std::vector<std::unique_ptr<PackedFloat>> groups_;
   ConvWindow window_;
-  int64_t channels_;
-  int64_t rows_;  // output pixels gathered at a time
+  int64_t length_;    // channels of a group
+  int64_t channels_;  // of all
+  int64_t rows_;      // output pixels gathered at a time
   Shape out_shape_;
 };
 
@@ -218,13 +249,20 @@ std::unique_ptr<Kernel> packed_conv(const KernelSpec& spec) {
   if (!block || !bias || window->out_pixels() == 0) return nullptr;
   std::vector<std::unique_ptr<PackedFloat>> packed;
   const int64_t outputs = index.outputs() / groups;
-  for (int64_t group = 0; group < groups; ++group) {
+  // Where an output has one scale, its taps are one run. Blocks have scales in each tap.
+  const bool is_one = spec.grid(1)->granularity != Granularity::per_block;
+  const PackedShape shape = is_one ? PackedShape{outputs, 1, taps * length, taps * length}
+                                   : PackedShape{outputs, taps, length, *block};
+  for (int64_t first = 0; first < index.outputs(); first += outputs) {
     packed.push_back(
-        pack(spec, {outputs, taps, length, *block}, group * outputs, *bias,
-             [&](int64_t n, int64_t s, int64_t i) { return (n * length + i) * taps + s; }));
+        pack(spec, shape,
+             std::span(*bias).subspan(static_cast<size_t>(first), static_cast<size_t>(outputs)),
+             [&](int64_t n, int64_t k) {
+               return ((first + n) * length + k % length) * taps + k / length;
+             }));
   }
   const Shape& in = spec.types.shape(0);
-  return std::make_unique<PackedConv>(std::move(packed), *window, in[in.rank() - 1],
+  return std::make_unique<PackedConv>(std::move(packed), *window, length, in[in.rank() - 1],
                                       spec.outputs[0].shape);
 }
 
