@@ -32,6 +32,10 @@ Graph prepare_model(const Graph& model, const QuantizeSettings& settings);
 QuantizeSettings settings_for(const QuantizeSettings& given, const Calibration& calibration,
                               const RunSettings& run);
 RangeReport measure_ranges(const Calibration& calibration, const RunSettings& run);
+/// rotate_channels() by `settings.rotate`; then measures the ranges anew. False, with a note in
+/// `ranges` that says why, if nothing was changed. Without samples only Rotation::all.
+bool rotate_model(Calibration& calibration, RangeReport& ranges, const QuantizeSettings& settings,
+                  const RunSettings& run);
 /// smooth_activations() by `settings.smooth`; then measures the ranges anew. False, with a note in
 /// `ranges`, if there was nothing to change.
 bool smooth_model(Calibration& calibration, RangeReport& ranges, const QuantizeSettings& settings,
