@@ -51,8 +51,7 @@ TEST(orthogonal, a_loud_channel_is_spread_over_all_others) {
     for (int64_t i = 0; i < width; ++i) {
       for (const double x : column(mix, i)) largest = std::max(largest, std::abs(x));
     }
-    EXPECT_LT(largest, (width % 7 == 0 ? 3.5 : 1.6) / std::sqrt(static_cast<double>(width)))
-        << width;
+    EXPECT_LT(largest, 5 / std::sqrt(static_cast<double>(width))) << width;
   }
 }
 
