@@ -117,6 +117,13 @@ std::vector<OptionRow<QuantizeSettings>> make_rows() {
        .least = 51,
        .most = 100},
       &QuantizeOptions::percentile));
+  add(choice_option<QuantizeSettings, Rotation>(
+      {.flag = "--rotate",
+       .key = "rotate",
+       .help = "Mix the channels of activations by orthogonal matrices that go into the constants "
+               "around them: where it predicts less noise (auto), or wherever it can (all)"},
+      {{"none", Rotation::none}, {"auto", Rotation::by_noise}, {"all", Rotation::all}},
+      [](auto& settings) -> auto& { return settings.rotate; }));
   add(choice_option<QuantizeSettings, Smoothing>(
       {.flag = "--smooth",
        .key = "smooth",

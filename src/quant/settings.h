@@ -9,6 +9,7 @@
 
 #include "base/options.h"
 #include "nibble/quantize.h"
+#include "quant/rotation.h"
 #include "quant/smoothing.h"
 
 #pragma GCC visibility push(default)
@@ -18,8 +19,9 @@ struct QuantizeSettings {
   BitPlan plan;
   Budget budget;  // nothing set: the plan holds
   QuantizeOptions options;
-  int64_t calibration = 512;  // training samples
-  Smoothing smooth;           // smooth_activations(), before all else
+  int64_t calibration = 512;         // training samples
+  Rotation rotate = Rotation::none;  // rotate_channels(), before all else
+  Smoothing smooth;                  // smooth_activations(), before all that follows
 };
 
 /// Options of all layers.

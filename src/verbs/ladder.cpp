@@ -66,6 +66,7 @@ class Climb {
     judge_->require_enough();
     announce();
     ranges_ = measure_ranges(calibration_, run);
+    if (given_.rotate != Rotation::none) rotate_model(calibration_, ranges_, given_, run_);
     if (given_.smooth.any()) smooth_model(calibration_, ranges_, given_, run_);
   }
 

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
 #include <map>
 #include <set>
 
@@ -10,6 +11,8 @@
 #include "data/batch_reader.h"
 #include "data/digest.h"
 #include "passes/every_graph.h"
+#include "quant/channel_spaces.h"
+#include "quant/rotation.h"
 #include "quant/smoothing.h"
 #include "ranges/binding.h"
 #include "ranges/rounding.h"
@@ -41,7 +44,9 @@ void check_is_float(const Graph& model) {
 
 // What samples are needed for, if they are.
 std::optional<std::string> why_data(const QuantizeSettings& settings, bool ranges_known) {
-  if (settings.smooth.any()) return "channels of activations are compared";
+  if (settings.smooth.any() || settings.rotate == Rotation::by_noise) {
+    return "channels of activations are compared";
+  }
   if (has_budget(settings)) return "which layers get how many bits is decided";
   if (settings.options.dynamic || ranges_known) return std::nullopt;
   bool activations = settings.plan.fallback.activation_bits != 0;
@@ -147,6 +152,33 @@ void advise_smoothing(const Graph& graph, RangeReport& ranges, const QuantizeSet
       most->name, most->gain_db, gains.size() == 1 ? "" : ", and behind the others by less"));
 }
 
+// dB: less is within what other samples would say.
+constexpr double kLeastRotationGain = 0.5;
+
+bool gains_by_rotation(double before, double after) {
+  return after > 0 && 10 * std::log10(before / after) >= kLeastRotationGain;
+}
+
+// `all`: of how many spaces those found are.
+std::string note_of_rotation(const ChannelSpaces& found, size_t all) {
+  std::string note;
+  if (!found.spaces.empty()) {
+    size_t activations = 0;
+    for (const ChannelSpace& space : found.spaces) activations += space.values.size();
+    note = fmt::format("The channels of {} activations were rotated, by {} {}", activations,
+                       found.spaces.size(), found.spaces.size() == 1 ? "matrix" : "matrices");
+  } else {
+    note = all == 0 ? "--rotate changed nothing: there are no channels around which constants "
+                      "alone can take a matrix"
+                    : "--rotate auto changed nothing: it would gain less than 0.5 dB everywhere";
+  }
+  if (found.fixed.empty()) return note;
+  const FixedChannels& first = found.fixed.front();
+  note += fmt::format("; the sum '{}' could not be: {}", first.value, first.reason);
+  if (found.fixed.size() > 1) note += fmt::format(" ({} more likewise)", found.fixed.size() - 1);
+  return note;
+}
+
 }  // namespace
 
 BitChoice choose_for_budget(const Calibration& calibration, const RangeReport& ranges,
@@ -204,6 +236,33 @@ QuantizeSettings settings_for(const QuantizeSettings& given, const Calibration& 
   return settings;
 }
 
+bool rotate_model(Calibration& calibration, RangeReport& ranges, const QuantizeSettings& settings,
+                  const RunSettings& run) {
+  ChannelSpaces found = find_channel_spaces(calibration.graph, ranges);
+  Calibration rotated{.graph = rotate_channels(calibration.graph, found.spaces, run.seed),
+                      .samples = calibration.samples};
+  RangeReport after = ranges;
+  if (calibration.samples != nullptr) after = measure_ranges(rotated, run);
+  const size_t all = found.spaces.size();
+  if (settings.rotate == Rotation::by_noise) {
+    std::erase_if(found.spaces, [&](const ChannelSpace& space) {
+      return !gains_by_rotation(predicted_noise(calibration.graph, ranges, space, settings.plan),
+                                predicted_noise(rotated.graph, after, space, settings.plan));
+    });
+  }
+  if (found.spaces.size() < all && !found.spaces.empty()) {
+    rotated.graph = rotate_channels(calibration.graph, found.spaces, run.seed);
+    after = measure_ranges(rotated, run);
+  }
+  const bool changed = !found.spaces.empty();
+  if (changed) {
+    calibration.graph = std::move(rotated.graph);
+    ranges = std::move(after);
+  }
+  ranges.notes.push_back(note_of_rotation(found, all));
+  return changed;
+}
+
 bool smooth_model(Calibration& calibration, RangeReport& ranges, const QuantizeSettings& settings,
                   const RunSettings& run) {
   const auto changed =
@@ -242,6 +301,13 @@ Quantized quantize_model(const Graph& model, const SampleSource& data,
     check_rounding_has_data(settings);
     if (const auto reason = why_data(settings, ranges != nullptr)) fail_without_data(*reason);
   }
+  if (settings.rotate != Rotation::none) {
+    if (settings.options.dynamic && calibration.samples != nullptr) {
+      result.ranges = measure_ranges(calibration, run);
+    }
+    rotate_model(calibration, result.ranges, settings, run);
+    if (settings.options.dynamic) result.ranges = {.notes = std::move(result.ranges.notes)};
+  }
   if (settings.smooth.any()) {
     if (settings.options.dynamic) result.ranges = measure_ranges(calibration, run);
     smooth_model(calibration, result.ranges, settings, run);
@@ -259,7 +325,8 @@ Quantized quantize_model(const Graph& model, const SampleSource& data,
   result.graph =
       quantize(result.float_graph, result.ranges, result.plan, settings.options, &result.report);
   // Ranges found at run time hang on no samples.
-  const bool measured = !settings.options.dynamic || settings.smooth.any();
+  const bool measured =
+      !settings.options.dynamic || settings.smooth.any() || settings.rotate == Rotation::by_noise;
   const Dataset* samples = measured ? calibration.samples.get() : nullptr;
   QuantizationRecord record = record_of(model, samples, run.seed);
   if (ranges != nullptr) record.ranges = Sha256().add(to_json(*ranges)).hex();
@@ -300,6 +367,7 @@ ChosenBits choose_model_bits(const Graph& model, const SampleSource& data,
   if (calibration.samples == nullptr) fail_without_data(*why_data(settings, false));
   ChosenBits chosen;
   RangeReport ranges = measure_ranges(calibration, run);
+  if (settings.rotate != Rotation::none) rotate_model(calibration, ranges, settings, run);
   if (settings.smooth.any()) smooth_model(calibration, ranges, settings, run);
   chosen.choice = choose_for_budget(calibration, ranges, settings, run);
   chosen.float_graph = std::move(calibration.graph);

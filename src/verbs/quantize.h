@@ -37,6 +37,10 @@ RangeReport measure_ranges(const Calibration& calibration, const RunSettings& ru
 BitChoice choose_for_budget(const Calibration& calibration, const RangeReport& ranges,
                             const QuantizeSettings& settings, const RunSettings& run,
                             int64_t reserved_bytes = 0);
+/// rotate_channels() by `settings.rotate`; then measures the ranges anew. False, with a note in
+/// `ranges` that says why, if nothing was changed. Without samples only Rotation::all.
+bool rotate_model(Calibration& calibration, RangeReport& ranges, const QuantizeSettings& settings,
+                  const RunSettings& run);
 /// smooth_activations() by `settings.smooth`; then measures the ranges anew. False, with a note in
 /// `ranges`, if there was nothing to change.
 bool smooth_model(Calibration& calibration, RangeReport& ranges, const QuantizeSettings& settings,

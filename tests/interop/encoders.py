@@ -7,7 +7,8 @@ FOLDER/bert.onnx      six layers, 256 wide, 4 heads; input_ids, attention_mask, 
                       last_hidden_state f32[N,S,256], pooled f32[N,256]
 FOLDER/bert.npz       64 sentences of 24 ids, some of them padded
 FOLDER/vit.onnx       four layers, 192 wide, 3 heads; image f32[N,3,64,64] in patches of 8; logits f32[N,10]
-FOLDER/vit.npz        64 smooth images
+FOLDER/vit-pre.onnx   the same with normalizations before attention and perceptron, and two loud channels in the sum that runs through
+FOLDER/vit.npz        64 smooth images, of both
 
 Weights are normal with outlying channels in the normalizations, as trained encoders have them.
 """
@@ -77,6 +78,11 @@ class Net:
         hidden = self.gelu(self.linear(x, width, 4 * width, name + ".up"))
         return self.norm(self.add("Add", x, self.linear(hidden, 4 * width, width, name + ".down")), width, name + ".norm2")
 
+    def layer_behind_norms(self, x, width, heads, name):
+        x = self.add("Add", x, self.attention(self.norm(x, width, name + ".norm1"), width, heads, None, name))
+        hidden = self.gelu(self.linear(self.norm(x, width, name + ".norm2"), width, 4 * width, name + ".up"))
+        return self.add("Add", x, self.linear(hidden, 4 * width, width, name + ".down"))
+
     def save(self, path, inputs, outputs):
         info = lambda v: helper.make_tensor_value_info(*v)
         graph = helper.make_graph(self.nodes, path.stem, [info(v) for v in inputs], [info(v) for v in outputs],
@@ -112,7 +118,7 @@ def bert(folder, width=256, heads=4, layers=6, vocabulary=2000, longest=64):
     np.savez(folder / "bert.npz", input_ids=ids, attention_mask=mask, token_type_ids=kinds)
 
 
-def vit(folder, width=192, heads=3, layers=4, size=64, patch=8):
+def vit(folder, width=192, heads=3, layers=4, size=64, patch=8, norms_before=False):
     net = Net(3)
     weight = net.rng.normal(0, (3 * patch * patch) ** -0.5, (width, 3, patch, patch)).astype(np.float32)
     patches = net.add("Conv", "image", net.constant(weight, "patches.weight"), strides=[patch, patch], kernel_shape=[patch, patch])
@@ -122,12 +128,16 @@ def vit(folder, width=192, heads=3, layers=4, size=64, patch=8):
     one = net.add("Expand", token, net.add("Concat", batch, net.ints(1, width), axis=0))
     x = net.add("Concat", one, tokens, axis=1)
     places = net.rng.normal(0, 0.02, (1, (size // patch) ** 2 + 1, width)).astype(np.float32)
+    if norms_before:
+        places[..., net.rng.choice(width, 2, replace=False)] += 12
     x = net.add("Add", x, net.constant(places, "places"))
     for i in range(layers):
-        x = net.layer(x, width, heads, None, f"layer{i}")
+        x = net.layer_behind_norms(x, width, heads, f"layer{i}") if norms_before else net.layer(x, width, heads, None, f"layer{i}")
+    if norms_before:
+        x = net.norm(x, width, "norm")
     first = net.add("Gather", x, net.constant(np.int64(0), "first"), axis=1)
     net.nodes.append(helper.make_node("Identity", [net.linear(first, width, 10, "head")], ["logits"]))
-    net.save(folder / "vit.onnx", [("image", TensorProto.FLOAT, ["N", 3, size, size])],
+    net.save(folder / ("vit-pre.onnx" if norms_before else "vit.onnx"), [("image", TensorProto.FLOAT, ["N", 3, size, size])],
              [("logits", TensorProto.FLOAT, ["N", 10])])
     rng = np.random.default_rng(4)
     coarse = rng.normal(0, 1, (64, 3, 9, 9))
@@ -145,3 +155,4 @@ if __name__ == "__main__":
     target.mkdir(parents=True, exist_ok=True)
     bert(target)
     vit(target)
+    vit(target, norms_before=True)
