@@ -12,15 +12,20 @@
 namespace nibble {
 namespace {
 
-void write_bytes(const int32_t* integers, int64_t padded, std::byte* to);
-void write_pairs(const int32_t* integers, int64_t padded, std::byte* to);
-
 struct V {
   static constexpr int kLanes = 8;
   using Ints = __m256i;
   using Reals = __m256;
   using Raw = __m256i;
   using Weights = __m256i;
+
+  // The low byte of each integer.
+  static void store_bytes(std::byte* to, __m256i integers) {
+    const __m256i order = _mm256_set1_epi32(0x0c080400);
+    const __m256i bytes = _mm256_shuffle_epi8(integers, order);
+    const int32_t four[] = {_mm256_extract_epi32(bytes, 0), _mm256_extract_epi32(bytes, 4)};
+    __builtin_memcpy(to, four, sizeof(four));
+  }
 
   template <int kBits>
   struct Format {
@@ -38,8 +43,17 @@ struct V {
       return _mm256_add_epi32(_mm256_slli_epi32(sums[0], 8), sums[1]);
     }
     static Ints low(const Ints (&sums)[kDigits]) { return sums[2]; }
+    // The planes of three digits, most significant first; `padded` is a multiple of eight.
     static void write(const int32_t* integers, int64_t padded, std::byte* to) {
-      write_bytes(integers, padded, to);
+      const __m256i half = _mm256_set1_epi32(128);
+      for (int64_t i = 0; i < padded; i += 8) {
+        const __m256i low = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(integers + i));
+        const __m256i middle = _mm256_srai_epi32(_mm256_add_epi32(low, half), 8);
+        const __m256i high = _mm256_srai_epi32(_mm256_add_epi32(middle, half), 8);
+        store_bytes(to + i, high);
+        store_bytes(to + padded + i, middle);
+        store_bytes(to + 2 * padded + i, low);
+      }
     }
   };
 
@@ -96,8 +110,17 @@ struct V::Format<8> {
   }
   static Ints high(const Ints (&sums)[kDigits]) { return sums[0]; }
   static Ints low(const Ints (&sums)[kDigits]) { return sums[1]; }
+  // The planes of two digits; of each four numbers the first and third, then the others.
   static void write(const int32_t* integers, int64_t padded, std::byte* to) {
-    write_pairs(integers, padded, to);
+    for (int64_t i = 0; i < padded; i += 4) {
+      const __m128i four = _mm_shuffle_epi32(
+          _mm_loadu_si128(reinterpret_cast<const __m128i*>(integers + i)), _MM_SHUFFLE(3, 1, 2, 0));
+      const __m128i high = _mm_srai_epi32(_mm_add_epi32(four, _mm_set1_epi32(128)), 8);
+      const __m128i low = _mm_sub_epi32(four, _mm_slli_epi32(high, 8));
+      _mm_storel_epi64(reinterpret_cast<__m128i*>(to + 2 * i), _mm_packs_epi32(high, high));
+      _mm_storel_epi64(reinterpret_cast<__m128i*>(to + 2 * (padded + i)),
+                       _mm_packs_epi32(low, low));
+    }
   }
 };
 

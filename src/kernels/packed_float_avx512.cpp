@@ -12,14 +12,16 @@
 namespace nibble {
 namespace {
 
-void write_bytes(const int32_t* integers, int64_t padded, std::byte* to);
-
 struct V {
   static constexpr int kLanes = 16;
   using Ints = __m512i;
   using Reals = __m512;
   using Raw = __m512i;
   using Weights = __m512i;
+
+  static __mmask16 mask(int64_t count) {
+    return static_cast<__mmask16>(count >= 16 ? 0xffffU : (1U << count) - 1);
+  }
 
   template <int kBits>
   struct Format {
@@ -37,8 +39,18 @@ struct V {
       return _mm512_add_epi32(_mm512_slli_epi32(sums[0], 8), sums[1]);
     }
     static Ints low(const Ints (&sums)[kDigits]) { return sums[2]; }
+    // The planes of three digits, most significant first; there are whole vectors of integers.
     static void write(const int32_t* integers, int64_t padded, std::byte* to) {
-      write_bytes(integers, padded, to);
+      const __m512i half = _mm512_set1_epi32(128);
+      for (int64_t i = 0; i < padded; i += 16) {
+        const __m512i low = _mm512_loadu_si512(integers + i);
+        const __m512i middle = _mm512_srai_epi32(_mm512_add_epi32(low, half), 8);
+        const __m512i high = _mm512_srai_epi32(_mm512_add_epi32(middle, half), 8);
+        const __mmask16 kept = mask(padded - i);
+        _mm_mask_storeu_epi8(to + i, kept, _mm512_cvtepi32_epi8(high));
+        _mm_mask_storeu_epi8(to + padded + i, kept, _mm512_cvtepi32_epi8(middle));
+        _mm_mask_storeu_epi8(to + 2 * padded + i, kept, _mm512_cvtepi32_epi8(low));
+      }
     }
   };
 
@@ -71,8 +83,7 @@ struct V {
   static void store(Reals lanes, float low, float high, float* out, int64_t count) {
     const __m512 bounded =
         _mm512_min_ps(_mm512_set1_ps(high), _mm512_max_ps(_mm512_set1_ps(low), lanes));
-    const auto mask = static_cast<__mmask16>(count >= 16 ? 0xffffU : (1U << count) - 1);
-    _mm512_mask_storeu_ps(out, mask, bounded);
+    _mm512_mask_storeu_ps(out, mask(count), bounded);
   }
 };
 

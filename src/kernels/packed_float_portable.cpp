@@ -9,8 +9,6 @@
 namespace nibble {
 namespace {
 
-void write_pairs(const int32_t* integers, int64_t padded, std::byte* to);
-
 using Int32x4 = int32_t __attribute__((vector_size(16)));
 using Int16x8 = int16_t __attribute__((vector_size(16)));
 using UInt16x8 = uint16_t __attribute__((vector_size(16)));
@@ -46,8 +44,17 @@ struct V {
     }
     static Ints high(const Ints (&sums)[kDigits]) { return sums[0]; }
     static Ints low(const Ints (&sums)[kDigits]) { return sums[1]; }
+    // The planes of two digits; of each four numbers the first and third, then the others.
     static void write(const int32_t* integers, int64_t padded, std::byte* to) {
-      write_pairs(integers, padded, to);
+      auto* digit = reinterpret_cast<int16_t*>(to);
+      for (int64_t i = 0; i < padded; i += 4) {
+        for (int64_t j = 0; j < 4; ++j) {
+          const int32_t integer = integers[i + j / 2 + j % 2 * 2];
+          const int32_t high = (integer + 128) >> 8;
+          digit[i + j] = static_cast<int16_t>(high);
+          digit[padded + i + j] = static_cast<int16_t>(integer - high * 256);
+        }
+      }
     }
   };
 

@@ -58,41 +58,17 @@ void round(std::span<const PackedPiece> pieces, const float* data, int32_t z,
     const int64_t steps = steps_of<kBits>(length), padded = steps * PackedTile::step(kBits);
     const Unit unit = unit_of(data, length);
     integers_of(data, length, padded, unit.factor, integers);
-    int32_t high_sum = 0, low_sum = 0;
+    int32_t sum = 0, high_sum = 0;
     for (int64_t i = 0; i < padded; ++i) {
-      const int32_t high = (integers[i] + 128) >> 8;
-      high_sum += high;
-      low_sum += integers[i] - high * 256;
+      sum += integers[i];
+      high_sum += (integers[i] + 128) >> 8;
     }
+    const int32_t low_sum = sum - high_sum * 256;
     row.units[p] = unit.unit;
     row.offsets[2 * p] = -z * high_sum;
     row.offsets[2 * p + 1] = -z * low_sum;
     F::write(integers, padded, to);
     to += steps * 4 * F::kHalves * F::kDigits;
     data += length;
-  }
-}
-
-// The planes of three digits, most significant first.
-inline void write_bytes(const int32_t* integers, int64_t padded, std::byte* to) {
-  auto* digit = reinterpret_cast<int8_t*>(to);
-  for (int64_t i = 0; i < padded; ++i) {
-    const int32_t high = (integers[i] + 128) >> 8;
-    digit[i] = static_cast<int8_t>((high + 128) >> 8);
-    digit[padded + i] = static_cast<int8_t>(high);
-    digit[2 * padded + i] = static_cast<int8_t>(integers[i]);
-  }
-}
-
-// The planes of two digits; of each four numbers the first and third, then the others.
-inline void write_pairs(const int32_t* integers, int64_t padded, std::byte* to) {
-  auto* digit = reinterpret_cast<int16_t*>(to);
-  for (int64_t i = 0; i < padded; i += 4) {
-    for (int64_t j = 0; j < 4; ++j) {
-      const int32_t integer = integers[i + j / 2 + j % 2 * 2];
-      const int32_t high = (integer + 128) >> 8;
-      digit[i + j] = static_cast<int16_t>(high);
-      digit[padded + i + j] = static_cast<int16_t>(integer - high * 256);
-    }
   }
 }
