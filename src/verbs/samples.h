@@ -13,6 +13,7 @@
 #include "nibble/data.h"
 #include "nibble/graph.h"
 #include "nibble/progress.h"
+#include "nibble/ranks.h"
 
 #pragma GCC visibility push(default)
 namespace nibble {
@@ -22,6 +23,7 @@ struct RunSettings {
   int threads = 0;  // 0: one per core
   uint64_t seed = 0;
   ProgressSink* progress = nullptr;
+  Ranks* ranks = nullptr;  // of this job; null: it is one process
 };
 
 /// A verb loads its models, calls settle() on all of them, then open() for each.
