@@ -57,7 +57,8 @@ class WithRate : public Dataset {
 TEST(calibration_notes, are_silent_on_an_integer_that_is_always_the_same) {
   const WithRate data;
   CalibrationNotes notes(data);
-  for (BatchReader reader(data, {0, 3}, {.batch = 3, .threads = 1}); const auto next = reader.next();) {
+  for (BatchReader reader(data, {0, 3}, {.batch = 3, .threads = 1});
+       const auto next = reader.next();) {
     notes.see(*next);
   }
   EXPECT_TRUE(notes.sentences().empty());
