@@ -9,7 +9,7 @@ cd "$(dirname "$0")/.."
 packages=(
   g++ cmake ninja-build ccache
   libdnnl-dev                                     # f32 convolution and matmul
-  libtorch-dev                                    # training
+  libtorch-dev libgloo-dev                        # training, and several processes that share it
   libcli11-dev nlohmann-json3-dev libfmt-dev
   libjpeg62-turbo-dev libpng-dev zlib1g-dev       # images and compressed data
 )

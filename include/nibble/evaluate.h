@@ -9,6 +9,7 @@
 
 #include "nibble/data.h"
 #include "nibble/graph.h"
+#include "nibble/ranks.h"
 #include "nibble/runtime.h"
 
 #pragma GCC visibility push(default)
@@ -50,6 +51,8 @@ struct EvaluateOptions {
   Arithmetic arithmetic = Arithmetic::integer;
   int batch = 32;
   int threads = 0;
+  /// That evaluate the samples together; each gets the whole result, that of one rank.
+  Ranks* ranks = nullptr;
   ProgressSink* progress = nullptr;
   /// The output that says the class. Empty: the first with a score for each class, else the first
   /// that is a single score or the class itself, else the first with more scores, else with fewer.

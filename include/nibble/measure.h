@@ -12,6 +12,7 @@
 #include "nibble/data.h"
 #include "nibble/evaluate.h"
 #include "nibble/graph.h"
+#include "nibble/ranks.h"
 #include "nibble/runtime.h"
 
 #pragma GCC visibility push(default)
@@ -100,6 +101,8 @@ struct MeasureOptions {
   int resamples = 2000;      // of the bootstrap
   double confidence = 0.95;  // of all intervals
   uint64_t seed = 0;
+  /// That measure() the samples together; each gets the whole result, that of one rank.
+  Ranks* ranks = nullptr;
   ProgressSink* progress = nullptr;
 };
 

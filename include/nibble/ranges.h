@@ -12,6 +12,7 @@
 #include "nibble/choice.h"
 #include "nibble/data.h"
 #include "nibble/graph.h"
+#include "nibble/ranks.h"
 
 #pragma GCC visibility push(default)
 namespace nibble {
@@ -29,6 +30,8 @@ class Histogram {
   void add(std::span<const float> values);
   /// The same where the extremes of the values, which are finite, are known.
   void add(std::span<const float> values, float minimum, float maximum);
+  /// One with what bin_width(), low() and counts() of another say.
+  static Histogram of(double bin_width, double low, std::vector<int64_t> counts);
   /// Adds another histogram's counts; both then cover the union.
   void merge(const Histogram& other);
 
@@ -122,6 +125,7 @@ struct AnalyzeOptions {
   int batch = 32;
   bool predict_errors = true;  // TensorRange::errors, which quantize() does not need
   int threads = 0;
+  Ranks* ranks = nullptr;  // that look at the samples together; each gets the whole report
   ProgressSink* progress = nullptr;
 };
 
@@ -131,9 +135,9 @@ Graph prepare_for_quantization(const Graph& graph);
 
 /// Runs `data` through prepare_for_quantization(graph) and gathers the range of every weight and
 /// every activation. The result does not depend on the number of threads, nor on how many samples
-/// are run at a time: a network that would mix them gets one. States
-/// are carried from sample to sample (stored_carry()). A value that is NaN or infinite for some
-/// sample is marked as unusable; quantize() refuses it if it has to be quantized. Throws
+/// are run at a time (a network that would mix them gets one), nor on how many ranks do it, to the
+/// bit. States are carried from sample to sample (stored_carry()). A value that is NaN or infinite
+/// for some sample is marked as unusable; quantize() refuses it if it has to be quantized. Throws
 /// Error{invalid_data} if the data set is empty; Error{invalid_argument} if the samples do not fit
 /// the model's inputs.
 RangeReport analyze(const Graph& graph, const Dataset& data, const AnalyzeOptions& options = {});

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <optional>
 #include <span>
 #include <string>
@@ -13,6 +14,7 @@
 #include "nibble/data.h"
 #include "nibble/graph.h"
 #include "nibble/quantize.h"
+#include "nibble/ranks.h"
 
 #pragma GCC visibility push(default)
 namespace nibble {
@@ -135,6 +137,10 @@ struct TrainOptions {
   std::string tensorboard;
   int log_every = 10;
   TrainObserver* observer = nullptr;
+  /// That train together: each step's samples are dealt out to them, and the gradients of all added
+  /// up, so that the result is that of one rank but for the order of sums. `observer` and
+  /// `progress` are told alike on all of them; files are written by rank 0.
+  Ranks* ranks = nullptr;
   ProgressSink* progress = nullptr;
 };
 
@@ -199,6 +205,11 @@ struct TrainResult {
     return best_epoch < 0 ? start : epochs[static_cast<size_t>(best_epoch)];
   }
 };
+
+/// Makes this process one of the ranks of a job: waits for all of them. Throws
+/// Error{unsupported} if libnibble_train is not installed or its libtorch has no Gloo, LostRank if
+/// the others do not come.
+std::shared_ptr<Ranks> join_ranks(const RankPlace& place);
 
 /// Trains a float graph: every float constant that is a weight, bias, gamma or beta of an operator.
 /// The first output must be a logit per class (a Softmax at the end is allowed for), or one

@@ -20,6 +20,11 @@ std::string read_file_range(const std::filesystem::path& path, int64_t offset, i
 /// where that is allowed, its owner. Symbolic links are followed and stay; what is no regular file
 /// (a pipe, a device) is written to as it stands. Throws Error{io}.
 void write_file(const std::filesystem::path& path, std::string_view bytes);
+/// From now on this process writes no file: write_file() and check_writable() do nothing. For those
+/// of several processes that do the same as the one that writes.
+void write_no_files();
+/// It may.
+bool writes_files();
 /// Throws the Error{io} that write_file() would: to be asked before hours are spent on the content.
 void check_writable(const std::filesystem::path& path);
 

@@ -1,6 +1,7 @@
 #include "base/machine.h"
 
 #include <algorithm>
+#include <cstdlib>
 #include <fstream>
 #include <thread>
 
@@ -15,6 +16,11 @@ std::string cpu_name() {
   return {};
 }
 
-int cores() { return std::max(1, static_cast<int>(std::thread::hardware_concurrency())); }
+int cores() {
+  const int all = std::max(1, static_cast<int>(std::thread::hardware_concurrency()));
+  const char* processes = std::getenv("LOCAL_WORLD_SIZE");
+  const int sharing = processes != nullptr ? std::atoi(processes) : 1;
+  return sharing > 1 ? std::max(1, all / sharing) : all;
+}
 
 }  // namespace nibble

@@ -21,6 +21,7 @@
 #include "nibble/graph.h"
 #include "nibble/onnx.h"
 #include "nibble/runtime.h"
+#include "verbs/job.h"
 #include "verbs/samples.h"
 
 namespace nibble::cli {
@@ -33,7 +34,9 @@ struct CommonOptions {
   int threads = 0;
   uint64_t seed = 0;
   void declare(CLI::App& app, bool measures = true);
-  RunSettings settings(ProgressSink* progress) const { return {threads, seed, progress}; }
+  RunSettings settings(ProgressSink* progress) const {
+    return {threads, seed, progress, job_ranks()};
+  }
 };
 
 /// --preprocess, --resize, --letterbox, --pad-value, --crop, --color, --layout, --scale, --mean,
@@ -92,6 +95,13 @@ std::pair<std::string, std::string> split_assignment(const std::string& text, st
 /// no list of extents, each from 1.
 std::vector<int64_t> parse_extents(std::string_view text, std::string_view flag);
 
+/// Who runs a command that was started as several ranks.
+enum class RunBy : uint8_t {
+  first,  // rank 0; the others have nothing to do
+  all,    // together
+  each,   // for itself
+};
+
 /// A command: one row is all that help, lists and errors know of it. Declares its options on `app`
 /// and returns what runs it.
 struct CommandRow {
@@ -99,6 +109,7 @@ struct CommandRow {
   std::string_view summary;
   std::string_view example;
   std::function<int()> (*declare)(CLI::App& app);
+  RunBy run_by = RunBy::first;
 };
 std::span<const CommandRow> commands();
 
@@ -119,6 +130,7 @@ std::function<int()> declare_profile(CLI::App& app);
 std::function<int()> declare_demo(CLI::App& app);
 std::function<int()> declare_new(CLI::App& app);
 std::function<int()> declare_report(CLI::App& app);
+std::function<int()> declare_launch(CLI::App& app);
 std::function<int()> declare_provenance(CLI::App& app);
 std::function<int()> declare_reproduce(CLI::App& app);
 

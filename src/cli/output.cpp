@@ -34,6 +34,13 @@ void prepare_standard_streams() {
   }
 }
 
+void fall_silent() {
+  write_no_files();
+  const int nothing = ::open("/dev/null", O_WRONLY | O_CLOEXEC);
+  ::dup2(nothing, STDOUT_FILENO);
+  ::close(nothing);
+}
+
 void write_output(std::string_view text) {
   errno = 0;
   if (std::fwrite(text.data(), 1, text.size(), stdout) != text.size()) fail_output(errno);
@@ -57,6 +64,7 @@ int output_columns() {
 }
 
 void check_output_file(const std::string& path) {
+  if (!writes_files()) return;
   check_writable(path);
   struct stat file {
   }, output{};
@@ -69,6 +77,7 @@ void check_output_file(const std::string& path) {
 }
 
 void make_folder(const std::string& path) {
+  if (!writes_files()) return;
   std::error_code error;
   std::filesystem::create_directories(path, error);
   if (error) fail(ErrorCode::io, "cannot make the folder '{}': {}", path, error.message());

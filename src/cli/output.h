@@ -16,6 +16,9 @@ using Json = nlohmann::ordered_json;
 /// signal, and no file that is opened later can take the place of a standard stream that is closed.
 void prepare_standard_streams();
 
+/// From now on nothing is written, to stdout or to files: rank 0 does that.
+void fall_silent();
+
 /// Throws Error{io} if stdout does not take it.
 void write_output(std::string_view text);
 /// Pushes out what is still buffered. Throws Error{io} if that, or any write before it, failed.

@@ -31,10 +31,14 @@ int run(int argc, const char* const* argv) {
   app.formatter(formatter);
   app.footer("nibble COMMAND --help explains a command, with an example.");
   std::function<int()> chosen;
+  RunBy run_by = RunBy::first;
   for (const CommandRow& row : commands()) {
     CLI::App* command = app.add_subcommand(std::string(row.name), std::string(row.summary));
     command->footer(fmt::format("Example:\n  {}", row.example));
-    command->callback([&chosen, body = row.declare(*command)] { chosen = body; });
+    command->callback([&, body = row.declare(*command), by = row.run_by] {
+      chosen = body;
+      run_by = by;
+    });
   }
   const auto named = [&](const CommandRow& row) { return row.name == argv[1]; };
   if (argc > 1 && argv[1][0] != '-' && std::ranges::none_of(commands(), named)) {
@@ -52,13 +56,20 @@ int run(int argc, const char* const* argv) {
     write_output(help.str());
     return code == 0 ? 0 : 2;
   }
+  if (run_by != RunBy::each && job_place().rank != 0) {
+    if (run_by == RunBy::first) return 0;
+    fall_silent();
+    run_record().set_folder("");
+  }
+  if (run_by == RunBy::all) join_job();
   run_record().set_command(argc, argv);
   run_record().check_folder();
   return chosen();
 }
 
+// Of several ranks with the same to say, the first does.
 int report(const char* sentence, int status) {
-  fmt::print(stderr, "nibble: {}\n", sentence);
+  if (give_up_job(sentence)) fmt::print(stderr, "nibble: {}\n", sentence);
   return status;
 }
 
@@ -75,7 +86,10 @@ int run_program(int argc, const char* const* argv) {
   try {
     const int status = run(argc, argv);
     flush_output();
+    leave_job();
     return status;
+  } catch (const LostRank& error) {
+    return error.told_here() ? report(error.what(), 1) : 1;
   } catch (const Error& error) {
     return report(error.what(), error.code() == ErrorCode::cancelled ? 130 : 1);
   } catch (const InternalError& error) {

@@ -8,6 +8,8 @@
 #include <algorithm>
 #include <cstdio>
 
+#include "verbs/job.h"
+
 namespace nibble::cli {
 namespace {
 
@@ -40,9 +42,11 @@ void install_interrupt_handler() {
   struct sigaction action {};
   action.sa_handler = on_interrupt;
   sigaction(SIGINT, &action, nullptr);
+  sigaction(SIGTERM, &action, nullptr);
 }
 
-ProgressBar::ProgressBar() : drawn_(Clock::now()), terminal_(isatty(STDERR_FILENO) != 0) {}
+ProgressBar::ProgressBar()
+    : drawn_(Clock::now()), terminal_(isatty(STDERR_FILENO) != 0), silent_(job_place().rank != 0) {}
 
 ProgressBar::~ProgressBar() { clear(); }
 
@@ -56,6 +60,7 @@ void ProgressBar::clear() {
 }
 
 void ProgressBar::update(std::string_view stage, int64_t done, int64_t total) {
+  if (silent_) return;
   const Clock::time_point now = Clock::now();
   const std::string name =
       prefix_.empty() ? std::string(stage) : fmt::format("{}: {}", prefix_, stage);

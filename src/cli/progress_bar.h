@@ -14,7 +14,7 @@ class ProgressBar : public ProgressSink {
   ProgressBar();
   ~ProgressBar() override;
   void update(std::string_view stage, int64_t done, int64_t total) override;
-  /// True after Ctrl-C.
+  /// True after Ctrl-C or SIGTERM.
   bool cancelled() const override;
   /// Put before every stage name ("4-bit QAT").
   void set_prefix(std::string prefix) { prefix_ = std::move(prefix); }
@@ -32,10 +32,12 @@ class ProgressBar : public ProgressSink {
   Clock::time_point drawn_;
   int64_t first_done_ = 0;
   bool terminal_ = false;
+  bool silent_ = false;  // another rank draws
   bool visible_ = false;
 };
 
-/// Makes Ctrl-C set a flag (a second one ends the program at once).
+/// Makes Ctrl-C and SIGTERM, which batch systems send, set a flag (a second one ends the program at
+/// once).
 void install_interrupt_handler();
 
 }  // namespace nibble::cli

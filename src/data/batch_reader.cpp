@@ -6,11 +6,15 @@
 
 namespace nibble {
 
-BatchReader::BatchReader(const Dataset& dataset, int64_t count, const BatchReaderOptions& options)
-    : dataset_(dataset), count_(std::min(count, dataset.size())), options_(options) {
+BatchReader::BatchReader(const Dataset& dataset, const Share& samples,
+                         const BatchReaderOptions& options)
+    : dataset_(dataset),
+      end_(std::min(samples.end, dataset.size())),
+      options_(options),
+      begin_(samples.begin) {
   check(options.batch > 0, "a batch has at least one sample");
-  if (options.threads != 1 && count_ > options.batch) {
-    worker_ = std::thread([this] { read_ahead(); });
+  if (options.threads != 1 && end_ - begin_ > options.batch) {
+    worker_ = std::thread([this, begin = begin_] { read_ahead(begin); });
   }
 }
 
@@ -25,7 +29,7 @@ BatchReader::~BatchReader() {
 }
 
 SampleBatch BatchReader::read(int64_t begin) const {
-  const int64_t count = std::min(options_.batch, count_ - begin);
+  const int64_t count = std::min(options_.batch, end_ - begin);
   std::vector<int64_t> indices(static_cast<size_t>(options_.pad ? options_.batch : count));
   for (size_t i = 0; i < indices.size(); ++i) {
     indices[i] = begin + std::min(static_cast<int64_t>(i), count - 1);
@@ -34,8 +38,8 @@ SampleBatch BatchReader::read(int64_t begin) const {
           static_cast<int64_t>(indices.size()) - count};
 }
 
-void BatchReader::read_ahead() {
-  for (int64_t begin = 0; begin < count_; begin += options_.batch) {
+void BatchReader::read_ahead(int64_t begin) {
+  for (; begin < end_; begin += options_.batch) {
     std::optional<SampleBatch> batch;
     std::exception_ptr failure;
     try {
@@ -54,7 +58,7 @@ void BatchReader::read_ahead() {
 }
 
 std::optional<SampleBatch> BatchReader::next() {
-  if (begin_ >= count_) return std::nullopt;
+  if (begin_ >= end_) return std::nullopt;
   const int64_t begin = begin_;
   begin_ += options_.batch;
   if (!worker_.joinable()) return read(begin);

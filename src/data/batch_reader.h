@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "nibble/data.h"
+#include "nibble/ranks.h"
 
 namespace nibble {
 
@@ -29,8 +30,8 @@ struct SampleBatch {
 
 class BatchReader {
  public:
-  /// Samples [0, count) of `dataset`, which must outlive the reader.
-  BatchReader(const Dataset& dataset, int64_t count, const BatchReaderOptions& options);
+  /// Samples [begin, end) of `dataset`, which must outlive the reader.
+  BatchReader(const Dataset& dataset, const Share& samples, const BatchReaderOptions& options);
   ~BatchReader();
   BatchReader(const BatchReader&) = delete;
   BatchReader& operator=(const BatchReader&) = delete;
@@ -40,12 +41,12 @@ class BatchReader {
 
  private:
   SampleBatch read(int64_t begin) const;
-  void read_ahead();
+  void read_ahead(int64_t begin);
 
   const Dataset& dataset_;
-  const int64_t count_;
+  const int64_t end_;
   const BatchReaderOptions options_;
-  int64_t begin_ = 0;  // of the batch that next() returns next
+  int64_t begin_;  // of the batch that next() returns next
 
   // Between the two threads: at most one batch (or the exception that took its place) waits.
   std::mutex mutex_;

@@ -100,7 +100,7 @@ class Analysis {
       : graph_(graph), data_(data), options_(options), calibration_(data), pool_(options.threads) {
     visit_every_graph(graph, [&](const Graph& one, const std::string& path) {
       Scope& scope = scopes_.try_emplace(path, one, path).first->second;
-      for (auto& [id, collector] : scope.weights) collector.add(one.value(id).data, 0, pool_);
+      for (auto& [id, collector] : scope.weights) collector.add(one.value(id).data, {}, pool_);
     });
   }
 
@@ -110,35 +110,93 @@ class Analysis {
                          .arithmetic = Arithmetic::f32,
                          .optimize = false,
                          .threads = options_.threads});
-    int64_t done = 0;
+    const Share share = runner.share(options_.ranks);
+    first_batch_ = share.begin / runner.batch();
+    Collector::Place place{.batch = first_batch_, .first_sample = share.begin};
     static const std::map<ValueId, int> kNotLookedFor;
     runner.observe(
         [&](ValueId id, const Tensor& tensor) {
-          observe(scopes_.at(""), id, tensor, done, runner.batch_axis());
+          observe(scopes_.at(""), id, tensor, place, runner.batch_axis());
         },
         [&](const std::string& path, ValueId id, const Tensor& tensor) {
-          observe(scopes_.at(path), id, tensor, done, kNotLookedFor);
+          observe(scopes_.at(path), id, tensor, place, kNotLookedFor);
         });
-    report_progress(options_.progress, "analyzing ranges", 0, data_.size());
-    for_each_full_batch(runner, data_, [&](const SampleBatch& batch) {
+    int64_t done = 0;
+    report_progress(options_.progress, "analyzing ranges", 0, share.size());
+    for_each_full_batch(runner, share, [&](const SampleBatch& batch) {
       calibration_.see(batch);
       runner.run(batch);
+      ++place.batch;
+      place.first_sample += batch.count;
       done += batch.count;
-      report_progress(options_.progress, "analyzing ranges", done, data_.size());
+      report_progress(options_.progress, "analyzing ranges", done, share.size());
     });
+    if (options_.ranks != nullptr) done = put_together(*options_.ranks, done);
     return report(done, runner.notes());
   }
 
  private:
-  void observe(Scope& scope, ValueId id, const Tensor& tensor, int64_t first_sample,
+  void observe(Scope& scope, ValueId id, const Tensor& tensor, const Collector::Place& place,
                const std::map<ValueId, int>& batch_axes) {
     if (tensor.dtype() != DType::f32) return;
     Collector& collector = scope.activations[id];
     if (collector.empty()) {
       collector = Collector(scope.path + scope.graph->value(id).name, scope.producer[id],
-                            channel_axis(scope, id, tensor.shape().rank(), batch_axes), false);
+                            channel_axis(scope, id, tensor.shape().rank(), batch_axes), false,
+                            first_batch_);
     }
-    collector.add(tensor, first_sample, pool_);
+    collector.add(tensor, place, pool_);
+  }
+
+  // Everything that any rank gathered, in the order of ranks, which is that of the samples; how
+  // many samples that are.
+  int64_t put_together(Ranks& ranks, int64_t samples) {
+    Packer mine;
+    mine.put(samples);
+    calibration_.pack(mine);
+    mine.put(scopes_.size());
+    for (const auto& [path, scope] : scopes_) {
+      mine.put(path);
+      std::vector<Named> activations;
+      for (const auto& [id, collector] : scope.activations) {
+        activations.push_back({id, collector.axis()});
+      }
+      mine.put(activations);
+    }
+    samples = 0;
+    calibration_ = CalibrationNotes(data_);
+    // Of the first rank that has a value: how it is to be gathered.
+    std::map<std::string, std::map<ValueId, int>> all;
+    for (const std::string& bytes : ranks.gather(mine.take())) {
+      Unpacker packed(bytes);
+      samples += packed.get<int64_t>();
+      calibration_.append(packed);
+      for (auto left = packed.get<size_t>(); left > 0; --left) {
+        const std::string path = packed.text();
+        for (const Named& one : packed.list<Named>()) all[path].emplace(one.id, one.axis);
+      }
+    }
+    for (const auto& [path, values] : all) {
+      for (const auto& [id, axis] : values) put_together(ranks, scopes_.at(path), id, axis);
+    }
+    return samples;
+  }
+
+  struct Named {
+    ValueId id;
+    int axis = 0;
+  };
+
+  // One value at a time: each rank holds what all of them have of one.
+  static void put_together(Ranks& ranks, Scope& scope, ValueId id, int axis) {
+    Packer mine;
+    scope.activations[id].pack(mine);
+    Collector sum(scope.path + scope.graph->value(id).name, scope.producer[id], axis, false);
+    for (const std::string& bytes : ranks.gather(mine.take())) {
+      Unpacker packed(bytes);
+      sum.append(packed);
+    }
+    scope.activations[id] = std::move(sum);
   }
 
   void name_file(TensorRange& range, int64_t sample) const {
@@ -203,6 +261,7 @@ class Analysis {
   const AnalyzeOptions& options_;
   CalibrationNotes calibration_;
   ThreadPool pool_;
+  int64_t first_batch_ = 0;              // of this rank
   std::map<std::string, Scope> scopes_;  // by path
 };
 

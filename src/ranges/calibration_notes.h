@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "base/packing.h"
 #include "data/batch_reader.h"
 
 namespace nibble {
@@ -15,6 +16,10 @@ class CalibrationNotes {
   explicit CalibrationNotes(const Dataset& data);
 
   void see(const SampleBatch& batch);
+  /// What was seen, for append().
+  void pack(Packer& packer) const;
+  /// Adds what another rank packed of the samples behind those seen here.
+  void append(Unpacker& packed);
   /// Reals that are the same number everywhere, samples that are all equal, labels of one class:
   /// sentences without their ends.
   std::vector<std::string> sentences() const;
@@ -30,7 +35,7 @@ class CalibrationNotes {
   };
   void see(Seen& seen, const Tensor& sample) const;
 
-  const Dataset& data_;
+  const Dataset* data_;
   std::vector<Seen> seen_;
   int64_t samples_ = 0;
   int64_t label_ = -1;

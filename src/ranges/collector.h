@@ -5,26 +5,52 @@
 #include <string>
 #include <vector>
 
+#include "base/ordered_sum.h"
+#include "base/packing.h"
 #include "base/thread_pool.h"
 #include "nibble/ranges.h"
 
 namespace nibble {
 
-/// What a RangeReport says of one tensor, while it is being gathered. Memory: one Moments per
-/// channel and one histogram per thread, however many samples are added. The result does not
-/// depend on the number of threads: a channel's moments are gathered by one task in sample order,
-/// and histograms merge exactly.
+/// What is summed up of a value: in floating point, so that the order counts.
+struct ChannelSums {
+  std::vector<Moments> channels;
+  bool one_channel = false;  // their number changed: all are taken for one
+  SampleExtremes extremes;   // sums, not means
+
+  void merge(ChannelSums&& later);
+  void forget_channels();
+};
+
+/// What a RangeReport says of one tensor, while it is being gathered. Memory: one histogram per
+/// thread, and the moments of each channel of about log2 of the batches. The result depends neither
+/// on the number of threads (a channel's moments are gathered by one task in sample order, and
+/// histograms merge exactly) nor on how many collectors the batches were dealt out to.
 class Collector {
  public:
   Collector() = default;
-  Collector(std::string name, std::string node, int channel_axis, bool is_weight);
+  /// Batches before `first_batch` are another collector's.
+  Collector(std::string name, std::string node, int channel_axis, bool is_weight,
+            int64_t first_batch = 0);
 
+  /// Where a tensor was computed.
+  struct Place {
+    int64_t batch = 0;         // its number; they ascend
+    int64_t first_sample = 0;  // of it
+  };
   /// The first NaN or infinity makes the value unusable (TensorRange::unusable, which names the
   /// sample: first_sample + its place along axis 0); what comes after is not looked at. Where the
   /// extent of the channel axis changes, all channels are taken for one.
-  void add(const Tensor& tensor, int64_t first_sample, ThreadPool& pool);
+  void add(const Tensor& tensor, const Place& place, ThreadPool& pool);
+  /// All that was added, for append().
+  void pack(Packer& packer) const;
+  /// Adds what another collector of the same value packed, whose batches are behind those added
+  /// here.
+  void append(Unpacker& packed);
   /// Nothing was added, not even a tensor without elements.
   bool empty() const { return !seen_; }
+  /// Along which its channels lie; -1: it has none.
+  int axis() const { return axis_; }
   /// The sample that made it unusable, if one did.
   std::optional<int64_t> bad_sample() const { return bad_sample_; }
   /// All but `errors`, which needs a search (predict_errors).
@@ -38,9 +64,10 @@ class Collector {
     explicit RowExtremes(int64_t rows);
     void add(int64_t row, float low, float high);
   };
-  void add_extremes(const std::vector<RowExtremes>& slices);
+  static void add_extremes(SampleExtremes& sums, const std::vector<RowExtremes>& slices);
   void mark_unusable(const Tensor& tensor, int64_t first_sample);
-  void forget_channels();
+  void see_shape(const Shape& shape);
+  ChannelSums sums_of(const Tensor& tensor, ThreadPool& pool);
 
   std::string name_;
   std::string node_;
@@ -49,10 +76,11 @@ class Collector {
   bool seen_ = false;
   std::string unusable_;
   std::optional<int64_t> bad_sample_;
+  bool shaped_ = false;  // a tensor with elements was added
   Shape shape_;
-  std::vector<Moments> channels_;
-  std::vector<Histogram> histograms_;  // one per slice of the channels
-  SampleExtremes extremes_;            // sums, not means
+  std::vector<Histogram> histograms_;  // one per task, which a slice of the channels goes to
+  OrderedSum<ChannelSums> sums_;       // of whole batches
+  std::optional<OrderedSum<ChannelSums>::Run> open_;  // the last batch
 };
 
 }  // namespace nibble

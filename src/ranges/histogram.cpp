@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <numeric>
 
 #include "base/check.h"
 #include "kernels/survey.h"
@@ -18,6 +19,15 @@ int64_t bin_of(double value, double width) {
 }
 
 }  // namespace
+
+Histogram Histogram::of(double bin_width, double low, std::vector<int64_t> counts) {
+  Histogram histogram;
+  histogram.width_ = bin_width;
+  histogram.first_ = bin_width > 0 ? static_cast<int64_t>(low / bin_width) : 0;
+  histogram.total_ = std::accumulate(counts.begin(), counts.end(), int64_t{0});
+  histogram.counts_ = std::move(counts);
+  return histogram;
+}
 
 // The bins of [low, high] and of what is held already, made to fit by doubling the width. Both
 // ranges include zero, hence a width that was needed once is needed by every wider range too.

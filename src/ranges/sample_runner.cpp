@@ -33,9 +33,22 @@ void SampleRunner::probe() {
   notes_.push_back(note_of_single_samples(probe));
 }
 
-std::unique_ptr<BatchReader> SampleRunner::reader(int64_t count) const {
+Share SampleRunner::share(const Ranks* ranks, int64_t unit) const {
+  const int64_t size = data_.size(), units = (size + unit - 1) / unit;
+  const auto cut = [&](int64_t at) {
+    int64_t sample = std::min(at * unit, size);
+    while (binding_.carries() && sample > 0 && sample < size && !data_.starts_sequence(sample)) {
+      sample = std::min(sample + unit, size);
+    }
+    return sample;
+  };
+  const Share mine = share_of(ranks, units);
+  return {cut(mine.begin), cut(mine.end)};
+}
+
+std::unique_ptr<BatchReader> SampleRunner::reader(const Share& samples) const {
   return std::make_unique<BatchReader>(
-      data_, count,
+      data_, samples,
       BatchReaderOptions{.batch = batch_, .threads = options_.threads, .pad = is_fixed()});
 }
 

@@ -41,7 +41,14 @@ class SampleRunner {
 
   /// Of the first `count` samples, in the batches that run() takes: the last one shorter, or filled
   /// up with its last sample where the graph takes no fewer.
-  std::unique_ptr<BatchReader> reader(int64_t count) const;
+  std::unique_ptr<BatchReader> reader(int64_t count) const { return reader(Share{0, count}); }
+  /// Of a share that begins with a batch.
+  std::unique_ptr<BatchReader> reader(const Share& samples) const;
+  /// The samples that this rank looks at: whole batches, or whole sequences where states are
+  /// carried, so that it computes what one rank would. `ranks` may be null: all. `unit`: a multiple
+  /// of batch(), to be cut at.
+  Share share(const Ranks* ranks, int64_t unit) const;
+  Share share(const Ranks* ranks) const { return share(ranks, batch_); }
 
   /// See Program::observe and Program::observe_bodies.
   void observe(Program::Observer observer, Program::BodyObserver body_observer = {});
@@ -70,10 +77,14 @@ class SampleRunner {
 /// Calls visit(batch) for each batch. One that had to be filled up would count its last sample
 /// twice; it is all there is, or is left out.
 template <typename Visit>
-void for_each_full_batch(const SampleRunner& runner, const Dataset& data, const Visit& visit) {
-  for (const auto reader = runner.reader(data.size()); const auto batch = reader->next();) {
+void for_each_full_batch(const SampleRunner& runner, const Share& samples, const Visit& visit) {
+  for (const auto reader = runner.reader(samples); const auto batch = reader->next();) {
     if (batch->padding == 0 || batch->begin == 0) visit(*batch);
   }
+}
+template <typename Visit>
+void for_each_full_batch(const SampleRunner& runner, const Dataset& data, const Visit& visit) {
+  for_each_full_batch(runner, Share{0, data.size()}, visit);
 }
 
 /// The samples to look at for calibration: a seeded random draw of `count` (all, if that is <= 0 or

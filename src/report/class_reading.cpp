@@ -200,6 +200,18 @@ void AnswerWatch::see(const ClassReading& reading, const Tensor& output) {
   most_ = first ? numbers[0] : std::max(most_, numbers[0]);
 }
 
+void AnswerWatch::merge(const AnswerWatch& later) {
+  samples_ += later.samples_;
+  nan_samples_ += later.nan_samples_;
+  if (later.answers_ == 0) return;
+  const bool first = answers_ == 0;
+  answers_ += later.answers_;
+  if (first) answer_ = later.answer_;
+  same_ = same_ && later.same_ && answer_ == later.answer_;
+  least_ = first ? later.least_ : std::min(least_, later.least_);
+  most_ = first ? later.most_ : std::max(most_, later.most_);
+}
+
 std::vector<std::string> AnswerWatch::notes(const ClassReading& reading) const {
   std::vector<std::string> notes = reading.notes;
   if (nan_samples_ > 0) {

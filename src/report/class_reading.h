@@ -59,6 +59,8 @@ int64_t predicted_class(const ClassReading& reading, const Tensor& output);
 class AnswerWatch {
  public:
   void see(const ClassReading& reading, const Tensor& output);
+  /// Adds what was seen of the samples behind those seen here.
+  void merge(const AnswerWatch& later);
   /// Sentences without their ends: how many samples have NaN, that scores taken for logits look
   /// like probabilities, that all answers are the same.
   std::vector<std::string> notes(const ClassReading& reading) const;

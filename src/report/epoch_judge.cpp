@@ -32,8 +32,10 @@ EpochJudge judge(const TrainOptions& options, const Dataset& validation) {
          "another metric, or name the float model with --teacher FLOAT.onnx",
          row.name);
   }
-  const MeasureOptions how{
-      .threads = options.threads, .seed = options.seed, .progress = options.progress};
+  const MeasureOptions how{.threads = options.threads,
+                           .seed = options.seed,
+                           .ranks = options.ranks,
+                           .progress = options.progress};
   return {
       std::string(row.name), row.larger_is_better,
       [metric = std::string(row.name), teacher = compares ? options.teacher : nullptr, &validation,

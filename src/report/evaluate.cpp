@@ -6,6 +6,7 @@
 #include <algorithm>
 
 #include "base/check.h"
+#include "base/packing.h"
 #include "report/class_reading.h"
 #include "report/measure_plan.h"
 #include "report/output_stream.h"
@@ -13,9 +14,8 @@
 namespace nibble {
 namespace {
 
-void add(Evaluation& evaluation, const Dataset& data, const ClassReading& reading,
+void add(Evaluation& evaluation, const Dataset& data, const ClassReading& reading, int64_t sample,
          const Tensor& output) {
-  const int64_t sample = evaluation.samples;
   const int64_t label = data.label(sample);
   if (reading.classes > 0 && label >= reading.classes) fail_label(data, sample, label, reading);
   const int64_t answer = predicted_class(reading, output);
@@ -24,6 +24,25 @@ void add(Evaluation& evaluation, const Dataset& data, const ClassReading& readin
   evaluation.right.push_back(right ? 1 : 0);
   evaluation.correct += right ? 1 : 0;
   ++evaluation.samples;
+}
+
+// What all ranks found, in the order of the samples.
+void put_together(Ranks& ranks, Evaluation& evaluation, AnswerWatch& watch) {
+  Packer mine;
+  mine.put(evaluation.right);
+  mine.put(evaluation.predicted);
+  mine.put(watch);
+  evaluation.right.clear();
+  evaluation.predicted.clear();
+  watch = {};
+  for (const std::string& bytes : ranks.gather(mine.take())) {
+    Unpacker packed(bytes);
+    std::ranges::copy(packed.list<uint8_t>(), std::back_inserter(evaluation.right));
+    std::ranges::copy(packed.list<int32_t>(), std::back_inserter(evaluation.predicted));
+    watch.merge(packed.get<AnswerWatch>());
+  }
+  evaluation.samples = std::ssize(evaluation.right);
+  evaluation.correct = std::ranges::count(evaluation.right, uint8_t{1});
 }
 
 // The usual sign of inputs that were prepared in another way, or labels in another order.
@@ -43,20 +62,22 @@ Evaluation evaluate(const Graph& graph, const Dataset& data, const EvaluateOptio
       graph, data,
       {.batch = options.batch, .arithmetic = options.arithmetic, .threads = options.threads});
   Evaluation evaluation{.notes = stream.notes()};
-  ClassReading reading;
+  // However the samples are dealt out, outputs are read as the first of all of them says.
+  const std::span<const Tensor> first = stream.next();
+  const ClassReading reading = find_reading(
+      graph, first,
+      {.output = options.output, .threshold = options.threshold, .classes = data.classes()});
   AnswerWatch watch;
-  report_progress(options.progress, "evaluating", 0, data.size());
-  for (int64_t i = 0; i < data.size(); ++i) {
-    const std::span<const Tensor> outputs = stream.next();
-    if (i == 0) {
-      reading = find_reading(
-          graph, outputs,
-          {.output = options.output, .threshold = options.threshold, .classes = data.classes()});
-    }
-    add(evaluation, data, reading, outputs[reading.output]);
+  const Share share = stream.runner().share(options.ranks);
+  if (share.begin > 0) stream.go_to(share);
+  report_progress(options.progress, "evaluating", 0, share.size());
+  for (int64_t i = share.begin; i < share.end; ++i) {
+    const std::span<const Tensor> outputs = i == 0 ? first : stream.next();
+    add(evaluation, data, reading, i, outputs[reading.output]);
     watch.see(reading, outputs[reading.output]);
-    report_progress(options.progress, "evaluating", evaluation.samples, data.size());
+    report_progress(options.progress, "evaluating", evaluation.samples, share.size());
   }
+  if (options.ranks != nullptr) put_together(*options.ranks, evaluation, watch);
   for (std::string& note : watch.notes(reading)) evaluation.notes.push_back(std::move(note));
   evaluation.output = reading.name;
   evaluation.nan_samples = watch.nan_samples();

@@ -3,8 +3,11 @@
 
 #include <algorithm>
 #include <cmath>
+#include <iterator>
+#include <numeric>
 
 #include "base/check.h"
+#include "base/packing.h"
 #include "report/measure_plan.h"
 #include "report/output_stream.h"
 #include "report/paired.h"
@@ -22,13 +25,21 @@ class Measuring {
   }
 
   std::vector<MetricReport> run() {
-    const int64_t samples = data_.size();
-    report_progress(options_.progress, "evaluating", 0, samples);
-    for (int64_t i = 0; i < samples; ++i) {
-      answer(i);
-      if (i == 0) tasks_ = plan_tasks(models_, answers_, options_);
+    // However the samples are dealt out, what is measured is as the first of all of them says.
+    answer();
+    tasks_ = plan_tasks(models_, answers_, options_);
+    const Share share = share_of_this_rank();
+    for (auto& stream : streams_) {
+      if (share.begin > 0) stream->go_to(share);
+    }
+    report_progress(options_.progress, "evaluating", 0, share.size());
+    for (int64_t i = share.begin; i < share.end; ++i) {
+      if (i > 0) answer();
       for (MetricTask& task : tasks_) judge(task, i);
-      report_progress(options_.progress, "evaluating", i + 1, samples);
+      report_progress(options_.progress, "evaluating", i + 1 - share.begin, share.size());
+    }
+    if (options_.ranks != nullptr) {
+      for (MetricTask& task : tasks_) put_together(task);
     }
     std::vector<MetricReport> reports;
     for (size_t i = 0; i < tasks_.size(); ++i) {
@@ -54,7 +65,48 @@ class Measuring {
     carries_ = carries_ || streams_.back()->carries();
   }
 
-  void answer(int64_t) {
+  // Whole batches of every model.
+  Share share_of_this_rank() const {
+    int64_t unit = 1;
+    for (const auto& stream : streams_) unit = std::lcm(unit, stream->runner().batch());
+    const auto carrying =
+        std::ranges::find_if(streams_, [](const auto& s) { return s->carries(); });
+    const auto& stream = carrying == streams_.end() ? streams_.front() : *carrying;
+    return stream->runner().share(options_.ranks, unit);
+  }
+
+  // What all ranks found, in the order of the samples.
+  void put_together(MetricTask& task) const {
+    Packer mine;
+    mine.put(task.kept);
+    mine.put(task.left_out);
+    mine.put(task.watches);
+    for (const Contributions& numbers : task.contributions) {
+      for (size_t i = 0; i < numbers.samples(); ++i) {
+        mine.put(std::vector<double>(numbers.of(i).begin(), numbers.of(i).end()));
+      }
+    }
+    const MetricTask own = std::move(task);
+    task = {.row = own.row,
+            .base = own.base,
+            .target_field = own.target_field,
+            .readings = own.readings,
+            .watches = std::vector<AnswerWatch>(models_.size()),
+            .contributions = std::vector<Contributions>(models_.size())};
+    for (const std::string& bytes : options_.ranks->gather(mine.take())) {
+      Unpacker packed(bytes);
+      const std::vector<int64_t> kept = packed.list<int64_t>();
+      task.left_out += packed.get<int64_t>();
+      std::ranges::copy(kept, std::back_inserter(task.kept));
+      const std::vector<AnswerWatch> watches = packed.list<AnswerWatch>();
+      for (size_t m = 0; m < watches.size(); ++m) task.watches[m].merge(watches[m]);
+      for (size_t m = task.base; m < models_.size(); ++m) {
+        for (size_t i = 0; i < kept.size(); ++i) task.contributions[m].add(packed.list<double>());
+      }
+    }
+  }
+
+  void answer() {
     for (size_t m = 0; m < models_.size(); ++m) {
       with_context([&] { return "evaluating " + models_[m].name; },
                    [&] { answers_[m] = streams_[m]->next(); });

@@ -46,6 +46,11 @@ OutputStream::OutputStream(const Graph& graph, const Dataset& data,
   reader_ = runner_.reader(data.size());
 }
 
+void OutputStream::go_to(const Share& samples) {
+  reader_ = runner_.reader(samples);
+  batch_.reset();
+}
+
 const std::string& OutputStream::output_name(size_t output) const {
   return graph_.value(graph_.outputs[output]).name;
 }

@@ -20,6 +20,10 @@ class OutputStream {
   /// graph has no outputs, Error{invalid_data} if there are no samples.
   OutputStream(const Graph& graph, const Dataset& data, const SampleRunnerOptions& options);
 
+  /// From now on the samples of this share, which begins with a batch, and where states are carried
+  /// with a sequence.
+  void go_to(const Share& samples);
+  const SampleRunner& runner() const { return runner_; }
   /// Of the next sample, by output: what the model gives for a batch of that one alone, [1, ...]
   /// where the output has a batch. An output that cannot be told apart by samples is empty().
   /// Borrowed until the next call. Called at most data.size() times.

@@ -2,6 +2,7 @@
 // the first call that needs it, and is reached through one C function that compares versions.
 #pragma once
 
+#include <memory>
 #include <span>
 #include <string>
 #include <string_view>
@@ -48,6 +49,8 @@ class TrainBackend {
   /// Error{unsupported} for an operator without a gradient.
   virtual Graph reconstruct(const Graph& block, const Graph& real, const BlockToLearn& task,
                             const ReconstructionOptions& options) const = 0;
+  /// See join_ranks().
+  virtual std::shared_ptr<Ranks> join(const RankPlace& place) const = 0;
   /// "libtorch 1.13.1, CPU", or "CPU and CUDA" where there is a device.
   virtual std::string describe() const = 0;
 };

@@ -12,6 +12,7 @@
 #include "ranges/binding.h"
 #include "tensor/agree.h"
 #include "train/backend.h"
+#include "train/patient_progress.h"
 #include "train/services.h"
 
 namespace nibble {
@@ -166,11 +167,31 @@ void check_options(const TrainOptions& options) {
          "--resume: say what to go on from with --checkpoint FILE, which the stopped training was "
          "given too");
   }
-  if (!std::filesystem::exists(options.checkpoint)) {
+  const bool reads = options.ranks == nullptr || options.ranks->rank() == 0;
+  if (reads && !std::filesystem::exists(options.checkpoint)) {
     fail(ErrorCode::io,
          "--resume: there is no checkpoint {} to go on from; leave --resume out to begin",
          options.checkpoint);
   }
+}
+
+// States go from sample to sample, and cannot be dealt out.
+void check_ranks(const Graph& graph, const Dataset& training, const TrainOptions& options) {
+  if (options.ranks == nullptr || options.ranks->size() == 1) return;
+  const int ranks = options.ranks->size();
+  if (bind_samples(graph, training).carries()) {
+    fail(ErrorCode::unsupported,
+         "the network carries states from sample to sample: one rank has to train it, not {}",
+         ranks);
+  }
+  const int64_t step = int64_t{options.batch} * options.accumulate;
+  const int64_t steps = (training.size() + step - 1) / step;
+  const int64_t least = training.size() / steps / options.accumulate;
+  if (least >= ranks) return;
+  fail(ErrorCode::invalid_argument,
+       "{} samples are seen at once, which cannot be dealt out to {} ranks: use a larger --batch "
+       "(it counts the samples of all ranks), or fewer ranks",
+       least, ranks);
 }
 
 void add_judge(TrainOptions& options, const Dataset& validation) {
@@ -192,6 +213,8 @@ bool learns_from_teacher(Loss loss, bool labelled) {
   return loss != Loss::cross_entropy && loss != Loss::binary;
 }
 
+std::shared_ptr<Ranks> join_ranks(const RankPlace& place) { return train_backend().join(place); }
+
 TrainResult train(const Graph& graph, const Dataset& training, const Dataset& validation,
                   const TrainOptions& options) {
   check_options(options);
@@ -204,7 +227,10 @@ TrainResult train(const Graph& graph, const Dataset& training, const Dataset& va
          "the loss compares with a teacher, which training from scratch does not have: "
          "cross_entropy and binary are for it");
   }
+  check_ranks(graph, training, options);
   TrainOptions chosen = options;
+  PatientProgress patient(options.progress);
+  if (options.ranks != nullptr) chosen.progress = &patient;
   add_judge(chosen, validation);
   return train_backend().train(graph, training, validation, chosen);
 }
@@ -214,7 +240,10 @@ TrainResult train_quantized(const Graph& graph, const Graph* float_graph, const 
   check_options(options);
   require_samples(graph, training, "training");
   require_samples(graph, validation, "validation");
+  check_ranks(graph, training, options);
   TrainOptions chosen = options;
+  PatientProgress patient(options.progress);
+  if (options.ranks != nullptr) chosen.progress = &patient;
   // quantize() folded batch normalisations and constants: so must the network it started from.
   std::optional<Graph> start, teacher;
   if (float_graph != nullptr) start = prepare_for_quantization(*float_graph);

@@ -66,6 +66,7 @@ Evaluation accuracy_of(const Subject& subject, const MeasureOptions& options) {
                                         {.arithmetic = options.arithmetic,
                                          .batch = options.batch,
                                          .threads = options.threads,
+                                         .ranks = options.ranks,
                                          .progress = &progress,
                                          .output = options.output,
                                          .threshold = options.threshold});
@@ -82,6 +83,7 @@ Judgement judge_models(std::vector<Subject>& subjects, const SampleSource& sourc
   options.threads = run.threads;
   options.seed = run.seed;
   options.progress = run.progress;
+  options.ranks = run.ranks;
   const bool labelled = subjects[0].data->classes() > 0;
   const bool own = !settings.program.empty() || settings.function;
   const bool accuracy = !own && (options.metric == "top1" || (options.metric.empty() && labelled));

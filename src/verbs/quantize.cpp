@@ -26,7 +26,10 @@ bool has_budget(const QuantizeSettings& settings) { return settings.budget.given
 
 RangeReport measure_ranges(const Calibration& calibration, const RunSettings& run) {
   return analyze(calibration.graph, *calibration.samples,
-                 {.predict_errors = false, .threads = run.threads, .progress = run.progress});
+                 {.predict_errors = false,
+                  .threads = run.threads,
+                  .ranks = run.ranks,
+                  .progress = run.progress});
 }
 
 namespace {
@@ -215,7 +218,8 @@ RangeReport analyze_model(const Graph& model, const SampleSource& data, int64_t 
   data.settle({&graph, 1});
   const std::shared_ptr<const Dataset> training = data.open(Split::train, &graph, run.seed);
   const std::shared_ptr<const Dataset> samples = draw_samples(graph, training, count, run.seed);
-  return analyze(graph, *samples, {.threads = run.threads, .progress = run.progress});
+  return analyze(graph, *samples,
+                 {.threads = run.threads, .ranks = run.ranks, .progress = run.progress});
 }
 
 Graph prepare_model(const Graph& model, const QuantizeSettings& settings) {

@@ -13,6 +13,7 @@
 #include "nibble/data.h"
 #include "nibble/graph.h"
 #include "nibble/progress.h"
+#include "nibble/ranks.h"
 
 #pragma GCC visibility push(default)
 namespace nibble {
@@ -26,6 +27,7 @@ struct RunSettings {
   ProgressSink* progress = nullptr;
   /// Of a budget of latency. Null: this machine, by the runtime, on `threads` (0: on one).
   LatencyMeter* meter = nullptr;
+  Ranks* ranks = nullptr;  // of this job; null: it is one process
 };
 
 /// A verb loads its models, calls settle() on all of them, then open() for each.

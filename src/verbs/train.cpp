@@ -27,6 +27,7 @@ TrainOptions chosen(const TrainChoices& choices, const TrainOptions& usual,
   options.seed = run.seed;
   options.threads = run.threads;
   options.progress = run.progress;
+  options.ranks = run.ranks;
   return options;
 }
 
@@ -48,9 +49,11 @@ Trained judged(TrainResult result, const Graph& before, const Graph* teacher,
   for (size_t i = 0; i < graphs.size(); ++i) {
     models.push_back({.name = trained.models[i], .graph = graphs[i], .data = &validation});
   }
-  trained.outputs = measure(
-      models,
-      {.metric = "sqnr", .threads = run.threads, .seed = run.seed, .progress = run.progress});
+  trained.outputs = measure(models, {.metric = "sqnr",
+                                     .threads = run.threads,
+                                     .seed = run.seed,
+                                     .ranks = run.ranks,
+                                     .progress = run.progress});
   return trained;
 }
 

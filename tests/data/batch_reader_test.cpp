@@ -38,7 +38,7 @@ TEST(BatchReader, serves_every_sample_once_in_order) {
   const Counting data(23);
   for (int threads : {1, 2, 4}) {
     for (bool pad : {false, true}) {
-      BatchReader reader(data, 23, {.batch = 5, .threads = threads, .pad = pad});
+      BatchReader reader(data, {0, 23}, {.batch = 5, .threads = threads, .pad = pad});
       int64_t seen = 0;
       while (const auto batch = reader.next()) {
         EXPECT_EQ(batch->begin, seen);
@@ -59,7 +59,7 @@ TEST(BatchReader, serves_every_sample_once_in_order) {
 
 TEST(BatchReader, stops_at_the_count) {
   const Counting data(100);
-  BatchReader reader(data, 7, {.batch = 4, .threads = 2, .pad = false});
+  BatchReader reader(data, {0, 7}, {.batch = 4, .threads = 2, .pad = false});
   EXPECT_EQ(reader.next()->count, 4);
   EXPECT_EQ(reader.next()->count, 3);
   EXPECT_FALSE(reader.next());
@@ -70,7 +70,7 @@ TEST(BatchReader, reads_ahead_by_two_batches_at_most_and_can_be_dropped) {
   for (int round = 0; round < 50; ++round) {
     const Counting data(1000);
     {
-      BatchReader reader(data, 1000, {.batch = 10, .threads = 2});
+      BatchReader reader(data, {0, 1000}, {.batch = 10, .threads = 2});
       reader.next();
     }
     EXPECT_LE(data.reads(), 30);
@@ -80,7 +80,7 @@ TEST(BatchReader, reads_ahead_by_two_batches_at_most_and_can_be_dropped) {
 TEST(BatchReader, an_error_comes_out_where_its_batch_would) {
   const Counting data(30, 17);
   for (int threads : {1, 3}) {
-    BatchReader reader(data, 30, {.batch = 8, .threads = threads});
+    BatchReader reader(data, {0, 30}, {.batch = 8, .threads = threads});
     EXPECT_TRUE(reader.next());
     EXPECT_TRUE(reader.next());
     EXPECT_THROW(reader.next(), Error);
@@ -89,7 +89,7 @@ TEST(BatchReader, an_error_comes_out_where_its_batch_would) {
 
 TEST(BatchReader, of_nothing_has_no_batches) {
   const Counting data(0);
-  BatchReader reader(data, 10, {.batch = 4, .threads = 2});
+  BatchReader reader(data, {0, 10}, {.batch = 4, .threads = 2});
   EXPECT_FALSE(reader.next());
 }
 

@@ -119,8 +119,8 @@ TEST(collector, sees_columns_of_a_matrix_as_channels) {
   ThreadPool pool(2);
   Collector collector("logits", "fc", 1, false);
   const Tensor batch = Tensor::of<float>({2, 3}, {1, 2, 3, 5, 0, 7});
-  collector.add(batch, 0, pool);
-  collector.add(batch, 2, pool);
+  collector.add(batch, {}, pool);
+  collector.add(batch, {1, 2}, pool);
   const TensorRange range = collector.finish();
   ASSERT_EQ(range.channels.size(), 3U);
   EXPECT_EQ(range.channels[0].mean, 3);
@@ -134,7 +134,7 @@ TEST(collector, counts_outliers_beyond_four_deviations) {
   Collector collector("x", "", -1, false);
   std::vector<float> values(10000, 0.01F);
   for (size_t i = 0; i < 10; ++i) values[i * 100] = i % 2 == 0 ? 50.0F : -50.0F;
-  collector.add(Tensor::of<float>({10000}, std::span(values)), 0, pool);
+  collector.add(Tensor::of<float>({10000}, std::span(values)), {}, pool);
   EXPECT_NEAR(collector.finish().outlier_share, 0.001, 1e-6);
 }
 
@@ -154,8 +154,8 @@ TEST(collector, knows_what_each_sample_reaches) {
       for (const int threads : {1, 2, 3}) {
         ThreadPool pool(threads);
         Collector collector("x", "", axis, false);
-        collector.add(batch, 0, pool);
-        collector.add(batch, 4, pool);
+        collector.add(batch, {}, pool);
+        collector.add(batch, {1, 4}, pool);
         const SampleExtremes seen = collector.finish().sample_extremes;
         EXPECT_EQ(seen.samples, 8);
         EXPECT_NEAR(seen.minimum, low, 1e-5);

@@ -26,7 +26,7 @@ class Samples : public RealDataset {
 
 std::string notes_of(const Samples& data, int64_t batch) {
   CalibrationNotes notes(data);
-  for (BatchReader reader(data, data.size(), {.batch = batch, .threads = 1, .pad = false});
+  for (BatchReader reader(data, {0, data.size()}, {.batch = batch, .threads = 1, .pad = false});
        const auto next = reader.next();) {
     notes.see(*next);
   }
@@ -57,7 +57,8 @@ class WithRate : public Dataset {
 TEST(calibration_notes, are_silent_on_an_integer_that_is_always_the_same) {
   const WithRate data;
   CalibrationNotes notes(data);
-  for (BatchReader reader(data, 3, {.batch = 3, .threads = 1}); const auto next = reader.next();) {
+  for (BatchReader reader(data, {0, 3}, {.batch = 3, .threads = 1});
+       const auto next = reader.next();) {
     notes.see(*next);
   }
   EXPECT_TRUE(notes.sentences().empty());

@@ -8,6 +8,7 @@
 #include "base/check.h"
 #include "train/torch/kept_memory.h"
 #include "train/torch/preparation.h"
+#include "train/torch/rank_group.h"
 #include "train/torch/reconstruction.h"
 #include "train/torch/tensors.h"
 #include "train/torch/trainer.h"
@@ -132,6 +133,8 @@ class TorchBackend final : public TrainBackend {
       return reconstruct_block(block, real, task, options);
     });
   }
+
+  std::shared_ptr<Ranks> join(const RankPlace& place) const override { return join_group(place); }
 
   std::string describe() const override {
     const bool cuda = torch::cuda::is_available();

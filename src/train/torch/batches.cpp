@@ -69,22 +69,25 @@ Feed Feed::of(const Graph& graph, const Graph* teacher, const Dataset& data, int
 }
 
 Batches Batches::shuffled(const Dataset& data, const Feed& feed, const TrainOptions& options,
-                          int epoch, int64_t steps_done, torch::Device device) {
+                          int epoch, int64_t steps_done, torch::Device device, RankGroup* ranks) {
   std::vector<int64_t> order = in_sequence(data.size());
   const uint64_t seed = mix(options.seed, static_cast<uint64_t>(epoch) + 1);
   if (!feed.in_sequence()) Random(seed).shuffle(std::span(order));
   return {std::move(order),
           {.step = int64_t{options.batch} * options.accumulate,
            .accumulate = options.accumulate,
-           .steps_done = steps_done},
+           .steps_done = steps_done,
+           .ranks = ranks},
           {&data, &feed, options.threads, Augmenter(data, options), seed, options.mixup},
           device};
 }
 
 Batches Batches::in_order(const Dataset& data, const Feed& feed, int64_t step, int threads,
-                          torch::Device device) {
-  return {
-      in_sequence(data.size()), {.step = step}, {&data, &feed, threads, {data, {}}, 0, 0}, device};
+                          torch::Device device, RankGroup* ranks) {
+  return {in_sequence(data.size()),
+          {.step = step, .ranks = ranks, .by_step = true},
+          {&data, &feed, threads, {data, {}}, 0, 0},
+          device};
 }
 
 Batches::Batches(std::vector<int64_t> order, const Division& division, Reading reading,
@@ -92,35 +95,42 @@ Batches::Batches(std::vector<int64_t> order, const Division& division, Reading r
     : reading_(std::make_shared<const Reading>(std::move(reading))), device_(device) {
   const auto size = static_cast<int64_t>(order.size());
   const int64_t steps = (size + division.step - 1) / division.step;
-  for (int64_t s = division.steps_done; s < steps; ++s) {
+  const Share mine = division.by_step ? share_of(division.ranks, steps) : Share{0, steps};
+  for (int64_t s = std::max(division.steps_done, mine.begin); s < mine.end; ++s) {
     const int64_t begin = size * s / steps, end = size * (s + 1) / steps;
     add_step(std::span(order).subspan(static_cast<size_t>(begin), static_cast<size_t>(end - begin)),
-             division.accumulate, static_cast<uint64_t>(s));
+             division, s, begin);
   }
   prefetch();
 }
 
 // Each sample's partner is another of the same step.
-void Batches::add_step(std::span<const int64_t> samples, int64_t accumulate, uint64_t number) {
+void Batches::add_step(std::span<const int64_t> samples, const Division& division, int64_t number,
+                       int64_t first) {
   const auto size = static_cast<int64_t>(samples.size());
   const auto sample = [&](int64_t at) { return samples[static_cast<size_t>(at % size)]; };
-  const int64_t batch = reading_->feed->batch;
-  Random random(mix(~reading_->seed, number + 1));
+  const int64_t batch = reading_->feed->batch, accumulate = division.accumulate;
+  RankGroup* const ranks = division.by_step ? nullptr : division.ranks;
+  Random random(mix(~reading_->seed, static_cast<uint64_t>(number) + 1));
   const bool mixes = reading_->mixup > 0 && size > 1;
   const double share = mixes ? mixup_share(reading_->mixup, random) : 1;
   const auto away =
       mixes ? 1 + static_cast<int64_t>(random.below(static_cast<uint64_t>(size - 1))) : 0;
   int64_t of_step = 0;
   for (int64_t w = 0; w < accumulate; ++w) {
-    const int64_t begin = size * w / accumulate, end = size * (w + 1) / accumulate;
-    for (int64_t at = begin; at < end; at += batch) {
+    const int64_t begin = size * w / accumulate, all = size * (w + 1) / accumulate - begin;
+    const Share mine = share_of(ranks, all);
+    const int64_t end = begin + mine.end;
+    for (int64_t at = begin + mine.begin; at < end; at += batch) {
       Part part;
       part.batch.count = std::min(batch, end - at);
+      part.batch.first = first + at;
       part.batch.step_samples = size;
       part.batch.number = of_step++;
-      part.batch.whole = part.batch.count == end - begin;
+      part.batch.whole = all <= batch;
+      part.batch.among = {ranks, mine.begin, mine.size(), all};
       part.batch.ends_whole = at + batch >= end;
-      part.batch.ends_step = part.batch.ends_whole && end == size;
+      part.batch.ends_step = part.batch.ends_whole && w + 1 == accumulate;
       part.batch.share = share;
       part.batch.starts_sequence = number == 0 && at == 0;
       for (int64_t i = at; i < at + part.batch.count; ++i) {

@@ -12,6 +12,8 @@
 #include "nibble/train.h"
 #include "ranges/binding.h"
 #include "train/augmentations/augmentation.h"
+#include "train/torch/op.h"
+#include "train/torch/rank_group.h"
 
 namespace nibble {
 
@@ -38,24 +40,32 @@ struct Batch {
   double share = 1;
   int64_t count = 0;  // samples, without those that fill it up
   bool starts_sequence = false;
-  int64_t step_samples = 0;  // of all batches of its step
-  int64_t number = 0;        // among them, from 0
-  bool whole = true;         // all that the network is to see at once: TrainOptions::batch samples
-  bool ends_whole = true;    // the last of them
+  int64_t first = 0;         // place of its first sample in the order of the pass
+  int64_t step_samples = 0;  // of all batches of its step, those of other ranks included
+  int64_t number = 0;        // among them, from 0; on this rank
+  /// With those of the other ranks all that the network is to see at once: TrainOptions::batch
+  /// samples.
+  bool whole = true;
+  AmongRanks among;        // if it is whole
+  bool ends_whole = true;  // the last of them
   bool ends_step = false;
 };
 
-/// One pass over a data set. Order and augmentation depend on seed and epoch alone.
+/// One pass over a data set. Order and augmentation depend on seed and epoch alone; each rank gets
+/// its share of the order that one would go through.
 class Batches {
  public:
   /// Training: shuffled (but for sequences) and augmented as `options` say. Steps differ in size by
   /// at most one sample, so that no small remainder upsets batch statistics. The first
-  /// `steps_done` of them are left out.
+  /// `steps_done` of them are left out. The samples of each step are dealt out to `ranks` (null:
+  /// there are no others).
   static Batches shuffled(const Dataset& data, const Feed& feed, const TrainOptions& options,
-                          int epoch, int64_t steps_done, torch::Device device);
-  /// Validation: in order, untouched; `step` samples at a time, as far as the network can.
+                          int epoch, int64_t steps_done, torch::Device device,
+                          RankGroup* ranks = nullptr);
+  /// Validation: in order, untouched; `step` samples at a time, as far as the network can. The
+  /// steps are dealt out to `ranks`.
   static Batches in_order(const Dataset& data, const Feed& feed, int64_t step, int threads,
-                          torch::Device device);
+                          torch::Device device, RankGroup* ranks = nullptr);
 
   /// The next batch; none at the end. Throws what reading the samples throws.
   std::optional<Batch> next();
@@ -81,10 +91,13 @@ class Batches {
     int64_t step = 1;        // samples
     int64_t accumulate = 1;  // batches that they are seen in
     int64_t steps_done = 0;
+    RankGroup* ranks = nullptr;
+    bool by_step = false;  // whole steps are dealt out, not the samples of each
   };
   Batches(std::vector<int64_t> order, const Division& division, Reading reading,
           torch::Device device);
-  void add_step(std::span<const int64_t> samples, int64_t accumulate, uint64_t number);
+  void add_step(std::span<const int64_t> samples, const Division& division, int64_t number,
+                int64_t first);
   static std::vector<Tensor> read(const Reading& reading, const Part& part);
   void prefetch();
 

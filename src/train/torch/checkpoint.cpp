@@ -86,11 +86,17 @@ bool Trainer::wants_checkpoint() const {
 // Reads the file, if there is one, and compares what it is of; restore() takes the rest.
 void Trainer::open_checkpoint() {
   facts_ = facts_of(network_, teacher_, training_, validation_, options_, device_);
-  if (!std::filesystem::exists(options_.checkpoint)) return;
-  std::istringstream bytes(read_file(options_.checkpoint));
+  // Rank 0 reads it for all.
+  std::string file;
+  if (is_first() && std::filesystem::exists(options_.checkpoint)) {
+    file = read_file(options_.checkpoint);
+  }
+  if (group_ != nullptr) file = group_->text_of_first(file);
+  if (file.empty() && !(group_ == nullptr && std::filesystem::exists(options_.checkpoint))) return;
+  std::istringstream bytes(std::move(file));
   auto archive = std::make_unique<InputArchive>();
   RunFacts before;
-  int64_t threads = 0;
+  int64_t threads = 0, ranks = 1;
   try {
     archive->load_from(bytes, device_);
     c10::IValue text;
@@ -102,12 +108,17 @@ void Trainer::open_checkpoint() {
     }
     before = facts_from_json(text.toStringRef());
     threads = read_one(*archive, "threads").item<int64_t>();
+    torch::Tensor many;
+    if (archive->try_read("ranks", many)) ranks = many.item<int64_t>();
   } catch (const c10::Error&) {
     fail(ErrorCode::invalid_data, "checkpoint {} is damaged; remove it to begin anew",
          options_.checkpoint);
   }
-  // Sums depend on the number of threads: one that nobody asked for is the checkpoint's.
-  if (options_.threads == 0 || options_.threads == threads) {
+  // Sums depend on the number of threads: one that nobody asked for is the checkpoint's. They
+  // depend on the ranks too, which need not be as many as they were.
+  if (group_ != nullptr || ranks > 1) {
+    before.back() = facts_.back();
+  } else if (options_.threads == 0 || options_.threads == threads) {
     options_.threads = static_cast<int>(threads);
     before.back() = facts_.back();
   } else {
@@ -124,10 +135,12 @@ void Trainer::open_checkpoint() {
 }
 
 void Trainer::save_checkpoint() {
+  if (!is_first()) return;  // it has nothing that rank 0 has not
   OutputArchive archive, optimizer;
   archive.write("schema", torch::tensor(kSchema));
   archive.write("facts", c10::IValue(to_json(facts_)));
   archive.write("threads", torch::tensor(static_cast<int64_t>(options_.threads)));
+  archive.write("ranks", torch::tensor(static_cast<int64_t>(group_ ? group_->size() : 1)));
   archive.write("position", torch::tensor({static_cast<int64_t>(position_.epoch), position_.step}));
   archive.write("loss", torch::tensor(position_.loss, torch::kDouble));
   archive.write("start", epochs_to_tensor({result_.start}));

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/check.h"
+#include "train/torch/shared_norm.h"
 
 namespace nibble {
 namespace {
@@ -38,7 +39,11 @@ torch::Tensor FoldedNorm::by_row(const torch::Tensor& channels, const torch::Ten
   return channels.reshape(extents);
 }
 
-torch::Tensor FoldedNorm::run(const torch::Tensor& z, const torch::Tensor& shift) {
+torch::Tensor FoldedNorm::run(const torch::Tensor& z, const torch::Tensor& shift,
+                              RankGroup* ranks) {
+  if (ranks != nullptr) {
+    return shared_batch_norm(z, gain_, shift, mean_, variance_, kNewShare, kEpsilon, *ranks);
+  }
   return torch::batch_norm(z, gain_, shift, mean_, variance_, true, kNewShare, kEpsilon, false);
 }
 

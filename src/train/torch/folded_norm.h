@@ -4,6 +4,7 @@
 #include <torch/torch.h>
 
 #include "nibble/graph.h"
+#include "train/torch/rank_group.h"
 
 namespace nibble {
 
@@ -30,8 +31,9 @@ class FoldedNorm {
   /// A vector per output channel, shaped to broadcast against a weight.
   static torch::Tensor by_row(const torch::Tensor& channels, const torch::Tensor& weight);
 
-  /// With the statistics of `z` ([n, channels, ...]), which move the running ones.
-  torch::Tensor run(const torch::Tensor& z, const torch::Tensor& shift);
+  /// With the statistics of `z` ([n, channels, ...]), which move the running ones; `ranks`: of what
+  /// all of them have. Null: there are no others.
+  torch::Tensor run(const torch::Tensor& z, const torch::Tensor& shift, RankGroup* ranks);
 
   /// Adds to what start() goes by.
   void measure(const torch::Tensor& z);

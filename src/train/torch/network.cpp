@@ -52,6 +52,11 @@ bool Network::keeps_pairs_safe() const {
   });
 }
 
+std::optional<NodeId> Network::branching() const {
+  if (bodies_.empty()) return std::nullopt;
+  return bodies_.front().owner;
+}
+
 std::vector<torch::Tensor> Network::state() const {
   std::vector<torch::Tensor> state;
   for (const Parameter& parameter : parameters_) state.push_back(parameter.tensor.detach());

@@ -65,6 +65,7 @@ class Network {
     double unrounded = 0;
     /// What start_norms() goes by is measured on the way.
     bool measures_norms = false;
+    AmongRanks among;  // in training
   };
   /// The values `wanted`, for graph inputs in order. Typed values are fake-quantized.
   std::vector<torch::Tensor> forward(const std::vector<torch::Tensor>& inputs,
@@ -77,6 +78,8 @@ class Network {
   bool keeps_pairs_safe() const;
   /// Those of bodies included.
   const std::vector<Parameter>& parameters() const { return all_parameters_; }
+  /// An operator with bodies (If), if there is one: which of them runs is each rank's own matter.
+  std::optional<NodeId> branching() const;
   /// All that training changes: parameters and running statistics, in a fixed order.
   std::vector<torch::Tensor> state() const;
   void set_state(const std::vector<torch::Tensor>& state);

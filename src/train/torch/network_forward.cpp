@@ -86,8 +86,9 @@ std::vector<torch::Tensor> Network::run_node(NodeId id, const std::vector<torch:
   }
   std::optional<Error> refusal;
   try {
-    return run_torch_op(*find_torch_op(node.op, node.domain), node, graph_.opset(), arguments,
-                        mode.training, mix(mode.seed, static_cast<uint64_t>(id.index)));
+    return run_torch_op(
+        *find_torch_op(node.op, node.domain), node, graph_.opset(), arguments,
+        {mode.training, mix(mode.seed, static_cast<uint64_t>(id.index)), mode.among});
   } catch (const Error& error) {
     const bool differentiated = torch::GradMode::is_enabled() &&
                                 std::ranges::any_of(arguments, [](const torch::Tensor& argument) {

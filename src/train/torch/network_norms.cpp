@@ -70,8 +70,8 @@ torch::Tensor Network::run_normalised(FoldedNorm& norm, const Node& node,
                                       const Mode& mode) {
   const torch::Tensor& bias = arguments.at(2);
   const torch::Tensor z = run_torch_op(*find_torch_op(node.op, node.domain), node, graph_.opset(),
-                                       {arguments[0], arguments[1], {}}, false, 0)[0];
-  if (!mode.measures_norms) return norm.run(z, bias);
+                                       {arguments[0], arguments[1], {}}, {})[0];
+  if (!mode.measures_norms) return norm.run(z, bias, mode.among.ranks);
   norm.measure(z);
   std::vector<int64_t> extents(static_cast<size_t>(z.dim()), 1);
   extents[1] = bias.numel();

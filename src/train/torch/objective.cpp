@@ -66,6 +66,18 @@ torch::Tensor check_logits(const torch::Tensor& logits, const Head& head, int cl
   return flat;
 }
 
+void Tally::merge(Tally&& other) {
+  loss += other.loss;
+  samples += other.samples;
+  correct += other.correct;
+  signal.resize(std::max(signal.size(), other.signal.size()));
+  error.resize(signal.size());
+  for (size_t i = 0; i < other.signal.size(); ++i) {
+    signal[i] += other.signal[i];
+    error[i] += other.error[i];
+  }
+}
+
 double Tally::sqnr_db() const {
   double sum = 0;
   for (size_t i = 0; i < signal.size(); ++i) {

@@ -31,6 +31,7 @@ struct Tally {
   int64_t correct = 0;                // with labels
   std::vector<double> signal, error;  // by judged output: sums of squares
 
+  void merge(Tally&& other);
   /// Of the outputs against the teacher's, in dB, the mean over outputs.
   double sqnr_db() const;
 };

@@ -51,10 +51,9 @@ TorchCall::Tensors on_one_device(const TorchCall::Tensors& inputs) {
 }  // namespace
 
 std::vector<torch::Tensor> run_torch_op(const TorchOpRow& row, const Node& node, int opset,
-                                        const TorchCall::Tensors& inputs, bool training,
-                                        uint64_t seed) {
+                                        const TorchCall::Tensors& inputs, const TorchMode& mode) {
   TorchCall::Tensors guarded = on_one_device(inputs);
-  if (!row.singular) return row.run(TorchCall(node, opset, guarded, training, seed));
+  if (!row.singular) return row.run(TorchCall(node, opset, guarded, mode));
   for (torch::Tensor& input : guarded) {
     if (!input.defined() || !input.requires_grad()) continue;
     input = input.view_as(input);
@@ -62,7 +61,7 @@ std::vector<torch::Tensor> run_torch_op(const TorchOpRow& row, const Node& node,
       return torch::where(gradient.isfinite(), gradient, torch::zeros_like(gradient));
     });
   }
-  return row.run(TorchCall(node, opset, guarded, training, seed));
+  return row.run(TorchCall(node, opset, guarded, mode));
 }
 
 const TorchOpRow* find_torch_op(std::string_view op, std::string_view domain) {

@@ -12,18 +12,34 @@
 
 namespace nibble {
 
+class RankGroup;
+
+/// Where the samples of a pass in training stand among those that all ranks see at once.
+struct AmongRanks {
+  RankGroup* ranks = nullptr;  // null: there are no others
+  int64_t before = 0;          // samples of lower ranks
+  int64_t own = 0;
+  int64_t all = 0;
+};
+
+/// How a network is run.
+struct TorchMode {
+  bool training = false;  // batch statistics, dropout
+  uint64_t seed = 0;      // of this node in this step
+  AmongRanks among;
+};
+
 /// One node being run.
 class TorchCall {
  public:
   using Tensors = std::vector<torch::Tensor>;
 
-  TorchCall(const Node& node, int opset, const Tensors& inputs, bool training, uint64_t seed)
-      : node(node), opset(opset), training(training), seed(seed), inputs_(inputs) {}
+  TorchCall(const Node& node, int opset, const Tensors& inputs, const TorchMode& mode)
+      : node(node), opset(opset), mode(mode), inputs_(inputs) {}
 
   const Node& node;
   const int opset;
-  const bool training;  // batch statistics, dropout
-  const uint64_t seed;  // of this node in this step
+  const TorchMode mode;
 
   bool has(size_t i) const { return i < inputs_.size() && inputs_[i].defined(); }
   size_t count() const { return inputs_.size(); }
@@ -51,8 +67,7 @@ inline constexpr bool kSingular = true;
 
 /// What the row computes, with gradients that are finite as far as those behind it are.
 std::vector<torch::Tensor> run_torch_op(const TorchOpRow& row, const Node& node, int opset,
-                                        const TorchCall::Tensors& inputs, bool training,
-                                        uint64_t seed);
+                                        const TorchCall::Tensors& inputs, const TorchMode& mode);
 
 std::span<const TorchOpRow> torch_function_ops();
 std::span<const TorchOpRow> torch_index_ops();

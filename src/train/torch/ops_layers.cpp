@@ -5,6 +5,7 @@
 
 #include "base/check.h"
 #include "train/torch/op.h"
+#include "train/torch/shared_norm.h"
 
 namespace nibble {
 namespace {
@@ -161,9 +162,14 @@ Outputs batch_normalization(const Call& call) {
   if (attributes.integer("training_mode", 0) != 0) {
     fail(ErrorCode::unsupported, "training has no BatchNormalization that gives its statistics");
   }
+  const double new_share = 1.0 - attributes.real("momentum", 0.9F);
+  const double epsilon = attributes.real("epsilon", 1e-5F);
+  if (call.mode.training && call.mode.among.ranks != nullptr) {
+    return {shared_batch_norm(call.in(0), call.in(1), call.in(2), call.in(3), call.in(4), new_share,
+                              epsilon, *call.mode.among.ranks)};
+  }
   return {torch::batch_norm(call.in(0), call.in(1), call.in(2), call.in(3), call.in(4),
-                            call.training, 1.0 - attributes.real("momentum", 0.9F),
-                            attributes.real("epsilon", 1e-5F), false)};
+                            call.mode.training, new_share, epsilon, false)};
 }
 
 Outputs layer_normalization(const Call& call) {
@@ -235,9 +241,16 @@ Outputs dropout(const Call& call) {
   const Tensor& x = call.in(0);
   double ratio = call.node.attributes.real("ratio", 0.5F);
   if (call.has(1)) ratio = call.in(1).item<double>();
-  if (!call.training || ratio <= 0) return {x};
-  torch::Generator generator = at::detail::createCPUGenerator(call.seed);
-  const Tensor keep = torch::empty(x.sizes(), torch::kFloat).bernoulli_(1 - ratio, generator);
+  if (!call.mode.training || ratio <= 0) return {x};
+  torch::Generator generator = at::detail::createCPUGenerator(call.mode.seed);
+  // That of the samples of all ranks, and of it what is this rank's.
+  const AmongRanks& among = call.mode.among;
+  Extents extents = x.sizes().vec();
+  const bool shared = among.ranks != nullptr && x.dim() > 0 && extents[0] % among.own == 0;
+  const int64_t rows = shared ? extents[0] / among.own : 0;  // of a sample
+  if (shared) extents[0] = among.all * rows;
+  Tensor keep = torch::empty(extents, torch::kFloat).bernoulli_(1 - ratio, generator);
+  if (shared) keep = keep.narrow(0, among.before * rows, among.own * rows);
   return {x * keep.to(x.device()) / (1 - ratio)};
 }
 

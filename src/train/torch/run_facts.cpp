@@ -14,6 +14,9 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
+constexpr const char* kTrainingSamples = "the number of training samples";
+constexpr const char* kValidationSamples = "the number of validation samples";
+
 void add_tensor(Sha256& digest, const Tensor& tensor) {
   digest.add(tensor.shape().to_string());
   digest.add(std::span(static_cast<const std::byte*>(tensor.raw()), tensor.bytes()));
@@ -51,10 +54,23 @@ RunFacts facts_of(const Network& network, const Network* teacher, const Dataset&
                   const Dataset& validation, const TrainOptions& options, torch::Device device) {
   RunFacts facts = {{"the network", "#" + digest_of(network)}};
   facts.emplace_back("the teacher", teacher != nullptr ? "#" + digest_of(teacher->graph()) : "#");
-  for (const auto& [name, data] : {std::pair("training", &training), {"validation", &validation}}) {
-    facts.emplace_back(fmt::format("the number of {} samples", name), std::to_string(data->size()));
-    facts.emplace_back(fmt::format("the {} samples", name), "#" + digest_of(*data));
+  for (auto& [name, value] : told_facts(training, validation, options, device)) {
+    facts.emplace_back(name, value);
+    if (name == kTrainingSamples) {
+      facts.emplace_back("the training samples", "#" + digest_of(training));
+    } else if (name == kValidationSamples) {
+      facts.emplace_back("the validation samples", "#" + digest_of(validation));
+    }
   }
+  facts.emplace_back("the guard of pairs", network.keeps_pairs_safe() ? "on" : "off");
+  facts.emplace_back("--threads", std::to_string(options.threads));
+  return facts;
+}
+
+RunFacts told_facts(const Dataset& training, const Dataset& validation, const TrainOptions& options,
+                    torch::Device device) {
+  RunFacts facts = {{kTrainingSamples, std::to_string(training.size())},
+                    {kValidationSamples, std::to_string(validation.size())}};
   for (const OptionRow<TrainOptions>& row : train_option_rows()) {
     const auto value = row.get(options);
     if (!shapes_result(row.spec) || row.spec.key == "device" || !value) continue;
@@ -62,10 +78,8 @@ RunFacts facts_of(const Network& network, const Network* teacher, const Dataset&
   }
   facts.emplace_back("momentum", fmt::format("{}", options.momentum));
   facts.emplace_back("the warm-up in epochs", fmt::format("{}", options.warmup_epochs));
-  facts.emplace_back("the guard of pairs", network.keeps_pairs_safe() ? "on" : "off");
   facts.emplace_back("--seed", std::to_string(options.seed));
   facts.emplace_back("--device", device.is_cuda() ? "cuda" : "cpu");
-  facts.emplace_back("--threads", std::to_string(options.threads));
   return facts;
 }
 

@@ -20,6 +20,11 @@ using RunFacts = std::vector<std::pair<std::string, std::string>>;
 RunFacts facts_of(const Network& network, const Network* teacher, const Dataset& training,
                   const Dataset& validation, const TrainOptions& options, torch::Device device);
 
+/// Those that can be read, but for the number of threads: what all ranks of a job have to be given
+/// alike. The samples are counted, not looked at.
+RunFacts told_facts(const Dataset& training, const Dataset& validation, const TrainOptions& options,
+                    torch::Device device);
+
 std::string to_json(const RunFacts& facts);
 RunFacts facts_from_json(const std::string& json);
 

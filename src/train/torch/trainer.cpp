@@ -6,7 +6,10 @@
 
 #include "base/check.h"
 #include "base/machine.h"
+#include "base/ordered_sum.h"
+#include "base/packing.h"
 #include "train/log/log.h"
+#include "train/patient_progress.h"
 #include "train/services.h"
 #include "train/torch/tensors.h"
 
@@ -20,6 +23,38 @@ const Graph* graph_of(const Network* teacher) {
 int64_t steps_of(const Dataset& data, const TrainOptions& options) {
   const int64_t step = int64_t{options.batch} * options.accumulate;
   return (data.size() + step - 1) / step;
+}
+
+// Of all ranks, the same as one would add up.
+Tally total_of(const OrderedSum<Tally>& tallies, RankGroup* ranks) {
+  if (ranks == nullptr) return tallies.total();
+  Packer mine;
+  mine.put(tallies.runs().size());
+  for (const auto& [first, last, tally] : tallies.runs()) {
+    mine.put(first);
+    mine.put(last);
+    mine.put(tally.loss);
+    mine.put(tally.samples);
+    mine.put(tally.correct);
+    mine.put(tally.signal);
+    mine.put(tally.error);
+  }
+  OrderedSum<Tally> all;
+  for (const std::string& bytes : ranks->gather(mine.take())) {
+    Unpacker packed(bytes);
+    for (auto left = packed.get<size_t>(); left > 0; --left) {
+      OrderedSum<Tally>::Run run;
+      run.first = packed.get<int64_t>();
+      run.last = packed.get<int64_t>();
+      run.part = {.loss = packed.get<double>(),
+                  .samples = packed.get<int64_t>(),
+                  .correct = packed.get<int64_t>(),
+                  .signal = packed.list<double>(),
+                  .error = packed.list<double>()};
+      all.append(std::move(run));
+    }
+  }
+  return all.total();
 }
 
 }  // namespace
@@ -37,6 +72,8 @@ Trainer::Trainer(Network& network, Network* teacher, const Dataset& training,
       training_(training),
       validation_(validation),
       options_(options),
+      group_(options.ranks != nullptr && options.ranks->size() > 1 ? as_group(options.ranks)
+                                                                   : nullptr),
       device_(device),
       feed_(Feed::of(network.graph(), graph_of(teacher), training, options.batch, options.threads)),
       validation_feed_(Feed::of(network.graph(), graph_of(teacher), validation,
@@ -47,6 +84,13 @@ Trainer::Trainer(Network& network, Network* teacher, const Dataset& training,
       schedule_(options, steps_per_epoch_),
       mover_(network, options, !objective_.labelled()) {
   if (options.mixup > 0) require_mixable();
+  if (options.ranks != nullptr && options.ranks->size() > 1 && group_ == nullptr) {
+    fail(ErrorCode::invalid_argument, "the ranks that train together are made by join_ranks()");
+  }
+  if (group_ != nullptr) {
+    require_shareable();
+    sum_.emplace(network, *group_);
+  }
   if (teacher != nullptr) {
     teacher_player_.emplace(*teacher, network.graph(), feed_, objective_.wanted_of_teacher());
   }
@@ -64,6 +108,43 @@ void Trainer::require_mixable() const {
     fail(ErrorCode::invalid_argument, "--mixup: '{}' holds {}, which cannot be mixed", field.name,
          name_of(field.dtype));
   }
+}
+
+void Trainer::require_shareable() const {
+  if (const auto node = network_.branching()) {
+    fail(ErrorCode::unsupported,
+         "{} chooses what is run: one rank has to train this network, not {}",
+         describe(network_.graph().node(*node)), group_->size());
+  }
+  if (feed_.fills) {
+    fail(ErrorCode::unsupported,
+         "the network takes {} samples and no fewer, which cannot be dealt out: one rank has to "
+         "train it, not {}",
+         feed_.batch, group_->size());
+  }
+}
+
+// What is not the same everywhere would show as nonsense, or not at all.
+void Trainer::agree_on_options() {
+  const RunFacts mine = told_facts(training_, validation_, options_, device_);
+  const std::vector<std::string> all = group_->gather(to_json(mine));
+  for (size_t rank = 0; rank < all.size(); ++rank) {
+    const std::string other = differences(facts_from_json(all[0]), facts_from_json(all[rank]));
+    if (other.empty()) continue;
+    fail(ErrorCode::invalid_argument, "rank {} was started with other options than rank 0: {}",
+         rank, other);
+  }
+}
+
+// Ranks move their parameters by the same sums; that they stay alike is made sure of, as machines
+// may differ in what they are.
+void Trainer::copy_state_of_first() {
+  std::vector<torch::Tensor> state;
+  for (const torch::Tensor& tensor : network_.state()) {
+    state.push_back(tensor.clone());
+    group_->copy_from_first(state.back());
+  }
+  network_.set_state(state);
 }
 
 std::vector<torch::Tensor> Trainer::ask_teacher(Player& teacher, const Batch& batch) const {
@@ -115,7 +196,8 @@ torch::Tensor Trainer::loss_of(const Batch& batch, int64_t step) {
   const uint64_t seed = options_.seed * 1'000'003 + static_cast<uint64_t>(step);
   const Network::Mode mode{
       .training = objective_.labelled() && batch.whole,
-      .seed = seed + 0x9e3779b97f4a7c15ULL * static_cast<uint64_t>(batch.number)};
+      .seed = seed + 0x9e3779b97f4a7c15ULL * static_cast<uint64_t>(batch.number),
+      .among = batch.among};
   const torch::Tensor loss = objective_.loss(student_.run(batch, mode), wanted, batch);
   if (batch.count == batch.step_samples) return loss;
   return loss * (static_cast<double>(batch.count) / static_cast<double>(batch.step_samples));
@@ -155,8 +237,10 @@ void Trainer::train_epoch() {
       fmt::format("training, epoch {} of {}", position_.epoch + 1, options_.epochs);
   report_progress(options_.progress, stage, position_.step, steps_per_epoch_);
   if (position_.step == steps_per_epoch_) return;
-  Batches batches =
-      Batches::shuffled(training_, feed_, options_, position_.epoch, position_.step, device_);
+  if (group_ != nullptr) copy_state_of_first();
+  Batches batches = Batches::shuffled(training_, feed_, options_, position_.epoch, position_.step,
+                                      device_, group_);
+  const auto* patient = dynamic_cast<const PatientProgress*>(options_.progress);
   double step_loss = 0;
   torch::Tensor open;  // of a walk along a sequence: differentiated at its end
   mover_.forget_gradients();
@@ -166,6 +250,8 @@ void Trainer::train_epoch() {
     step_loss += loss.item<double>();
     if (feed_.in_sequence()) {
       open = open.defined() ? open + loss : loss;
+    } else if (sum_) {
+      sum_->backward(loss, batch->ends_step);
     } else if (std::isfinite(step_loss)) {
       loss.backward();
     }
@@ -174,9 +260,12 @@ void Trainer::train_epoch() {
     open = torch::Tensor();
     student_.detach();
     if (!batch->ends_step) continue;
-    update(step_loss, batch->step_samples);
-    tell_step(batches, step_loss, batch->step_samples);
+    StepSums sums{.loss = step_loss};
+    if (sum_) sums = sum_->finish({step_loss, patient != nullptr && patient->asked_to_stop()});
+    update(sums.loss, batch->step_samples);
+    tell_step(batches, sums.loss, batch->step_samples);
     step_loss = 0;
+    if (sums.stop) fail(ErrorCode::cancelled, "stopped by the user");
     if (wants_checkpoint()) {
       save_checkpoint();
       pace_.start();
@@ -188,19 +277,25 @@ void Trainer::train_epoch() {
 void Trainer::validate(Epoch& epoch) {
   const torch::NoGradGuard no_gradient;
   Batches batches = Batches::in_order(validation_, validation_feed_, std::max(options_.batch, 64),
-                                      options_.threads, device_);
+                                      options_.threads, device_, group_);
   Player student(network_, network_.graph(), validation_feed_, objective_.wanted());
   std::optional<Player> teacher;
   if (teacher_ != nullptr && !objective_.labelled()) {
     teacher.emplace(*teacher_, network_.graph(), validation_feed_, objective_.wanted_of_teacher());
   }
-  Tally tally;
+  std::optional<OrderedSum<Tally>> tallies;
+  int64_t seen = 0;
   while (const auto batch = batches.next()) {
-    report_progress(options_.progress, "validation", tally.samples, validation_.size());
+    report_progress(options_.progress, "validation", seen, validation_.size());
     std::vector<torch::Tensor> wanted;
     if (teacher) wanted = ask_teacher(*teacher, *batch);
+    Tally tally;
     objective_.judge(student.run(*batch, {}), wanted, *batch, tally);
+    if (!tallies) tallies.emplace(batch->first);
+    tallies->add(batch->first, std::move(tally));
+    seen += batch->count * (group_ != nullptr ? group_->size() : 1);
   }
+  const Tally tally = total_of(tallies ? *tallies : OrderedSum<Tally>(), group_);
   const auto samples = static_cast<double>(tally.samples);
   epoch.validation_samples = tally.samples;
   epoch.validation_accuracy = static_cast<double>(tally.correct) / samples;
@@ -256,6 +351,7 @@ void Trainer::end_epoch() {
 }
 
 TrainResult Trainer::run() {
+  if (group_ != nullptr) agree_on_options();
   if (has_checkpoint()) open_checkpoint();
   try_out();
   measure_teacher();
@@ -263,9 +359,12 @@ TrainResult Trainer::run() {
   if (resumes) {
     restore();
   } else {
+    if (group_ != nullptr) copy_state_of_first();
     validate(result_.start);
     keep_best();
   }
+  // Rank 0 alone writes.
+  if (!is_first()) options_.log = options_.tensorboard = "";
   logs_ = open_logs(options_, {.resumes = resumes,
                                .step = global_step(),
                                .epochs = position_.epoch,

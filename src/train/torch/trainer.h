@@ -8,10 +8,12 @@
 
 #include "nibble/train.h"
 #include "train/torch/batches.h"
+#include "train/torch/gradient_sum.h"
 #include "train/torch/network.h"
 #include "train/torch/objective.h"
 #include "train/torch/optimizer.h"
 #include "train/torch/pace.h"
+#include "train/torch/rank_group.h"
 #include "train/torch/run_facts.h"
 
 namespace nibble {
@@ -64,6 +66,10 @@ class Trainer {
   };
 
   void require_mixable() const;
+  void require_shareable() const;
+  void agree_on_options();
+  void copy_state_of_first();
+  bool is_first() const { return group_ == nullptr || group_->rank() == 0; }
   void try_out();
   void measure_teacher();
   void train_epoch();
@@ -90,6 +96,7 @@ class Trainer {
   const Dataset& training_;
   const Dataset& validation_;
   TrainOptions options_;
+  RankGroup* group_;  // null: there are no others
   torch::Device device_;
   Feed feed_;
   Feed validation_feed_;
@@ -99,6 +106,7 @@ class Trainer {
   int64_t steps_per_epoch_ = 0;
   Schedule schedule_;
   Mover mover_;
+  std::optional<GradientSum> sum_;  // over the ranks
   Position position_;
   TrainResult result_;               // its graph is made at the end
   std::vector<torch::Tensor> best_;  // state of the best epoch
