@@ -136,6 +136,15 @@ std::string list_of(const std::vector<int>& ranks) {
 
 std::vector<uint8_t> bytes_of(std::string_view text) { return {text.begin(), text.end()}; }
 
+/// A process group whose connections can be given up, so that nobody waits at their other ends.
+class Lane final : public c10d::ProcessGroupGloo {
+ public:
+  using ProcessGroupGloo::ProcessGroupGloo;
+  void hang_up() {
+    for (const auto& context : contexts_) context->closeConnections();
+  }
+};
+
 class GlooRanks final : public RankGroup {
  public:
   explicit GlooRanks(const RankPlace& place) : place_(place) {
@@ -147,7 +156,7 @@ class GlooRanks final : public RankGroup {
     await_all();
     for (size_t lane = 0; lane < lanes_.size(); ++lane) {
       lanes_[lane] = guarded([&] {
-        return c10::make_intrusive<c10d::ProcessGroupGloo>(
+        return c10::make_intrusive<Lane>(
             c10::make_intrusive<c10d::PrefixStore>(fmt::format("lane{}", lane), store_), place.rank,
             place.size, gloo_options(place));
       });
@@ -187,7 +196,7 @@ class GlooRanks final : public RankGroup {
     try {
       store_->set(given_up(place_.rank), bytes_of(sentence));
       // What the others wait for breaks off, and they read it there, where rank 0 holds the store.
-      for (auto& lane : lanes_) lane.reset();
+      hang_up();
       for (int look = 0; look < 20; ++look) {
         std::this_thread::sleep_for(Milliseconds(50));
         int done = 0;
@@ -228,10 +237,9 @@ class GlooRanks final : public RankGroup {
   }
 
  private:
-  c10d::ProcessGroupGloo& lane(SumLane which) {
-    const auto& group = lanes_[static_cast<size_t>(which)];
-    if (!group) throw LostRank("this rank gave up before, and the others went on alone", true);
-    return *group;
+  Lane& lane(SumLane which) {
+    if (failed_) throw LostRank("this rank gave up before, and the others ended", true);
+    return *lanes_[static_cast<size_t>(which)];
   }
 
   std::vector<torch::Tensor> gather_tensors(torch::Tensor mine) {
@@ -296,6 +304,12 @@ class GlooRanks final : public RankGroup {
         true);
   }
 
+  void hang_up() {
+    for (const auto& lane : lanes_) {
+      if (lane) lane->hang_up();
+    }
+  }
+
   static std::string given_up(int rank) { return fmt::format("gave up/{}", rank); }
   static std::string left(int rank) { return fmt::format("left/{}", rank); }
 
@@ -315,6 +329,7 @@ class GlooRanks final : public RankGroup {
     int first_left = place_.rank;
     try {
       store_->set(left(place_.rank), bytes_of("1"));
+      hang_up();
       for (int look = 0; look < kLooks; ++look) {
         std::this_thread::sleep_for(Milliseconds(50));
         silent.clear();
@@ -371,7 +386,7 @@ class GlooRanks final : public RankGroup {
 
   const RankPlace place_;
   c10::intrusive_ptr<c10d::Store> store_;
-  std::array<c10::intrusive_ptr<c10d::ProcessGroupGloo>, 2> lanes_;  // by SumLane
+  std::array<c10::intrusive_ptr<Lane>, 2> lanes_;  // by SumLane
   bool failed_ = false;
 };
 

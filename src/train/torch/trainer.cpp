@@ -386,6 +386,8 @@ TrainResult Trainer::run() {
       train_epoch();
       end_epoch();
     }
+  } catch (const LostRank& error) {
+    throw LostRank(error.message(), error.told_here());  // whatever was computed
   } catch (const Error& error) {
     if (error.code() == ErrorCode::cancelled) stop_for_now();
     throw;
