@@ -109,7 +109,7 @@ void check_ranges_of(const Graph& graph, const RangeReport& ranges) {
 
 // Of the inputs that leave sizes open: what the first sample makes of them.
 std::map<std::string, Shape> open_shapes(const Graph& graph, const Dataset& data) {
-  BatchReader reader(data, 1, {.batch = 1});
+  BatchReader reader(data, {0, 1}, {.batch = 1});
   const std::optional<SampleBatch> first = reader.next();
   std::map<std::string, Shape> shapes;
   if (!first) return shapes;
