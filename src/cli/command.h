@@ -35,7 +35,7 @@ struct CommonOptions {
   uint64_t seed = 0;
   void declare(CLI::App& app, bool measures = true);
   RunSettings settings(ProgressSink* progress) const {
-    return {threads, seed, progress, job_ranks()};
+    return {.threads = threads, .seed = seed, .progress = progress, .ranks = job_ranks()};
   }
 };
 
