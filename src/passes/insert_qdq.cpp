@@ -102,7 +102,7 @@ class Inserter {
   ValueId clip(ValueId raw, const std::string& name, const QuantParams& quant, NodeId& last);
   Pair add_parameters(const std::string& name, const QuantParams& quant, const Shape& shape);
   Node qdq(const char* op, ValueId input, const Pair& pair, ValueId output,
-           const QuantParams& quant);
+           const QuantParams& quant, const std::string& name);
 
   Graph& graph_;
   GraphEditor editor_;
@@ -128,12 +128,10 @@ Pair Inserter::add_parameters(const std::string& name, const QuantParams& quant,
                                       pack_integers(quant.storage, groups, quant.zero_point))};
 }
 
-// What it is of is said by the names of its values; its own is short: there are more of these nodes
-// than of all others.
 Node Inserter::qdq(const char* op, ValueId input, const Pair& pair, ValueId output,
-                   const QuantParams& quant) {
+                   const QuantParams& quant, const std::string& name) {
   Node node{.op = op,
-            .name = editor_.unique_node_name(*op == 'Q' ? "q" : "dq"),
+            .name = editor_.unique_node_name(name),
             .inputs = {input, pair.scale},
             .outputs = {output}};
   if (pair.zero_point) node.inputs.push_back(pair.zero_point);
@@ -169,7 +167,7 @@ void Inserter::insert_for_constant(ValueId id) {
   graph_.notes.move_storage(id, stored);
   graph_.notes.forget_input(id);
   const Pair pair = add_parameters(name, quant, codes.shape());
-  editor_.insert_at_front(qdq("DequantizeLinear", stored, pair, id, quant));
+  editor_.insert_at_front(qdq("DequantizeLinear", stored, pair, id, quant, name + "_dq"));
 }
 
 // Real limits that keep the codes in [qmin, qmax], where the stored type has more.
@@ -181,7 +179,7 @@ ValueId Inserter::clip(ValueId raw, const std::string& name, const QuantParams& 
   const ValueId clipped = editor_.add_value(name + "_clipped", graph_.value(raw).type);
   graph_.value(clipped).type.quant.reset();
   Node node{.op = "Clip",
-            .name = editor_.unique_node_name("clip"),
+            .name = editor_.unique_node_name(name + "_clip"),
             .inputs = {raw},
             .outputs = {clipped}};
   if (graph_.opset() < 11) {
@@ -260,9 +258,9 @@ void Inserter::insert_for_activation(ValueId id) {
   TensorType code_type{.dtype = quant.storage, .shape = type.shape, .quant = {}};
   const ValueId codes = editor_.add_value(name + "_quantized", code_type);
   const Pair pair = add_parameters(name, quant, type.shape);
-  Node q = qdq("QuantizeLinear", source, pair, codes, quant);
+  Node q = qdq("QuantizeLinear", source, pair, codes, quant, name + "_q");
   last = last ? editor_.insert_after(last, std::move(q)) : editor_.insert_at_front(std::move(q));
-  editor_.insert_after(last, qdq("DequantizeLinear", codes, pair, result, quant));
+  editor_.insert_after(last, qdq("DequantizeLinear", codes, pair, result, quant, name + "_dq"));
 }
 
 }  // namespace
