@@ -50,10 +50,10 @@ struct RankPlace {
   double timeout = 300;               // seconds to wait for an answer of the others
 };
 
-/// By the variables that torchrun sets: RANK, WORLD_SIZE, LOCAL_RANK, LOCAL_WORLD_SIZE,
-/// MASTER_ADDR, MASTER_PORT; and NIBBLE_RANK_TIMEOUT, in seconds. A process without WORLD_SIZE, or
-/// with one of 1, is a job of its own. Throws Error{invalid_argument} naming a variable that is
-/// missing or makes no sense.
+/// By the variables of torchrun: RANK, WORLD_SIZE, LOCAL_RANK, LOCAL_WORLD_SIZE, MASTER_ADDR and
+/// MASTER_PORT (the next port where torchrun's agent is at this one); and NIBBLE_RANK_TIMEOUT. A
+/// process without WORLD_SIZE, or with 1, is a job of its own. Throws Error{invalid_argument}
+/// naming a variable that is missing or makes no sense.
 RankPlace launched_place();
 
 /// A part of what is counted from 0.

@@ -12,6 +12,8 @@ onnx.ModelProto or what another verb gave; data may be whatever the command line
 What goes wrong is `nibble.Error`, one sentence. docs/python.md has an example of each.
 """
 
+import atexit
+
 from . import _core
 from .comparison import Comparison, LayerError, compare
 from .errors import Error, InternalError
@@ -26,6 +28,7 @@ from .session import NodeArg, Session
 from .training import Training, finetune, qat, train
 
 __version__: str = _core.version
+atexit.register(_core.leave_job)
 
 
 def about() -> dict[str, str | int]:
@@ -49,9 +52,20 @@ def architectures() -> dict[str, str]:
     return _core.architectures()
 
 
+def rank() -> int:
+    """Of this process among those that a launcher (torchrun, nibble launch) started for one job, from 0; alone: 0. Every rank gets
+    the same results, so one may write them: `if nibble.rank() == 0: small.save("small.onnx")`."""
+    return _core.rank()
+
+
+def ranks() -> int:
+    """How many processes a launcher started for this job; alone: 1."""
+    return _core.ranks()
+
+
 __all__ = [
     "Bench", "Check", "Choice", "Comparison", "Constant", "Dataset", "Difference", "Error", "Evaluation", "Grid", "Inspection",
     "InternalError", "Layer", "LayerError", "Model", "NodeArg", "Operators", "Profile", "Ranges", "Row", "Session", "TensorRange",
     "Training", "Value", "about", "analyze", "architectures", "bench", "check", "choose_bits", "compare", "dataset", "evaluate",
-    "finetune", "inspect", "load", "metrics", "ops", "profile", "qat", "quantize", "targets", "train",
+    "finetune", "inspect", "load", "metrics", "ops", "profile", "qat", "quantize", "rank", "ranks", "targets", "train",
 ]  # fmt: skip

@@ -6,6 +6,7 @@
 
 #include "module.h"
 #include "nibble/error.h"
+#include "verbs/job.h"
 
 namespace nibble::python {
 namespace {
@@ -44,6 +45,10 @@ void translate(const std::exception_ptr& thrown, void*) {
   try {
     std::rethrow_exception(thrown);
   } catch (const Error& error) {
+    // The script may end by it, and other ranks would wait.
+    const nb::gil_scoped_release released;
+    give_up_job(error.what());
+    const nb::gil_scoped_acquire held;
     raise("make_error", error, name_of(error.code()));
   } catch (const InternalError& error) {
     raise("make_internal_error", error, "internal");

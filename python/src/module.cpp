@@ -6,6 +6,7 @@
 
 #include "nibble/version.h"
 #include "verbs/about.h"
+#include "verbs/job.h"
 
 NB_MODULE(_core, module) {
   using namespace nibble::python;
@@ -20,6 +21,12 @@ NB_MODULE(_core, module) {
     all["threads"] = about.threads;
     all["training"] = about.training;
     return all;
+  });
+  module.def("rank", [] { return nibble::job_place().rank; });
+  module.def("ranks", [] { return nibble::job_place().size; });
+  module.def("leave_job", [] {
+    const nb::gil_scoped_release released;
+    nibble::leave_job();
   });
   register_errors();
   define_models(module);

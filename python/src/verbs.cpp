@@ -13,6 +13,7 @@
 #include "results.h"
 #include "verbs/explain.h"
 #include "verbs/inspect.h"
+#include "verbs/job.h"
 #include "verbs/json.h"
 #include "verbs/judge.h"
 #include "verbs/ladder.h"
@@ -29,7 +30,9 @@ struct Run {
   int threads = 0;
   uint64_t seed = 0;
   nb::object progress;
-  RunSettings settings(Progress& sink) const { return {threads, seed, &sink}; }
+  RunSettings alone(Progress& sink) const { return {threads, seed, &sink}; }
+  /// For what the ranks of a job do together.
+  RunSettings settings(Progress& sink) const { return {threads, seed, &sink, join_job()}; }
 };
 
 nb::object trained(Trained result) {
@@ -170,7 +173,7 @@ nb::object compare(const Model& reference, const Model& other,
                    const Run& run) {
   const Arithmetic chosen = arithmetic_named(arithmetic);
   const nlohmann::ordered_json json = run_released(run.progress, [&](Progress& progress) {
-    const RunSettings settings = run.settings(progress);
+    const RunSettings settings = run.alone(progress);
     const Comparison comparison =
         compare_models({.name = names[0], .graph = *reference.graph, .data = nullptr},
                        {.name = names[1], .graph = *other.graph, .data = nullptr}, source, samples,

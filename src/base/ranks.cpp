@@ -62,6 +62,10 @@ RankPlace launched_place() {
   place.rank = number_of("RANK", required("RANK"), 0, place.size - 1);
   place.address = required("MASTER_ADDR");
   place.port = number_of("MASTER_PORT", required("MASTER_PORT"), 1, 65535);
+  // There listens torchrun's agent itself, whose store speaks the language of its own libtorch.
+  if (variable("TORCHELASTIC_USE_AGENT_STORE") == "True") {
+    place.port += place.port == 65535 ? -1 : 1;
+  }
   place.local_rank = number_or("LOCAL_RANK", 0, 0, place.size - 1);
   place.local_size = number_or("LOCAL_WORLD_SIZE", 0, 1, place.size);
   place.timeout = seconds_or("NIBBLE_RANK_TIMEOUT", place.timeout);

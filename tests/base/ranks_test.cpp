@@ -64,6 +64,8 @@ TEST(launched_place, reads_the_variables_of_torchrun) {
   EXPECT_EQ(place.address, "node0.example");
   EXPECT_EQ(place.port, 29511);
   EXPECT_EQ(place.timeout, 300);
+  const Variables agent(Values{{"TORCHELASTIC_USE_AGENT_STORE", "True"}});
+  EXPECT_EQ(launched_place().port, 29512);
   const Variables patience(Values{{"NIBBLE_RANK_TIMEOUT", "2.5"}});
   EXPECT_EQ(launched_place().timeout, 2.5);
 }

@@ -105,25 +105,14 @@ c10::intrusive_ptr<c10d::ProcessGroupGloo::Options> gloo_options(const RankPlace
   return options;
 }
 
-bool is_set_to_true(const char* name) {
-  const char* text = std::getenv(name);
-  return text != nullptr && std::strcmp(text, "True") == 0;
-}
-
-// Where torchrun's agent holds the store itself, all are clients of it, each start of the workers
-// by names of its own.
 c10::intrusive_ptr<c10d::Store> open_store(const RankPlace& place) {
-  const bool agent = is_set_to_true("TORCHELASTIC_USE_AGENT_STORE");
   c10d::TCPStoreOptions options;
   options.port = static_cast<uint16_t>(place.port);
-  options.isServer = !agent && place.rank == 0;
-  if (!agent) options.numWorkers = static_cast<size_t>(place.size);
+  options.isServer = place.rank == 0;
+  options.numWorkers = static_cast<size_t>(place.size);
   options.waitWorkers = false;
   options.timeout = milliseconds(std::max(place.timeout, 1.0));  // it counts whole seconds
-  auto store = c10::make_intrusive<c10d::TCPStore>(place.address, options);
-  const char* restart = agent ? std::getenv("TORCHELASTIC_RESTART_COUNT") : nullptr;
-  return c10::make_intrusive<c10d::PrefixStore>(
-      fmt::format("nibble/{}", restart != nullptr ? restart : "0"), store);
+  return c10::make_intrusive<c10d::TCPStore>(place.address, options);
 }
 
 std::string list_of(const std::vector<int>& ranks) {
