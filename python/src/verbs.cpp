@@ -32,7 +32,9 @@ struct Run {
   nb::object progress;
   RunSettings alone(Progress& sink) const { return {threads, seed, &sink}; }
   /// For what the ranks of a job do together.
-  RunSettings settings(Progress& sink) const { return {threads, seed, &sink, join_job()}; }
+  RunSettings settings(Progress& sink) const {
+    return {.threads = threads, .seed = seed, .progress = &sink, .ranks = join_job()};
+  }
 };
 
 nb::object trained(Trained result) {
