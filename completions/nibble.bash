@@ -3,7 +3,7 @@ _nibble() {
   local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD - 1]}
   COMPREPLY=()
   if ((COMP_CWORD == 1)); then
-    COMPREPLY=($(compgen -W 'inspect check ops train analyze quantize qat finetune eval compare run bench profile demo new provenance reproduce report --help --version' -- "$word"))
+    COMPREPLY=($(compgen -W 'inspect check ops train analyze quantize qat finetune eval compare run bench profile demo launch new provenance reproduce report --help --version' -- "$word"))
     return
   fi
   case "${COMP_WORDS[1]} $before" in
@@ -302,6 +302,9 @@ _nibble() {
     'demo --threads') :; return ;;
     'demo --seed') :; return ;;
     'demo --run') :; return ;;
+    'launch -n'|'launch --ranks') :; return ;;
+    'launch --port') :; return ;;
+    'launch --rank-timeout') :; return ;;
     'new --model') :; compopt -o default; return ;;
     'new --from') COMPREPLY=($(compgen -W 'tutorial minimal' -- "$word")); return ;;
     'new --data') COMPREPLY=($(compgen -W 'digits' -- "$word")); COMPREPLY+=($(compgen -f -- "$word")); compopt -o filenames; return ;;
@@ -363,6 +366,7 @@ _nibble() {
     bench) [[ $word == -* ]] && COMPREPLY=($(compgen -W '-h --help --threads --batch --shape --carry --seconds --seed --json --run' -- "$word")) ;;
     profile) [[ $word == -* ]] && COMPREPLY=($(compgen -W '-h --help --top --trace --threads --runs --batch --shape --carry --seed --json --run' -- "$word")) ;;
     demo) [[ $word == -* ]] && COMPREPLY=($(compgen -W '-h --help -o --output --json --threads --seed --run' -- "$word")) ;;
+    launch) [[ $word == -* ]] && COMPREPLY=($(compgen -W '-h --help -n --ranks --port --rank-timeout' -- "$word")) ;;
     new) [[ $word == -* ]] && COMPREPLY=($(compgen -W '-h --help --model --from --data --input --carry --frame --hop --json --threads --seed --preprocess --resize --letterbox --pad-value --crop --color --layout --scale --mean --std' -- "$word")) ;;
     provenance) [[ $word == -* ]] && COMPREPLY=($(compgen -W '-h --help --json --threads --seed' -- "$word")) ;;
     reproduce) [[ $word == -* ]] && COMPREPLY=($(compgen -W '-h --help -o --output --ranges --data --input --carry --frame --hop --json --threads --seed --run --preprocess --resize --letterbox --pad-value --crop --color --layout --scale --mean --std' -- "$word")) ;;
