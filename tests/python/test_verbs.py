@@ -101,14 +101,14 @@ def test_every_option_of_the_table_is_a_keyword_that_help_explains():
 
 @pytest.mark.parametrize("options, sentence", [
     ({"wieghts": 4}, "the key 'wieghts' is unknown; did you mean 'weights'?"),
-    ({"weights": 5}, "8, 6, 4, 3 or 2"),
+    ({"weights": 5}, "8, 6, 4, 3, 2 or none"),
     ({"block_size": -1}, "block_size"),
     ({"average_bits": 5, "max_bytes": 5000}, "cannot be given together"),
     ({"average_bits": 5, "weights": 4}, "weights 4 cannot be kept together with a budget"),
     ({"dynamic": True, "weights": 4}, "dynamic quantization is 8 bits"),
     ({"skip": ["conv9"]}, "skip names the node 'conv9'"),
     ({"bits": {"conv9": 4}}, "layers names the node 'conv9'"),
-    ({"bits": {"conv1": 7}}, "8, 6, 4, 3 or 2"),
+    ({"bits": {"conv1": 7}}, "8, 6, 4, 3, 2 or none"),
     ({"target": "abacus"}, "openvino"),
     ({"block_size": 32}, "activations none"),
 ])  # fmt: skip
