@@ -101,7 +101,7 @@ def test_every_option_of_the_table_is_a_keyword_that_help_explains():
 
 @pytest.mark.parametrize("options, sentence", [
     ({"wieghts": 4}, "the key 'wieghts' is unknown; did you mean 'weights'?"),
-    ({"weights": 5}, "8, 6, 4, 3, 2 or none"),
+    ({"weights": 5}, "8, 6, 4, 3 or 2"),
     ({"block_size": -1}, "block_size"),
     ({"average_bits": 5, "max_bytes": 5000}, "cannot be given together"),
     ({"average_bits": 5, "weights": 4}, "weights 4 cannot be kept together with a budget"),
