@@ -187,6 +187,12 @@ std::string note_of_rotation(const ChannelSpaces& found, size_t all) {
 BitChoice choose_for_budget(const Calibration& calibration, const RangeReport& ranges,
                             const QuantizeSettings& settings, const RunSettings& run,
                             int64_t reserved_bytes) {
+  if (settings.budget.latency_s && run.ranks != nullptr && run.ranks->size() > 1) {
+    fail(ErrorCode::invalid_argument,
+         "a latency is measured on one machine, and the {} ranks of this job would choose by "
+         "different ones: run the command without ranks",
+         run.ranks->size());
+  }
   ChooseOptions options = choose_options(settings);
   options.progress = run.progress;
   options.reserved_bytes =

@@ -129,6 +129,15 @@ TEST_F(ranks, a_failure_of_all_is_told_once) {
   EXPECT_EQ(std::count(result.err.begin(), result.err.end(), '\n'), 1) << result.err;
 }
 
+TEST_F(ranks, choose_by_no_clock) {
+  const auto result = nibble(
+      "launch -n 2 nibble quantize float.onnx --data digits --max-latency 9ms --threads 1 -o "
+      "no.onnx");
+  EXPECT_EQ(result.status, 1);
+  EXPECT_NE(result.err.find("run the command without ranks"), std::string::npos) << result.err;
+  EXPECT_FALSE(std::filesystem::exists(path("no.onnx")));
+}
+
 TEST_F(ranks, one_that_is_killed_is_named_and_the_others_end) {
   for (const std::string victim : {"0", "1", "2"}) {
     // Each rank leaves its process id; the victim's is killed once training has begun.
