@@ -13,6 +13,9 @@
 
 // All loops over pixels and blocks are unrolled so that the accumulators live in registers.
 #define NIBBLE_UNROLL _Pragma("GCC unroll 16")
+// Of the parts of a tile, which several kernels share: called, they would find the accumulators in
+// memory.
+#define NIBBLE_INLINE [[gnu::always_inline]]
 
 namespace nibble {
 namespace {
@@ -37,8 +40,9 @@ struct V {
   // The accumulators, pixel by pixel, go out four at a time: the saturating packs do the rest of
   // the clamp, and leave the codes of each vector in two groups of four bytes.
   template <int kFirst, int kPixels, int kBlocks>
-  static void store_quarter(const Acc (&acc)[kPixels][kBlocks], const Real (&multipliers)[kBlocks],
-                            const TileArgs& args) {
+  NIBBLE_INLINE static void store_quarter(const Acc (&acc)[kPixels][kBlocks],
+                                          const Real (&multipliers)[kBlocks],
+                                          const TileArgs& args) {
     constexpr int kLast = kPixels * kBlocks - 1;
     constexpr int k1 = kFirst + 1 < kLast ? kFirst + 1 : kLast;
     constexpr int k2 = kFirst + 2 < kLast ? kFirst + 2 : kLast;
@@ -59,16 +63,16 @@ struct V {
     store_four<kFirst, kPixels, kBlocks>(_mm256_permutevar8x32_epi32(codes, order), args);
   }
   template <int kPixels, int kBlocks>
-  static void store_codes(const Acc (&acc)[kPixels][kBlocks], const Real (&multipliers)[kBlocks],
-                          const TileArgs& args) {
-    [&]<int... kQuarter>(std::integer_sequence<int, kQuarter...>) {
+  NIBBLE_INLINE static void store_codes(const Acc (&acc)[kPixels][kBlocks],
+                                        const Real (&multipliers)[kBlocks], const TileArgs& args) {
+    [&]<int... kQuarter>(std::integer_sequence<int, kQuarter...>) __attribute__((always_inline)) {
       (store_quarter<kQuarter * 4>(acc, multipliers, args), ...);
     }
     (std::make_integer_sequence<int, (kPixels * kBlocks + 3) / 4>());
   }
   // Codes of the vectors kFirst .. kFirst + 3, eight bytes each.
   template <int kFirst, int kPixels, int kBlocks>
-  static void store_four(__m256i codes, const TileArgs& args) {
+  NIBBLE_INLINE static void store_four(__m256i codes, const TileArgs& args) {
     constexpr int kStored = 4 / kBlocks;  // pixels
     constexpr int kPixel = kFirst / kBlocks;
     if (args.channels >= kBlocks * kLanes) {

@@ -11,6 +11,9 @@
 
 // All loops over pixels and blocks are unrolled so that the accumulators live in registers.
 #define NIBBLE_UNROLL _Pragma("GCC unroll 16")
+// Of the parts of a tile, which several kernels share: called, they would find the accumulators in
+// memory.
+#define NIBBLE_INLINE [[gnu::always_inline]]
 
 namespace nibble {
 namespace {
@@ -52,8 +55,9 @@ struct V {
   // the clamp, and leave the codes of each vector in every fourth group of four bytes. The indices
   // are template arguments: GCC 12 keeps the accumulators in memory otherwise.
   template <int kFirst, int kPixels, int kBlocks>
-  static void store_quarter(const Acc (&acc)[kPixels][kBlocks], const Real (&multipliers)[kBlocks],
-                            const TileArgs& args) {
+  NIBBLE_INLINE static void store_quarter(const Acc (&acc)[kPixels][kBlocks],
+                                          const Real (&multipliers)[kBlocks],
+                                          const TileArgs& args) {
     constexpr int kLast = kPixels * kBlocks - 1;
     constexpr int k1 = kFirst + 1 < kLast ? kFirst + 1 : kLast;
     constexpr int k2 = kFirst + 2 < kLast ? kFirst + 2 : kLast;
@@ -74,16 +78,16 @@ struct V {
     store_four<kPixels, kBlocks>(_mm512_permutexvar_epi32(order, codes), kFirst, args);
   }
   template <int kPixels, int kBlocks>
-  static void store_codes(const Acc (&acc)[kPixels][kBlocks], const Real (&multipliers)[kBlocks],
-                          const TileArgs& args) {
-    [&]<int... kQuarter>(std::integer_sequence<int, kQuarter...>) {
+  NIBBLE_INLINE static void store_codes(const Acc (&acc)[kPixels][kBlocks],
+                                        const Real (&multipliers)[kBlocks], const TileArgs& args) {
+    [&]<int... kQuarter>(std::integer_sequence<int, kQuarter...>) __attribute__((always_inline)) {
       (store_quarter<kQuarter * 4>(acc, multipliers, args), ...);
     }
     (std::make_integer_sequence<int, (kPixels * kBlocks + 3) / 4>());
   }
   // Codes of the vectors first .. first + 3, 16 bytes each.
   template <int kPixels, int kBlocks>
-  static void store_four(__m512i codes, int first, const TileArgs& args) {
+  NIBBLE_INLINE static void store_four(__m512i codes, int first, const TileArgs& args) {
     std::byte* out = args.output + first / kBlocks * args.output_step;
     if constexpr (kBlocks == 4) {
       if (args.channels >= 64) {
